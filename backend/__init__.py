@@ -1,0 +1,1 @@
+"""Training, evaluation and storage of avocado defect experiments."""

@@ -1,0 +1,1 @@
+"""Batched, per-sample random, channel-aware augmentations."""

@@ -1,0 +1,49 @@
+"""What every command shares: exit codes, error lines, log and progress on stderr.
+
+Exit codes: 0 done, 1 finished but some runs failed, 2 unusable input or arguments (one line, no
+traceback), 130 interrupted with everything finished so far kept.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from backend.errors import AvocadoError
+
+EXIT_OK = 0
+EXIT_SOME_FAILED = 1
+EXIT_UNUSABLE = 2
+EXIT_INTERRUPTED = 130
+
+
+def run_command(main: Callable[[list[str] | None], int], argv: list[str] | None = None) -> int:
+    """Run a command's ``main`` and turn what the user can mend into one line and exit code 2.
+
+    Args:
+        main: takes the arguments (None = ``sys.argv[1:]``) and returns an exit code.
+        argv: the arguments.
+
+    Returns:
+        The exit code of the process.
+    """
+    try:
+        return main(argv)
+    except AvocadoError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_UNUSABLE
+    except KeyboardInterrupt:
+        print("interrupted: everything finished so far is kept; the same command goes on", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our stdout went away (``| head``): not an error of ours.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_OK
+
+
+def print_json(value: Any) -> None:
+    """Print ``value`` as one JSON document on stdout."""
+    print(json.dumps(value, indent=2, ensure_ascii=False, default=str))

@@ -1,0 +1,305 @@
+"""What an experiment is: frozen, validated, and the same after a trip through JSON.
+
+A run is a pure function of (data set, ``RunConfig``, seed). ``config_hash`` names a configuration, and
+``derive_seed`` turns (study seed, hash, fold) into the seed of everything random in that fold, so no
+number depends on which worker ran it or when. This module imports neither torch nor numpy.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import types
+import typing
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from backend.errors import ConfigError, unknown_name
+
+PRESSURE = "pressure"
+"""The modality name of the tap readings; every other modality is an image sensor."""
+
+KINDS = ("baseline", "pretrain", "finetune", "probe")
+PURPOSES = (
+    "tune",
+    "final",
+    "augmentation-ablation",
+    "input-ablation",
+    "label-efficiency",
+    "benchmark",
+)
+INITS = ("random", "imagenet", "ssl")
+FUSIONS = ("late", "early")
+VIEW_POOLINGS = ("mean", "max", "attention")
+IMBALANCES = ("none", "weighted", "focal", "sampler")
+POOLS = ("unlabelled", "train", "all")
+POSITIVES = ("augment", "views", "modalities", "fruit", "class")
+
+T = TypeVar("T")
+
+
+def _require(condition: bool, found: str, where: str, expected: str) -> None:
+    if not condition:
+        raise ConfigError(found, where=where, expected=expected)
+
+
+def _one_of(value: str, valid: tuple[str, ...], where: str) -> None:
+    if value not in valid:
+        raise unknown_name(where.rsplit(".", maxsplit=1)[-1], value, valid, where)
+
+
+def _positive(config: object, *names: str) -> None:
+    for name in names:
+        value = getattr(config, name)
+        _require(value > 0, repr(value), f"{type(config).__name__}.{name}", "a number above 0")
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The network.
+
+    Attributes:
+        backbone: a name from ``backend.models.backbones``.
+        modalities: sensors the network sees, in a fixed order; ``"pressure"`` among them or not.
+        fusion: ``late`` = one encoder a modality, embeddings concatenated; ``early`` = registered
+            sensors stacked as channels of one image.
+        view_pooling: how the views of one fruit become one embedding.
+        dropout: before the head, 0 to below 1.
+        init: where the backbone's weights come from.
+    """
+
+    backbone: str = "resnet10_half"
+    modalities: tuple[str, ...] = ("rgb",)
+    fusion: str = "late"
+    view_pooling: str = "mean"
+    dropout: float = 0.2
+    init: str = "random"
+
+    def __post_init__(self) -> None:
+        """Check every field."""
+        _require(len(self.modalities) > 0, "no modality", "ModelConfig.modalities", "at least one sensor")
+        _require(
+            len(set(self.modalities)) == len(self.modalities),
+            f"{list(self.modalities)}",
+            "ModelConfig.modalities",
+            "each sensor once",
+        )
+        _one_of(self.fusion, FUSIONS, "ModelConfig.fusion")
+        _one_of(self.view_pooling, VIEW_POOLINGS, "ModelConfig.view_pooling")
+        _one_of(self.init, INITS, "ModelConfig.init")
+        _require(0 <= self.dropout < 1, repr(self.dropout), "ModelConfig.dropout", "0 <= dropout < 1")
+
+    @property
+    def image_modalities(self) -> tuple[str, ...]:
+        """The modalities that are pictures."""
+        return tuple(name for name in self.modalities if name != PRESSURE)
+
+    @property
+    def uses_pressure(self) -> bool:
+        """Whether the tap readings are an input."""
+        return PRESSURE in self.modalities
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """Random changes of the input during training.
+
+    Attributes:
+        policy: a named policy from ``backend.augment.policies``; ``custom`` = exactly ``operations``.
+        strength: 0 (off) to 2 (twice the policy's magnitudes).
+        operations: names from the augmentation registry, used where ``policy`` is ``custom``.
+        without: names taken out of the policy (leave-one-out ablations).
+    """
+
+    policy: str = "fruit"
+    strength: float = 1.0
+    operations: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check every field."""
+        _require(0 <= self.strength <= 2, repr(self.strength), "AugmentConfig.strength", "0 to 2")
+
+
+@dataclass(frozen=True)
+class OptimConfig:
+    """Optimisation of one model.
+
+    Attributes:
+        epochs: most passes over the training part.
+        batch_size: fruit a step (images a step in pretraining).
+        learning_rate: peak rate of AdamW, after linear warm-up, before cosine decay.
+        weight_decay: decoupled.
+        warmup: share of all steps spent warming up, 0 to 1.
+        patience: epochs without a better inner-validation MCC before stopping; 0 = never stop early.
+        imbalance: how rare defects are given weight.
+        backbone_rate: factor on the learning rate of a pretrained backbone.
+    """
+
+    epochs: int = 15
+    batch_size: int = 32
+    learning_rate: float = 2e-3
+    weight_decay: float = 1e-2
+    warmup: float = 0.1
+    patience: int = 6
+    imbalance: str = "weighted"
+    backbone_rate: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Check every field."""
+        _positive(self, "epochs", "batch_size", "learning_rate", "backbone_rate")
+        _require(self.weight_decay >= 0, repr(self.weight_decay), "OptimConfig.weight_decay", "0 or more")
+        _require(0 <= self.warmup < 1, repr(self.warmup), "OptimConfig.warmup", "0 <= warmup < 1")
+        _require(self.patience >= 0, repr(self.patience), "OptimConfig.patience", "0 or more")
+        _one_of(self.imbalance, IMBALANCES, "OptimConfig.imbalance")
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which fruit a run sees and at what size.
+
+    Attributes:
+        resolution: side of the square working image in pixels.
+        folds: outer folds K; a data set with a fixed split has one.
+        split_seed: seed of the outer folds; one per study, so that all its runs pair.
+        label_fraction: share of the training labels that may be used, above 0 to 1.
+        pool: what pretraining sees (``unlabelled``, plus the outer ``train`` part, or ``all``).
+    """
+
+    resolution: int = 48
+    folds: int = 5
+    split_seed: int = 0
+    label_fraction: float = 1.0
+    pool: str = "train"
+
+    def __post_init__(self) -> None:
+        """Check every field."""
+        _require(8 <= self.resolution <= 1024, repr(self.resolution), "DataConfig.resolution", "8 to 1024 px")
+        _require(self.folds >= 2, repr(self.folds), "DataConfig.folds", "2 or more")
+        _require(
+            0 < self.label_fraction <= 1, repr(self.label_fraction), "DataConfig.label_fraction", "above 0 to 1"
+        )
+        _one_of(self.pool, POOLS, "DataConfig.pool")
+
+
+@dataclass(frozen=True)
+class MethodConfig:
+    """A self-supervised or metric-learning method and where its positives come from.
+
+    Attributes:
+        name: a name from ``backend.methods.registry``.
+        positives: what counts as two views of one thing.
+        params: the method's own hyper-parameters as (name, value) pairs, sorted by name.
+    """
+
+    name: str = "supervised"
+    positives: str = "augment"
+    params: tuple[tuple[str, float | int | str | bool], ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check every field and sort the parameters."""
+        _one_of(self.positives, POSITIVES, "MethodConfig.positives")
+        object.__setattr__(self, "params", tuple(sorted((str(k), v) for k, v in self.params)))
+
+    def get(self, name: str, default: T) -> T:
+        """The value of hyper-parameter ``name``, as the type of ``default``."""
+        for key, value in self.params:
+            if key == name:
+                return typing.cast("T", type(default)(value))  # type: ignore[call-arg]
+        return default
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Everything that determines a run, beside the data set.
+
+    Attributes:
+        kind: baseline, pretrain, finetune or probe.
+        purpose: why it was run; tables and pages select by it.
+        method: ``supervised`` for baselines, else the pretraining method.
+        model: the network.
+        augment: the augmentation of this run's own training.
+        optim: optimisation.
+        data: which fruit.
+        seed: seed of the run; every seed is a run of its own.
+        threads: CPU threads of a worker; part of the configuration because sums depend on it.
+        parent: run id of the pretraining whose weights this run starts from.
+        label: short words for people, e.g. ``"without nir"``; not part of the configuration's hash.
+    """
+
+    kind: str = "baseline"
+    purpose: str = "final"
+    method: MethodConfig = field(default_factory=MethodConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    seed: int = 0
+    threads: int = 1
+    parent: str | None = None
+    label: str = ""
+
+    def __post_init__(self) -> None:
+        """Check every field."""
+        _one_of(self.kind, KINDS, "RunConfig.kind")
+        _one_of(self.purpose, PURPOSES, "RunConfig.purpose")
+        _positive(self, "threads")
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """A configuration as plain JSON types."""
+    return typing.cast("dict[str, Any]", json.loads(json.dumps(dataclasses.asdict(config))))
+
+
+def from_dict(cls: type[T], values: dict[str, Any], where: str = "") -> T:
+    """Build a configuration from JSON types; fields that are left out keep their defaults.
+
+    Args:
+        cls: one of the dataclasses of this module.
+        values: field name to value; lists become tuples, tables become nested configurations.
+        where: what the values came from, for messages.
+
+    Raises:
+        ConfigError: unknown field, wrong type or value out of range.
+    """
+    where = where or cls.__name__
+    hints = typing.get_type_hints(cls)
+    known = {f.name for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    for name in values:
+        if name not in known:
+            raise unknown_name("field", name, sorted(known), where)
+    return cls(**{name: _convert(hints[name], value, f"{where}.{name}") for name, value in values.items()})
+
+
+def _convert(hint: Any, value: Any, where: str) -> Any:
+    if dataclasses.is_dataclass(hint):
+        if not isinstance(value, dict):
+            raise ConfigError(repr(value), where=where, expected="a table")
+        return from_dict(typing.cast("type[Any]", hint), value, where)
+    origin = typing.get_origin(hint)
+    if origin is tuple:
+        if not isinstance(value, list | tuple):
+            raise ConfigError(repr(value), where=where, expected="a list")
+        return tuple(tuple(v) if isinstance(v, list) else v for v in value)
+    if origin in (types.UnionType, typing.Union):
+        return value
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
+        raise ConfigError(repr(value), where=where, expected=f"a value of type {hint.__name__}")
+    return value
+
+
+def config_hash(config: RunConfig) -> str:
+    """The name of a configuration: 16 hex digits of SHA-256 over its JSON, without the label."""
+    values = to_dict(config)
+    values.pop("label")
+    text = json.dumps(values, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def derive_seed(*parts: str | int) -> int:
+    """A 31-bit seed from any parts; the same parts give the same seed on every machine."""
+    text = "\x1f".join(str(part) for part in parts)
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") & 0x7FFF_FFFF

@@ -1,0 +1,1 @@
+"""Fruit on disk and in memory: manifest, checks, cache, splits, importers, synthetic avocados."""

@@ -1,0 +1,1 @@
+"""Metrics, intervals, protocols and comparisons."""

@@ -1,0 +1,1 @@
+"""Self-supervised and metric-learning methods, one file each."""

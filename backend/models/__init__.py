@@ -1,0 +1,1 @@
+"""Backbones, view and modality fusion, heads."""

@@ -1,0 +1,1 @@
+"""The loop, cross-validation, plans and executors."""

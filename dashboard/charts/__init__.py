@@ -1,0 +1,1 @@
+"""Charts as pure functions from a DataFrame to an Altair chart."""
