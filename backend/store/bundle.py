@@ -56,7 +56,9 @@ class Predictions:
         """Check that the shapes agree."""
         shape = (len(self.fruit_ids), len(self.defects))
         for name in ("y_true", "score", "y_pred"):
-            assert getattr(self, name).shape == shape, f"{name}: {getattr(self, name).shape}, expected {shape}"
+            assert getattr(self, name).shape == shape, (
+                f"{name}: {getattr(self, name).shape}, expected {shape}"
+            )
 
     @staticmethod
     def concatenate(parts: list[Predictions]) -> Predictions:

@@ -16,7 +16,7 @@ TABLES: dict[str, str] = {
             synthetic INTEGER NOT NULL,
             n_fruits INTEGER NOT NULL,
             n_labelled INTEGER NOT NULL,
-            spec TEXT NOT NULL,              -- JSON: healthy, defects, modalities, pressures, description, licence, source
+            spec TEXT NOT NULL,   -- JSON: healthy, defects, modalities, pressures, description, licence
             label_version TEXT NOT NULL,     -- fingerprint of ids and labels alone
             root TEXT NOT NULL,              -- folder it was read from, for thumbnails
             warnings TEXT NOT NULL DEFAULT '[]'  -- JSON list: what `check` found that does not stop a study
@@ -29,6 +29,7 @@ TABLES: dict[str, str] = {
             labels TEXT NOT NULL,            -- JSON: defect -> 0, 1 or null
             pressures TEXT NOT NULL DEFAULT '{}',  -- JSON: reading -> number or null
             images TEXT NOT NULL DEFAULT '{}',     -- JSON: modality -> view -> path in the data set folder
+            position INTEGER NOT NULL DEFAULT 0,   -- row of the manifest, 0-based: the order of every array
             PRIMARY KEY (dataset_id, fruit_id)
         ) WITHOUT ROWID""",
     "study": """
@@ -157,6 +158,7 @@ TABLES: dict[str, str] = {
             projection TEXT NOT NULL,
             x REAL NOT NULL,
             y REAL NOT NULL,
+            fold INTEGER,                    -- whose model it shows
             PRIMARY KEY (run_id, projection, fruit_id)
         ) WITHOUT ROWID""",
     "attribution": """
@@ -168,6 +170,7 @@ TABLES: dict[str, str] = {
             view TEXT NOT NULL,
             path TEXT NOT NULL,              -- relative to the store
             scores TEXT NOT NULL DEFAULT '{}',  -- JSON: pointing game, energy inside, IoU
+            fold INTEGER,                    -- whose model it explains
             PRIMARY KEY (run_id, fruit_id, defect, modality, view)
         ) WITHOUT ROWID""",
     "artifact": """
@@ -178,6 +181,7 @@ TABLES: dict[str, str] = {
             path TEXT NOT NULL,              -- relative to the store
             sha256 TEXT NOT NULL,
             bytes INTEGER NOT NULL,
+            fold INTEGER,                    -- NULL = of the whole run
             PRIMARY KEY (run_id, name)
         ) WITHOUT ROWID""",
 }
