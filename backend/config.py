@@ -135,6 +135,8 @@ class OptimConfig:
         patience: epochs without a better inner-validation MCC before stopping; 0 = never stop early.
         imbalance: how rare defects are given weight.
         backbone_rate: factor on the learning rate of a pretrained backbone.
+        min_steps: with few labels an epoch is a handful of steps: epochs are stretched until the run
+            takes at least this many steps, so that every label fraction trains equally long.
     """
 
     epochs: int = 15
@@ -145,6 +147,7 @@ class OptimConfig:
     patience: int = 6
     imbalance: str = "weighted"
     backbone_rate: float = 1.0
+    min_steps: int = 0
 
     def __post_init__(self) -> None:
         """Check every field."""
@@ -152,6 +155,7 @@ class OptimConfig:
         _require(self.weight_decay >= 0, repr(self.weight_decay), "OptimConfig.weight_decay", "0 or more")
         _require(0 <= self.warmup < 1, repr(self.warmup), "OptimConfig.warmup", "0 <= warmup < 1")
         _require(self.patience >= 0, repr(self.patience), "OptimConfig.patience", "0 or more")
+        _require(self.min_steps >= 0, repr(self.min_steps), "OptimConfig.min_steps", "0 or more")
         _one_of(self.imbalance, IMBALANCES, "OptimConfig.imbalance")
 
 

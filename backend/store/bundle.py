@@ -116,6 +116,7 @@ class FoldBundle:
         curves: training curves.
         artifacts: files to keep (checkpoints, configs).
         notes: (key, value) facts about the fold worth keeping: chosen thresholds, best epoch, halved batch.
+        pruned: why the fold was stopped before its end; empty where it was not.
     """
 
     fold: int
@@ -127,3 +128,4 @@ class FoldBundle:
     attributions: tuple[AttributionData, ...] = ()
     embeddings: tuple[EmbeddingData, ...] = ()
     notes: tuple[tuple[str, str], ...] = ()
+    pruned: str = ""

@@ -1,0 +1,241 @@
+"""From the views of one fruit to its logits: encode, pool the views, fuse the sensors, classify.
+
+Each image modality has its own backbone, its weights shared by the views of that modality. Views are
+pooled, modalities fused late (concatenated), pressure goes through a small MLP. A missing view or reading
+is masked, never invented: absent views do not pass the backbone, so they do not touch BatchNorm either.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from backend.config import ModelConfig
+from backend.errors import ConfigError
+from backend.models.backbones import create_backbone
+from backend.models.batch import FruitBatch
+
+EARLY = "early"
+"""Name of the one encoder that sees all sensors stacked as channels."""
+_PRESSURE_WIDTH = 32
+
+
+@dataclass(frozen=True)
+class NetworkSpec:
+    """What the data determine about a network.
+
+    Attributes:
+        channels: image modality to its number of channels.
+        views: image modality to its number of views.
+        readings: number of pressure readings P.
+        outputs: number of logits D.
+    """
+
+    channels: dict[str, int]
+    views: dict[str, int]
+    readings: int
+    outputs: int
+
+
+class Normalise(nn.Module):
+    """(x - mean) / std for each channel; the statistics travel with the weights."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.full((channels,), 0.5))
+        self.register_buffer("std", torch.full((channels,), 0.25))
+
+    def set_statistics(self, mean: Tensor, std: Tensor) -> None:
+        """Set (C,) mean and standard deviation, in the units of the input."""
+        self.mean.copy_(mean)
+        self.std.copy_(std.clamp_min(1e-3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise (N, C, H, W) images or (N, C) readings."""
+        shape = (1, -1) + (1,) * (x.dim() - 2)
+        return (x - self.mean.view(shape)) / self.std.view(shape)
+
+
+class ImageEncoder(nn.Module):
+    """Normalisation and backbone of one modality: (N, C, H, W) in 0..1 to (N, F)."""
+
+    def __init__(self, backbone: str, channels: int, *, imagenet: bool = False) -> None:
+        super().__init__()
+        self.normalise = Normalise(channels)
+        self.backbone = create_backbone(backbone, channels, imagenet=imagenet)
+        self.feature_dim = self.backbone.feature_dim
+
+    def forward(self, images: Tensor) -> Tensor:
+        """The features of each image."""
+        return self.backbone(self.normalise(images))
+
+    def feature_maps(self, images: Tensor) -> list[Tensor]:
+        """The feature map of every stage."""
+        return self.backbone.feature_maps(self.normalise(images))
+
+
+class ViewPooling(nn.Module):
+    """Masked pooling of (B, V, F) view features to (B, F); a fruit without any view gives zeros.
+
+    ``attention`` is the gated attention of Ilse, Tomczak and Welling 2018, equation 9.
+    """
+
+    def __init__(self, kind: str, features: int) -> None:
+        super().__init__()
+        self.kind = kind
+        if kind == "attention":
+            hidden = max(features // 4, 8)
+            self.value = nn.Linear(features, hidden)
+            self.gate = nn.Linear(features, hidden)
+            self.weight = nn.Linear(hidden, 1)
+
+    def forward(self, features: Tensor, present: Tensor) -> Tensor:
+        """Pool the present views."""
+        mask = present.unsqueeze(-1)
+        some = present.any(dim=1, keepdim=True)
+        if self.kind == "mean":
+            return (features * mask).sum(dim=1) / mask.sum(dim=1).clamp_min(1)
+        if self.kind == "max":
+            pooled = features.masked_fill(~mask, float("-inf")).amax(dim=1)
+            return torch.where(some, pooled, torch.zeros_like(pooled))
+        score = self.weight(torch.tanh(self.value(features)) * torch.sigmoid(self.gate(features)))
+        score = score.masked_fill(~mask, -1e4)
+        return (torch.softmax(score, dim=1) * features * mask).sum(dim=1)
+
+
+class PressureEncoder(nn.Module):
+    """Standardised readings and their presence to an embedding: (B, P) twice to (B, 32)."""
+
+    def __init__(self, readings: int) -> None:
+        super().__init__()
+        self.normalise = Normalise(readings)
+        self.layers = nn.Sequential(
+            nn.Linear(2 * readings, _PRESSURE_WIDTH),
+            nn.ReLU(inplace=True),
+            nn.Linear(_PRESSURE_WIDTH, _PRESSURE_WIDTH),
+            nn.ReLU(inplace=True),
+        )
+        self.feature_dim = _PRESSURE_WIDTH
+
+    def forward(self, pressure: Tensor, present: Tensor) -> Tensor:
+        """A missing reading counts as average, and the network is told that it is missing."""
+        known = present.to(pressure.dtype)
+        return self.layers(torch.cat([self.normalise(pressure) * known, known], dim=1))
+
+
+class FruitNetwork(nn.Module):
+    """The classifier: a batch of fruit to (B, D) logits.
+
+    Args:
+        config: the architecture.
+        spec: what the data determine.
+
+    Raises:
+        ConfigError: a modality that the data lack, or early fusion of sensors with different views.
+    """
+
+    def __init__(self, config: ModelConfig, spec: NetworkSpec) -> None:
+        super().__init__()
+        self.config = config
+        self.modalities = config.image_modalities
+        _check_inputs(config, spec)
+        imagenet = config.init == "imagenet"
+        channels = {name: spec.channels[name] for name in self.modalities}
+        if config.fusion == "early" and len(channels) > 1:
+            channels = {EARLY: sum(channels.values())}
+        self.encoders = nn.ModuleDict(
+            {name: ImageEncoder(config.backbone, count, imagenet=imagenet) for name, count in channels.items()}
+        )
+        dims = {name: encoder.feature_dim for name, encoder in self.encoders.items()}
+        self.pooling = nn.ModuleDict(
+            {name: ViewPooling(config.view_pooling, dim) for name, dim in dims.items()}  # type: ignore[arg-type]
+        )
+        self.pressure = PressureEncoder(spec.readings) if config.uses_pressure else None
+        self.embedding_dim = sum(dims.values()) + (_PRESSURE_WIDTH if self.pressure else 0)  # type: ignore[arg-type]
+        self.dropout = nn.Dropout(config.dropout)
+        self.head = nn.Linear(self.embedding_dim, spec.outputs)
+
+    def set_statistics(self, statistics: dict[str, tuple[Tensor, Tensor]]) -> None:
+        """Set the (C,) mean and standard deviation of each image modality."""
+        if EARLY in self.encoders:
+            pairs = [statistics[name] for name in self.modalities]
+            mean, std = (torch.cat(values) for values in zip(*pairs, strict=True))
+            self.encoders[EARLY].normalise.set_statistics(mean, std)  # type: ignore[union-attr,operator]
+            return
+        for name, encoder in self.encoders.items():
+            encoder.normalise.set_statistics(*statistics[name])  # type: ignore[union-attr,operator]
+
+    def encoder_inputs(self, batch: FruitBatch) -> dict[str, tuple[Tensor, Tensor]]:
+        """What each encoder sees: name to ((B, V, C, H, W) images, (B, V) present)."""
+        if EARLY not in self.encoders:
+            return {name: (batch.images[name], batch.present[name]) for name in self.modalities}
+        images = torch.cat([batch.images[name] for name in self.modalities], dim=2)
+        present = torch.stack([batch.present[name] for name in self.modalities]).any(dim=0)
+        return {EARLY: (images, present)}
+
+    def view_features(self, batch: FruitBatch) -> dict[str, tuple[Tensor, Tensor]]:
+        """Each encoder's features of each view: name to ((B, V, F), (B, V) present)."""
+        features = {}
+        for name, (images, present) in self.encoder_inputs(batch).items():
+            features[name] = (_encode_views(self.encoders[name], images, present), present)
+        return features
+
+    def fuse(self, features: dict[str, tuple[Tensor, Tensor]], batch: FruitBatch) -> Tensor:
+        """Pool the views and concatenate the sensors: (B, embedding_dim)."""
+        parts = [self.pooling[name](value, present) for name, (value, present) in features.items()]
+        if self.pressure is not None:
+            parts.append(self.pressure(batch.pressure, batch.pressure_present))
+        return torch.cat(parts, dim=1)
+
+    def embed(self, batch: FruitBatch) -> Tensor:
+        """The fused embedding of each fruit, (B, embedding_dim)."""
+        return self.fuse(self.view_features(batch), batch)
+
+    def forward(self, batch: FruitBatch) -> Tensor:
+        """(B, D) logits."""
+        return self.head(self.dropout(self.embed(batch)))
+
+
+def _encode_views(encoder: nn.Module, images: Tensor, present: Tensor) -> Tensor:
+    """Encode the present views of (B, V, C, H, W) images to (B, V, F); absent views give zeros."""
+    fruit, views = present.shape
+    flat = images.flatten(0, 1)
+    if bool(present.all()):
+        return encoder(flat).unflatten(0, (fruit, views))
+    chosen = present.flatten().nonzero().squeeze(1)
+    if len(chosen) == 0:
+        return flat.new_zeros(fruit, views, int(encoder.feature_dim))
+    found = encoder(flat[chosen])
+    features = found.new_zeros(fruit * views, found.shape[1]).index_copy(0, chosen, found)
+    return features.unflatten(0, (fruit, views))
+
+
+def _check_inputs(config: ModelConfig, spec: NetworkSpec) -> None:
+    for name in config.image_modalities:
+        if name not in spec.channels:
+            raise ConfigError(
+                f"modality {name!r} is not in the data set",
+                where="ModelConfig.modalities",
+                expected=f"some of {', '.join(spec.channels)}",
+                action="narrow --modalities",
+            )
+    if config.uses_pressure and spec.readings == 0:
+        raise ConfigError(
+            "modality 'pressure' is not in the data set",
+            where="ModelConfig.modalities",
+            expected="a pressure:<name> column in the manifest",
+            action="narrow --modalities",
+        )
+    views = {spec.views[name] for name in config.image_modalities}
+    if config.fusion == "early" and len(views) > 1:
+        raise ConfigError(
+            f"early fusion of sensors with {sorted(views)} views",
+            where="ModelConfig.fusion",
+            expected="the same views for every sensor",
+            action="use late fusion",
+        )

@@ -1,0 +1,209 @@
+"""The driver: turns configurations into finished runs, and is the only one that writes.
+
+It hands folds to the executor, stores every bundle as it comes and finishes a run when its last fold is
+in. What the store already holds is never computed again, so a study that was interrupted goes on where
+it stopped, and ends with the same numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from backend.config import RunConfig
+from backend.evaluation.metrics import summarise
+from backend.store.bundle import CurvePoint, MetricValue
+from backend.store.environment import environment, git_commit
+from backend.store.rows import COMPLETE, FAILED, PRUNED, RunRow
+from backend.store.writer import RunStore
+from backend.training.executor import Executor, Outcome
+from backend.training.progress import StudyProgress
+from backend.training.task import FoldTask, WorkerContext
+
+RESAMPLES = 2000
+"""Bootstrap resamples behind every interval."""
+
+
+@dataclass
+class RunResult:
+    """A run as the next stage needs it.
+
+    Attributes:
+        run_id: of the run.
+        config: of the run.
+        status: complete, pruned, failed or interrupted.
+        inner_score: mean over its folds of the inner-validation MCC; NaN where none finished.
+        curve: inner-validation MCC an epoch, of the first fold; empty for runs of an earlier session.
+    """
+
+    run_id: str
+    config: RunConfig
+    status: str
+    inner_score: float = float("nan")
+    curve: tuple[float, ...] = ()
+
+
+@dataclass
+class _Open:
+    """A run whose folds are on their way."""
+
+    row: RunRow
+    config: RunConfig
+    folds: tuple[int, ...]
+    missing: set[int]
+    curves: dict[int, tuple[CurvePoint, ...]] = field(default_factory=dict)
+    ended: str = ""
+
+
+class Driver:
+    """Runs configurations for one study.
+
+    Args:
+        store: the open store.
+        executor: where folds run.
+        context: the data.
+        study_id: the study that the runs belong to.
+        study_seed: from which all randomness derives.
+        progress: told about every fold.
+    """
+
+    def __init__(
+        self,
+        store: RunStore,
+        executor: Executor,
+        context: WorkerContext,
+        study_id: str,
+        study_seed: int,
+        progress: StudyProgress,
+    ) -> None:
+        self.store = store
+        self.executor = executor
+        self.context = context
+        self.study_id = study_id
+        self.study_seed = study_seed
+        self.progress = progress
+        self._environment = environment(device=context.device)
+        self._commit = git_commit()
+
+    @property
+    def outer_folds(self) -> tuple[int, ...]:
+        """Indices of the outer folds."""
+        return tuple(int(fold) for fold in np.unique(self.context.folds) if fold >= 0)
+
+    def run(
+        self,
+        configs: Sequence[RunConfig],
+        *,
+        folds: tuple[int, ...] | None = None,
+        prune_floor: tuple[float, ...] = (),
+        weights: dict[str, bytes] | None = None,
+    ) -> list[RunResult]:
+        """Run every configuration and return the results in the order given.
+
+        Args:
+            configs: the runs; one that the store holds already is not repeated.
+            folds: outer folds to run; None = all.
+            prune_floor: see ``FoldTask``.
+            weights: parent run id to encoder weights.
+        """
+        folds = self.outer_folds if folds is None else folds
+        runs = [self._open(config, folds) for config in configs]
+        by_id = {run.row.run_id: run for run in runs}
+        self.progress.expect(sum(len(run.missing) for run in runs))
+        for outcome in self.executor.run(self._tasks(runs, prune_floor, weights or {})):
+            if outcome is None:
+                self.store.heartbeat([run.row.run_id for run in runs if not run.ended], self.study_id)
+                continue
+            self._take(by_id[outcome.task.run_id], outcome)
+        return [self._result(run) for run in runs]
+
+    def _open(self, config: RunConfig, folds: tuple[int, ...]) -> _Open:
+        row = RunRow.from_config(
+            config,
+            study_id=self.study_id,
+            dataset_id=self.context.dataset.dataset_id,
+            n_folds=len(folds),
+            environment={**self._environment, "threads": config.threads},
+            git_commit=self._commit,
+        )
+        status = self.store.run_status(row.run_id)
+        if status in (COMPLETE, PRUNED):
+            return _Open(row, config, folds, set(), ended=status)
+        self.store.start_run(row)
+        missing = set(folds) - self.store.finished_folds(row.run_id)
+        run = _Open(row, config, folds, missing)
+        if not missing:
+            self._finish(run)
+        return run
+
+    def _tasks(
+        self, runs: list[_Open], prune_floor: tuple[float, ...], weights: dict[str, bytes]
+    ) -> Iterator[FoldTask]:
+        for run in runs:
+            for fold in sorted(run.missing):
+                if run.ended:  # a fold of this run has failed: the others would be in vain
+                    self.progress.skip()
+                    continue
+                yield FoldTask(
+                    run_id=run.row.run_id,
+                    config=run.config,
+                    fold=fold,
+                    study_seed=self.study_seed,
+                    prune_floor=prune_floor,
+                    weights=weights.get(run.config.parent) if run.config.parent else None,
+                )
+
+    def _take(self, run: _Open, outcome: Outcome) -> None:
+        """Store what came back for one fold."""
+        run_id, bundle = run.row.run_id, outcome.bundle
+        if bundle is None:
+            if not run.ended:
+                run.ended = FAILED
+                self.store.end_run(run_id, FAILED, f"fold {outcome.task.fold}: {outcome.error}")
+            self.progress.failed(run.row.name, outcome.error)
+            return
+        self.store.write_fold(run_id, bundle)
+        run.curves[bundle.fold] = bundle.curves
+        run.missing.discard(bundle.fold)
+        if bundle.pruned:
+            run.ended = PRUNED
+            self.store.end_run(run_id, PRUNED, bundle.pruned)
+        elif not run.missing and not run.ended:
+            self._finish(run)
+        self.progress.advance(run.row.name, bundle.seconds)
+
+    def _finish(self, run: _Open) -> None:
+        """Compute the run's own metrics from the pooled predictions of its folds."""
+        metrics = [self._mean_inner_score(run)]
+        predictions = self.store.load_predictions(run.row.run_id)
+        if predictions is not None and len(predictions.fruit_ids):
+            dataset = self.context.dataset
+            group_of = dict(zip(dataset.fruit_ids, dataset.groups, strict=True))
+            metrics += summarise(
+                predictions,
+                task=dataset.task,
+                healthy=dataset.healthy,
+                kinds={defect.name: defect.kind for defect in dataset.defects},
+                groups=np.array([group_of[name] for name in predictions.fruit_ids]),
+                resamples=RESAMPLES,
+                seed=self.study_seed,
+            )
+        self.store.finish_run(run.row.run_id, metrics)
+        run.ended = COMPLETE
+
+    def _mean_inner_score(self, run: _Open) -> MetricValue:
+        values = [value for value in self.store.fold_metrics(run.row.run_id, "inner_mcc").values() if value is not None]
+        return MetricValue("inner_mcc", float(np.mean(values)) if values else None, reason="" if values else "no fold")
+
+    def _result(self, run: _Open) -> RunResult:
+        values = [value for value in self.store.fold_metrics(run.row.run_id, "inner_mcc").values() if value is not None]
+        curve = self.store.curve(run.row.run_id, run.folds[0], "validation", "mcc")
+        return RunResult(
+            run_id=run.row.run_id,
+            config=run.config,
+            status=run.ended or FAILED,
+            inner_score=float(np.mean(values)) if values else float("nan"),
+            curve=tuple(curve),
+        )

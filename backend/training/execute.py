@@ -1,0 +1,21 @@
+"""What a worker does with a task: one entry for each kind of run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from backend.store.bundle import FoldBundle
+from backend.training.optim import prepare_worker
+from backend.training.supervised import train_fold
+from backend.training.task import FoldTask, WorkerContext
+
+TaskFunction = Callable[[FoldTask, WorkerContext], FoldBundle]
+
+TASKS: dict[str, TaskFunction] = {"baseline": train_fold, "finetune": train_fold}
+"""Kind of run to the function that does one fold of it."""
+
+
+def execute(task: FoldTask, context: WorkerContext) -> FoldBundle:
+    """Do one fold of one run, the same way on every worker."""
+    prepare_worker(task.config.threads)
+    return TASKS[task.config.kind](task, context)

@@ -1,0 +1,115 @@
+"""Optimiser, schedule and device: what every training loop of this project shares."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+from torch.optim.lr_scheduler import LambdaLR
+
+from backend.errors import ConfigError, TrainingError
+
+if TYPE_CHECKING:
+    from lightning.fabric import Fabric
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+
+
+def resolve_device(name: str) -> str:
+    """Turn ``auto`` into the best device at hand.
+
+    Raises:
+        ConfigError: a device that this machine lacks.
+    """
+    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if name == "auto":
+        return next(device for device in ("cuda", "mps", "cpu") if available[device])
+    if not available.get(name, False):
+        found = [device for device, there in available.items() if there]
+        raise ConfigError(
+            f"device {name!r} is not available",
+            where="--device",
+            expected=f"one of auto, {', '.join(found)}",
+            action="pick one of these",
+        )
+    return name
+
+
+def make_fabric(device: str) -> Fabric:
+    """Fabric for one device: bf16 mixed precision on CUDA, full precision elsewhere.
+
+    On a CPU bf16 autocast halves the speed, so it stays off there.
+    """
+    from lightning.fabric import Fabric  # noqa: PLC0415 - takes seconds to import
+
+    precision = "bf16-mixed" if device == "cuda" else "32-true"
+    return Fabric(accelerator=device, devices=1, precision=precision)
+
+
+def prepare_worker(threads: int) -> None:
+    """Fix what results depend on: the number of CPU threads and deterministic algorithms."""
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.backends.cudnn.benchmark = False
+
+
+def make_optimizer(
+    parameters: Iterable[tuple[str, nn.Parameter]],
+    *,
+    learning_rate: float,
+    weight_decay: float,
+    backbone_rate: float = 1.0,
+) -> torch.optim.Optimizer:
+    """AdamW (Loshchilov and Hutter 2019); no decay on biases and normalisation, a rate of its own for encoders.
+
+    Args:
+        parameters: (name, parameter) pairs; names that start with ``encoders.`` belong to the backbone.
+        learning_rate: peak rate of heads.
+        weight_decay: decoupled decay of weight matrices and kernels.
+        backbone_rate: factor on the rate of the encoders.
+    """
+    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    for name, parameter in parameters:
+        if parameter.requires_grad:
+            key = (name.startswith("encoders."), parameter.ndim > 1)
+            groups.setdefault(key, []).append(parameter)
+    return torch.optim.AdamW(
+        [
+            {
+                "params": members,
+                "lr": learning_rate * (backbone_rate if is_backbone else 1.0),
+                "weight_decay": weight_decay if decays else 0.0,
+            }
+            for (is_backbone, decays), members in groups.items()
+        ],
+        fused=True,
+    )
+
+
+def cosine_schedule(optimizer: torch.optim.Optimizer, steps: int, warmup: float) -> LambdaLR:
+    """Linear warm-up over a share of the steps, then cosine decay to zero (Loshchilov and Hutter 2017)."""
+    warm = max(1, round(steps * warmup))
+
+    def factor(step: int) -> float:
+        if step < warm:
+            return (step + 1) / warm
+        return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warm) / max(1, steps - warm))))
+
+    return LambdaLR(optimizer, factor)
+
+
+def require_finite(loss: float, epoch: int) -> None:
+    """Stop a diverged run.
+
+    Raises:
+        TrainingError: the loss is NaN or infinite.
+    """
+    if not math.isfinite(loss):
+        raise TrainingError(
+            f"the loss became {loss} in epoch {epoch}",
+            expected="a finite loss",
+            action="lower the learning rate",
+        )

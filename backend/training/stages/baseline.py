@@ -1,0 +1,32 @@
+"""The supervised baseline: search on inner validation, then cross-validate the best configuration."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from backend.training.search import baseline_config, default_parameters, suggest_parameters
+from backend.training.stages.context import StageContext
+from backend.training.tuning import open_storage, tune
+
+
+def run_baseline(stage: StageContext) -> None:
+    """Tune the baseline and run its final cross-validation, once a seed."""
+    plan, driver = stage.plan, stage.driver
+    dataset = driver.context.dataset
+    configure = partial(
+        baseline_config, plan=plan, modalities=stage.modalities, seed=stage.seed, split_seed=stage.seed
+    )
+    parameters, _ = tune(
+        driver,
+        open_storage(stage.storage_url),
+        f"{driver.study_id}/baseline",
+        suggest=lambda trial: suggest_parameters(trial, plan, dataset, stage.modalities),
+        configure=lambda values: configure(values, purpose="tune"),
+        first=default_parameters(plan, dataset, stage.modalities),
+        trials=plan.baseline.trials,
+        generation=plan.baseline.generation,
+        folds=driver.outer_folds[: plan.baseline.tune_folds],
+    )
+    stage.baseline_parameters = parameters
+    finals = [configure(parameters, purpose="final", seed=seed) for seed in plan.seeds]
+    stage.baselines = driver.run(finals)

@@ -1,0 +1,203 @@
+"""A study from end to end: check the data, open the store, run the stages of the plan, sum up."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.data.cache import open_cache
+from backend.data.check import check_dataset
+from backend.data.dataset import FruitDataset
+from backend.data.manifest import read_dataset
+from backend.data.splits import outer_folds
+from backend.errors import DataError, unknown_name
+from backend.models.backbones import check_backbone
+from backend.store.rows import COMPLETE, FAILED, INTERRUPTED, StudyRow
+from backend.store.writer import RunStore
+from backend.training.driver import Driver
+from backend.training.executor import make_executor
+from backend.training.optim import resolve_device
+from backend.training.plan import Plan
+from backend.training.progress import StudyProgress
+from backend.training.stages import STAGES, StageContext
+from backend.training.task import WorkerContext
+
+
+@dataclass(frozen=True)
+class StudyOptions:
+    """How a study is run; nothing here changes a number.
+
+    Attributes:
+        dataset: the data set folder.
+        store: the run store.
+        cache: folder of decoded images.
+        workers: worker processes; None = as many as fit the machine, 0 = in this process.
+        device: see ``backend.training.optim.resolve_device``.
+        storage: Optuna's database URL; empty = a file beside the store.
+        timeout: seconds after which a fold counts as hung; None = never.
+        quiet: no progress bar.
+    """
+
+    dataset: Path
+    store: Path
+    cache: Path
+    workers: int | None = None
+    device: str = "auto"
+    storage: str = ""
+    timeout: float | None = None
+    quiet: bool = False
+
+
+@dataclass(frozen=True)
+class PreparedStudy:
+    """A study whose data were checked and whose names resolve: everything but the store."""
+
+    plan: Plan
+    row: StudyRow
+    context: WorkerContext
+    modalities: tuple[str, ...]
+    warnings: list[str]
+    seed: int
+
+
+def prepare_study(plan: Plan, options: StudyOptions, seed: int) -> PreparedStudy:
+    """Read and check the data, decode the images, draw the folds.
+
+    Raises:
+        DataError: data that would make results wrong.
+        ConfigError: a name or a device that does not exist.
+    """
+    for backbone in plan.baseline.backbones:
+        check_backbone(backbone)
+    device = resolve_device(options.device)
+    dataset = read_dataset(options.dataset, cache_dir=options.cache)
+    modalities = resolve_modalities(plan.modalities, dataset)
+    warnings = check_before_training(dataset, plan)
+    folds = outer_folds(
+        dataset.labels, np.asarray(dataset.groups), plan.folds, seed, fixed_split=dataset.fixed_split
+    )
+    cache = open_cache(dataset, plan.resolution, options.cache, progress=not options.quiet)
+    row = study_row(plan, dataset, folds, seed, modalities)
+    return PreparedStudy(plan, row, WorkerContext(dataset, cache, folds, device), modalities, warnings, seed)
+
+
+def run_study(plan: Plan, options: StudyOptions, *, seed: int = 0) -> dict[str, Any]:
+    """Start a study, or go on with it where an earlier one of the same plan and data stopped.
+
+    Args:
+        plan: what to run.
+        options: where and with what.
+        seed: of the study: folds, search and training derive from it.
+
+    Returns:
+        The summary: study_id, status, store, and what ``RunStore.summarise_study`` says.
+
+    Raises:
+        AvocadoError: see ``prepare_study``; StoreError for a store that cannot be written.
+    """
+    study = prepare_study(plan, options, seed)
+    with RunStore(options.store) as store:
+        store.add_dataset(study.context.dataset, study.warnings)
+        store.recover(study.row.study_id)
+        store.start_study(study.row)
+        status = FAILED
+        try:
+            _run_stages(study, store, options)
+            status = COMPLETE
+        except KeyboardInterrupt:
+            status = INTERRUPTED
+            raise
+        finally:
+            if status != COMPLETE:
+                store.recover(study.row.study_id)
+            summary = store.summarise_study(study.row.study_id)
+            store.finish_study(study.row.study_id, status, summary)
+    return {"study_id": study.row.study_id, "status": status, "store": str(options.store), **summary}
+
+
+def _run_stages(study: PreparedStudy, store: RunStore, options: StudyOptions) -> None:
+    progress = StudyProgress(
+        quiet=options.quiet, report=lambda facts: store.update_progress(study.row.study_id, facts)
+    )
+    workers = default_workers(study.plan.threads, study.context.device)
+    if options.workers is not None:
+        workers = options.workers
+    executor = make_executor(study.context, workers, study.plan.threads, options.timeout)
+    try:
+        driver = Driver(store, executor, study.context, study.row.study_id, study.seed, progress)
+        stage = StageContext(study.plan, driver, study.modalities, study.seed, storage_url(options))
+        for name, run_stage in STAGES.items():
+            progress.start_stage(name)
+            run_stage(stage)
+    finally:
+        executor.close()
+        progress.close()
+
+
+def storage_url(options: StudyOptions) -> str:
+    """Optuna's database: the one given, else a file beside the store."""
+    if options.storage:
+        return options.storage
+    return f"sqlite:///{options.store.with_suffix('.optuna.db').resolve()}"
+
+
+def default_workers(threads: int, device: str) -> int:
+    """As many processes as the cores can feed; on a GPU one, since folds share its memory."""
+    if device != "cpu":
+        return 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+    return max(1, cores // threads)
+
+
+def resolve_modalities(wanted: tuple[str, ...], dataset: FruitDataset) -> tuple[str, ...]:
+    """The sensors to use, in the order of the data set.
+
+    Raises:
+        ConfigError: a name that the data set does not have.
+    """
+    for name in wanted:
+        if name not in dataset.sensors:
+            raise unknown_name("modality", name, dataset.sensors, "--modalities")
+    return tuple(name for name in dataset.sensors if not wanted or name in wanted)
+
+
+def check_before_training(dataset: FruitDataset, plan: Plan) -> list[str]:
+    """Refuse data that would make results wrong; return the warnings.
+
+    Raises:
+        DataError: the first error, and how many more there are.
+    """
+    problems = check_dataset(dataset.root, plan.folds)
+    errors = [problem for problem in problems if problem.severity == "error"]
+    if errors:
+        more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+        raise DataError(
+            f"{errors[0]}{more}",
+            action=f"run `python -m backend.data check {dataset.root}` for the whole list",
+        )
+    return [str(problem) for problem in problems]
+
+
+def study_row(
+    plan: Plan, dataset: FruitDataset, folds: NDArray[np.int64], seed: int, modalities: tuple[str, ...]
+) -> StudyRow:
+    """The study's row; its id is a function of plan, data, seed and sensors, so the same command resumes it."""
+    content = {"plan": asdict(plan), "seed": seed, "modalities": modalities}
+    text = json.dumps([content, dataset.dataset_id], sort_keys=True)
+    digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+    return StudyRow(
+        study_id=f"{plan.name}-{digest}",
+        name=f"{plan.name} · {dataset.name}",
+        plan=json.loads(json.dumps(content)),
+        dataset_id=dataset.dataset_id,
+        metric="mcc",
+        folds={name: int(fold) for name, fold in zip(dataset.fruit_ids, folds, strict=True) if fold >= 0},
+    )

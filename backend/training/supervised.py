@@ -1,0 +1,306 @@
+"""Train one fold of a classifier, with early stopping on inner validation, and predict its test fruit.
+
+The order of events is the honest one: fit on the inner training part; after each epoch score the inner
+validation part; keep the weights of the best epoch; choose a threshold for each defect on inner
+validation; only then look at the test part, once.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from backend.augment.pipeline import Augmenter
+from backend.config import derive_seed, to_dict
+from backend.data.dataset import MULTICLASS, FruitDataset
+from backend.evaluation.metrics import multiclass_mcc, summarise
+from backend.evaluation.thresholds import choose_thresholds, mcc_at_thresholds
+from backend.models.batch import FruitBatch
+from backend.models.network import FruitNetwork
+from backend.store.bundle import ArtifactData, CurvePoint, FoldBundle, MetricValue, Predictions
+from backend.training.checkpoint import load_encoders, pack_weights
+from backend.training.feed import FruitFeed, StepOrder, sampling_weights
+from backend.training.losses import ClassificationLoss, probabilities
+from backend.training.optim import cosine_schedule, make_fabric, make_optimizer, require_finite
+from backend.training.task import FoldParts, FoldTask, Pruned, WorkerContext, fold_parts
+
+_EVALUATION_IMAGES = 512
+"""Images in one evaluation batch: large enough to be fast, small enough for any machine."""
+
+
+def train_fold(task: FoldTask, context: WorkerContext) -> FoldBundle:
+    """Train and test one fold of a baseline or a fine-tune.
+
+    Args:
+        task: which run, which fold.
+        context: the data.
+
+    Returns:
+        Its bundle. Without predictions for tuning runs, which never see their test fruit.
+
+    Raises:
+        TrainingError: the loss diverged.
+    """
+    started = time.perf_counter()
+    parts = fold_parts(context, task.config, task.fold)
+    batch_size = task.config.optim.batch_size
+    while True:
+        try:
+            fold = FoldTraining(task, context, parts, batch_size)
+            pruned = fold.fit()
+            break
+        except torch.OutOfMemoryError:
+            if batch_size <= 2:
+                raise
+            batch_size //= 2
+            torch.cuda.empty_cache()
+    notes = fold.notes()
+    if batch_size != task.config.optim.batch_size:
+        notes = (*notes, ("batch_size", f"{batch_size} (halved: the device ran out of memory)"))
+    metrics: tuple[MetricValue, ...] = (MetricValue("inner_mcc", fold.best_score),)
+    predictions, artifacts = None, ()
+    if not pruned and task.config.purpose != "tune":
+        predictions = fold.predict(parts.test)
+        metrics += tuple(fold_metrics(predictions, context.dataset))
+        artifacts = fold.artifacts()
+    return FoldBundle(
+        fold=task.fold,
+        seconds=time.perf_counter() - started,
+        predictions=predictions,
+        metrics=metrics,
+        curves=tuple(fold.curves),
+        artifacts=artifacts,
+        notes=notes,
+        pruned=pruned,
+    )
+
+
+def fold_metrics(predictions: Predictions, dataset: FruitDataset) -> list[MetricValue]:
+    """Every metric of one fold's test fruit, without intervals."""
+    return summarise(
+        predictions,
+        task=dataset.task,
+        healthy=dataset.healthy,
+        kinds={defect.name: defect.kind for defect in dataset.defects},
+    )
+
+
+def build_network(task: FoldTask, feed: FruitFeed, fit: NDArray[np.int64]) -> FruitNetwork:
+    """The network of a fold before its first step, normalisation and output bias set from the training part."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive_seed(task.seed, "weights"))
+        model = FruitNetwork(task.config.model, feed.spec)
+    statistics = feed.cache.channel_statistics(fit)
+    model.set_statistics(
+        {name: (torch.from_numpy(mean), torch.from_numpy(std)) for name, (mean, std) in statistics.items()}
+    )
+    if model.pressure is not None:
+        readings = feed.dataset.pressures[fit]
+        mean, std = nan_statistics(readings)
+        model.pressure.normalise.set_statistics(torch.from_numpy(mean), torch.from_numpy(std))
+    if task.weights is not None:
+        load_encoders(model, task.weights)
+    labels = feed.dataset.labels[fit]
+    rate = np.clip(np.nanmean(np.where(np.isnan(labels).all(axis=0), 0.5, labels), axis=0), 0.01, 0.99)
+    if feed.dataset.task != MULTICLASS and task.config.optim.imbalance == "none":
+        with torch.no_grad():
+            model.head.bias.copy_(torch.from_numpy(np.log(rate / (1 - rate)).astype(np.float32)))
+    return model
+
+
+def nan_statistics(readings: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Mean and standard deviation of (n, P) readings without the missing ones; 0 and 1 where all are missing."""
+    known = ~np.isnan(readings)
+    count = np.maximum(known.sum(axis=0), 1)
+    filled = np.where(known, readings, 0)
+    mean = filled.sum(axis=0) / count
+    std = np.sqrt((np.where(known, readings - mean, 0) ** 2).sum(axis=0) / count)
+    return mean.astype(np.float32), np.where(std > 0, std, 1).astype(np.float32)
+
+
+class FoldTraining:
+    """The state of one fold: the model while it learns, then its thresholds and predictions.
+
+    Args:
+        task: which run, which fold.
+        context: the data.
+        parts: the rows it may use.
+        batch_size: fruit a step.
+    """
+
+    def __init__(self, task: FoldTask, context: WorkerContext, parts: FoldParts, batch_size: int) -> None:
+        self.task, self.context, self.parts = task, context, parts
+        config = task.config
+        dataset = context.dataset
+        self.feed = FruitFeed(dataset, context.cache, config.model.modalities, context.device)
+        self.fabric = make_fabric(context.device)
+        self.model = build_network(task, self.feed, parts.fit).to(memory_format=torch.channels_last)
+        optimizer = make_optimizer(
+            self.model.named_parameters(),
+            learning_rate=config.optim.learning_rate,
+            weight_decay=config.optim.weight_decay,
+            backbone_rate=config.optim.backbone_rate,
+        )
+        self.network, self.optimizer = self.fabric.setup(self.model, optimizer)
+        labels = dataset.labels[parts.fit]
+        self.loss = ClassificationLoss(dataset.task, config.optim.imbalance, labels).to(self.feed.device)
+        weights = sampling_weights(labels) if config.optim.imbalance == "sampler" else None
+        self.order = StepOrder(parts.fit, batch_size, derive_seed(task.seed, "order"), weights)
+        self.augment = Augmenter(config.augment, config.data.resolution)
+        self.generator = torch.Generator(device=self.feed.device)
+        self.generator.manual_seed(derive_seed(task.seed, "augment"))
+        self.curves: list[CurvePoint] = []
+        self.best_score, self.best_epoch = -np.inf, 0
+        self.thresholds: NDArray[np.float64] = np.full(len(dataset.defects), 0.5)
+        self.threshold_known = np.zeros(len(dataset.defects), dtype=bool)
+
+    def fit(self) -> str:
+        """Train to the end, to patience or until pruned; returns why it was pruned, else an empty string."""
+        optim = self.task.config.optim
+        torch.manual_seed(derive_seed(self.task.seed, "dropout"))
+        total = max(optim.epochs * self.order.steps_per_epoch, optim.min_steps)
+        schedule = cosine_schedule(self.optimizer, total, optim.warmup)
+        marks = np.linspace(0, total, optim.epochs + 1).round().astype(int)
+        steps = self.order.steps(total)
+        best_state: dict[str, Tensor] = {}
+        for epoch in range(1, optim.epochs + 1):
+            losses = [self._step(next(steps), schedule.step) for _ in range(marks[epoch] - marks[epoch - 1])]
+            loss = float(torch.stack(losses).mean()) if losses else 0.0
+            require_finite(loss, epoch)
+            score = self._validate()
+            self.curves += [
+                CurvePoint(epoch, "train", "loss", loss),
+                CurvePoint(epoch, "validation", "mcc", score),
+            ]
+            if score > self.best_score:
+                self.best_score, self.best_epoch = score, epoch
+                best_state = {name: value.clone() for name, value in self.model.state_dict().items()}
+            try:
+                self._check_floor(epoch)
+            except Pruned as decision:
+                return str(decision)
+            if optim.patience and epoch - self.best_epoch >= optim.patience:
+                break
+        self.model.load_state_dict(best_state)
+        self._choose_thresholds()
+        return ""
+
+    def _step(self, index: NDArray[np.int64], advance: Callable[[], None]) -> Tensor:
+        """One optimisation step on the fruit at ``index``; returns the loss."""
+        self.model.train()
+        batch = self._augmented(self.feed.batch(index))
+        loss: Tensor = self.loss(self.network(batch), batch.labels)
+        self.optimizer.zero_grad(set_to_none=True)
+        self.fabric.backward(loss)
+        self.optimizer.step()
+        advance()
+        return loss.detach()
+
+    def _augmented(self, batch: FruitBatch) -> FruitBatch:
+        """Every view with a geometry of its own; sensors that are registered share it."""
+        if not batch.images:
+            return batch
+        images = augment_views(self.augment, batch.images, self.generator)
+        return FruitBatch(
+            images, batch.present, batch.pressure, batch.pressure_present, batch.labels, batch.index
+        )
+
+    def _check_floor(self, epoch: int) -> None:
+        floor = self.task.prune_floor
+        if epoch <= len(floor) and self.best_score < floor[epoch - 1]:
+            raise Pruned(
+                f"best inner-validation MCC {self.best_score:.3f} after epoch {epoch}",
+                expected=f"at least {floor[epoch - 1]:.3f}, the median of earlier trials",
+            )
+
+    @torch.inference_mode()
+    def scores(self, index: NDArray[np.int64]) -> NDArray[np.float32]:
+        """(n, D) probabilities of the fruit at ``index``."""
+        self.model.eval()
+        views = sum(self.feed.spec.views.values())
+        parts = []
+        for batch in self.feed.batches(index, max(1, _EVALUATION_IMAGES // max(views, 1))):
+            parts.append(probabilities(self.network(batch).float(), self.context.dataset.task).cpu())
+        return torch.cat(parts).numpy()
+
+    def _validate(self) -> float:
+        """Inner-validation MCC: of the chosen class, or the mean over defects at their best thresholds."""
+        labels = self.context.dataset.labels[self.parts.validation]
+        score = self.scores(self.parts.validation)
+        if self.context.dataset.task == MULTICLASS:
+            return multiclass_mcc(labels.argmax(axis=1), score.argmax(axis=1), labels.shape[1])
+        values = mcc_at_thresholds(labels, score, choose_thresholds(labels, score))
+        return float(np.nanmean(values)) if not np.isnan(values).all() else 0.0
+
+    def _choose_thresholds(self) -> None:
+        labels = self.context.dataset.labels[self.parts.validation]
+        self.threshold_known = (labels == 1).any(axis=0) & (labels == 0).any(axis=0)
+        if self.context.dataset.task != MULTICLASS:
+            self.thresholds = choose_thresholds(labels, self.scores(self.parts.validation))
+
+    def predict(self, index: NDArray[np.int64]) -> Predictions:
+        """Scores and decisions for the fruit at ``index``."""
+        dataset = self.context.dataset
+        score = self.scores(index)
+        if dataset.task == MULTICLASS:
+            decided = np.eye(score.shape[1], dtype=np.uint8)[score.argmax(axis=1)]
+        else:
+            decided = (score >= self.thresholds).astype(np.uint8)
+        return Predictions(
+            fruit_ids=tuple(dataset.fruit_ids[row] for row in index),
+            defects=dataset.defect_names,
+            y_true=dataset.labels[index],
+            score=score,
+            y_pred=decided,
+        )
+
+    def notes(self) -> tuple[tuple[str, str], ...]:
+        """What is worth knowing about the fold beside its numbers."""
+        named = zip(self.context.dataset.defect_names, self.thresholds.tolist(), strict=True)
+        return (
+            ("best_epoch", str(self.best_epoch)),
+            ("fit_fruit", str(len(self.parts.fit))),
+            ("validation_fruit", str(len(self.parts.validation))),
+            ("thresholds", json.dumps({name: round(value, 6) for name, value in named})),
+        )
+
+    def artifacts(self) -> tuple[ArtifactData, ...]:
+        """The weights, and beside them what is needed to use them."""
+        dataset, fold = self.context.dataset, self.task.fold
+        card = {
+            "config": to_dict(self.task.config),
+            "defects": list(dataset.defect_names),
+            "task": dataset.task,
+            "thresholds": self.thresholds.tolist(),
+            "spec": vars(self.feed.spec),
+            "dataset_id": dataset.dataset_id,
+            "fold": fold,
+        }
+        return (
+            ArtifactData(f"fold{fold}/model.safetensors", "checkpoint", pack_weights(self.model.state_dict())),
+            ArtifactData(f"fold{fold}/model.json", "config", json.dumps(card, indent=2).encode()),
+        )
+
+
+def augment_views(
+    augment: nn.Module | Augmenter, images: dict[str, Tensor], generator: torch.Generator
+) -> dict[str, Tensor]:
+    """Augment (B, V, C, H, W) images of registered sensors, each view with a draw of its own.
+
+    Sensors with the same views share the geometry; one with other views gets draws of its own.
+    """
+    result: dict[str, Tensor] = {}
+    by_views: dict[int, list[str]] = {}
+    for name, value in images.items():
+        by_views.setdefault(value.shape[1], []).append(name)
+    for names in by_views.values():
+        flat = {name: images[name].flatten(0, 1) for name in names}
+        for name, value in augment(flat, generator).items():
+            result[name] = value.unflatten(0, images[name].shape[:2])
+    return {name: result[name] for name in images}

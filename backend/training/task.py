@@ -1,0 +1,110 @@
+"""The unit of work, of progress and of loss: one fold of one run.
+
+A ``FoldTask`` is all a worker is told, a ``WorkerContext`` all it is given once. Both travel by pickle to
+processes and other machines; neither knows a store.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.config import RunConfig, config_hash, derive_seed
+from backend.data.cache import ImageCache
+from backend.data.dataset import FruitDataset
+from backend.data.splits import inner_split, label_fraction
+from backend.errors import AvocadoError
+
+
+class Pruned(AvocadoError):  # noqa: N818 - a decision, not an error
+    """A trial that fell behind earlier ones and was stopped."""
+
+
+@dataclass(frozen=True)
+class FoldTask:
+    """One fold of one run.
+
+    Attributes:
+        run_id: the run it belongs to.
+        config: the run.
+        fold: outer fold, 0-based.
+        study_seed: from which, with the configuration and the fold, all randomness derives.
+        prune_floor: inner-validation MCC an epoch (1-based, at index epoch - 1) below which the trial stops.
+        weights: encoder weights of a pretraining as safetensors bytes; None = start as the model says.
+    """
+
+    run_id: str
+    config: RunConfig
+    fold: int
+    study_seed: int
+    prune_floor: tuple[float, ...] = ()
+    weights: bytes | None = None
+
+    @property
+    def seed(self) -> int:
+        """Seed of everything random in this fold."""
+        return derive_seed(self.study_seed, config_hash(self.config), self.fold)
+
+
+@dataclass(frozen=True)
+class WorkerContext:
+    """What every task of a study shares.
+
+    Attributes:
+        dataset: the fruit.
+        cache: their pixels.
+        folds: (n,) outer fold of each fruit, -1 = never tested.
+        device: ``cpu``, ``cuda`` or ``mps``.
+    """
+
+    dataset: FruitDataset
+    cache: ImageCache
+    folds: NDArray[np.int64]
+    device: str
+
+
+@dataclass(frozen=True)
+class FoldParts:
+    """Rows of the data set that one fold may use for what.
+
+    Attributes:
+        fit: for gradients.
+        validation: for early stopping, thresholds and choices.
+        test: for the result alone.
+        unlabelled: fruit without any label.
+        outer_train: every labelled fruit outside the test part, whatever the label fraction.
+    """
+
+    fit: NDArray[np.int64]
+    validation: NDArray[np.int64]
+    test: NDArray[np.int64]
+    unlabelled: NDArray[np.int64]
+    outer_train: NDArray[np.int64]
+
+
+def fold_parts(context: WorkerContext, config: RunConfig, fold: int) -> FoldParts:
+    """Split the fruit for one fold.
+
+    The inner split depends on the study's split seed and the fold alone, so that runs pair; the draw of a
+    label fraction depends on the run's seed too. A label fraction covers fitting and validation: labels
+    that choose a threshold were paid for as well.
+    """
+    dataset = context.dataset
+    groups = np.asarray(dataset.groups)
+    labelled = dataset.labelled
+    test = np.flatnonzero(context.folds == fold)
+    outer_train = np.flatnonzero(labelled & (context.folds != fold))
+    train = outer_train
+    if config.data.label_fraction < 1:
+        seed = derive_seed(config.data.split_seed, "labels", fold, config.seed)
+        train = label_fraction(dataset.labels, groups, outer_train, config.data.label_fraction, seed)
+    fixed = None
+    if dataset.fixed_split is not None:
+        rows = np.flatnonzero(np.asarray(dataset.fixed_split) == "val")
+        fixed = np.intersect1d(rows, train)
+        fixed = fixed if len(fixed) else None
+    seed = derive_seed(config.data.split_seed, "inner", fold)
+    fit, validation = inner_split(dataset.labels, groups, train, seed, fixed_val=fixed)
+    return FoldParts(fit, validation, test, np.flatnonzero(~labelled), outer_train)

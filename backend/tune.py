@@ -1,0 +1,135 @@
+"""``python -m backend.tune``: run, or resume, a plan on a data set into a run store. Arguments only."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from backend.cli import EXIT_OK, EXIT_SOME_FAILED, print_json, run_command
+from backend.errors import ConfigError
+
+DEMO = Path("runs/datasets/demo")
+DEMO_FRUITS, DEMO_SEED = 400, 1
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's options."""
+    command = argparse.ArgumentParser(
+        prog="python -m backend.tune",
+        description="Tune, cross-validate and store experiments. The same command resumes a stopped study.",
+    )
+    add = command.add_argument
+    add("--plan", default="overnight", help="quick, overnight or FILE.toml (default: %(default)s)")
+    add("--dataset", type=Path, help="data set folder (default: AVOCADO_DATASET, else the synthetic demo)")
+    add("--store", type=Path, default=Path("runs/store.db"), help="run store (default: %(default)s)")
+    add("--trials", type=int, help="Optuna trials of the search")
+    add("--modalities", type=_names, default=(), help="sensors to use, e.g. rgb,nir,pressure")
+    add("--workers", type=int, help="worker processes (default: as many as the cores can feed)")
+    add("--seed", type=int, default=0, help="seed of the study (default: %(default)s)")
+    add("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"), help="default: %(default)s")
+    add("--storage", default="", help="Optuna's database URL (default: a file beside the store)")
+    add("--list", action="store_true", help="show plans, backbones, augmentations and methods")
+    add("--json", action="store_true", help="print the result as JSON on stdout")
+    add("--quiet", action="store_true", help="no progress bar")
+    return command
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command."""
+    options = parser().parse_args(argv)
+    if options.list:
+        return _list(as_json=options.json)
+    _check_numbers(options)
+    # A scheduler's SIGTERM must end like Ctrl-C: everything finished kept, the study marked interrupted.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+    from backend.training.plan import load_plan  # noqa: PLC0415 - --help stays fast
+
+    plan = load_plan(options.plan).narrowed(modalities=options.modalities, trials=options.trials)
+
+    from backend.training.study import StudyOptions, run_study  # noqa: PLC0415 - imports torch
+
+    summary = run_study(
+        plan,
+        StudyOptions(
+            dataset=_dataset(options.dataset, quiet=options.quiet),
+            store=options.store,
+            cache=Path(os.environ.get("AVOCADO_CACHE", options.store.parent / "cache")),
+            workers=options.workers,
+            device=options.device,
+            storage=options.storage,
+            quiet=options.quiet,
+        ),
+        seed=options.seed,
+    )
+    _print_summary(summary, as_json=options.json)
+    return EXIT_SOME_FAILED if summary.get("failed") else EXIT_OK
+
+
+def _check_numbers(options: argparse.Namespace) -> None:
+    for name, lowest in (("trials", 1), ("workers", 0), ("seed", 0)):
+        value = getattr(options, name)
+        if value is not None and value < lowest:
+            raise ConfigError(str(value), where=f"--{name}", expected=f"{lowest} or more", action="correct it")
+
+
+def _dataset(given: Path | None, *, quiet: bool) -> Path:
+    """The data set folder; the synthetic demo is made on the spot."""
+    if given is None and "AVOCADO_DATASET" in os.environ:
+        given = Path(os.environ["AVOCADO_DATASET"])
+    if given is not None:
+        return given
+    if not DEMO.exists():
+        from backend.data.synth import make_dataset  # noqa: PLC0415 - only where it is needed
+
+        print(f"making {DEMO_FRUITS} synthetic avocados in {DEMO}", file=sys.stderr)
+        make_dataset(DEMO, fruits=DEMO_FRUITS, seed=DEMO_SEED, progress=not quiet)
+    return DEMO
+
+
+def _list(*, as_json: bool) -> int:
+    from backend.augment.policies import POLICIES  # noqa: PLC0415 - imports torch
+    from backend.augment.registry import list_operations  # noqa: PLC0415
+    from backend.models.backbones import list_backbones  # noqa: PLC0415
+    from backend.training.plan import load_plan, plan_names  # noqa: PLC0415
+
+    catalogue: dict[str, dict[str, str]] = {
+        "plans": {name: load_plan(name).description for name in plan_names()},
+        "backbones": {info.name: info.description for info in list_backbones()},
+        "augmentation policies": {name: policy.description for name, policy in POLICIES.items()},
+        "augmentations": {info.name: info.description for info in list_operations()},
+    }
+    if as_json:
+        print_json(catalogue)
+        return EXIT_OK
+    for title, entries in catalogue.items():
+        print(f"{title}:")
+        for name, description in entries.items():
+            print(f"  {name:24s} {description}")
+    return EXIT_OK
+
+
+def _print_summary(summary: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        print_json(summary)
+        return
+    counts = summary["runs"]
+    print(f"study {summary['study_id']}: " + ", ".join(f"{n} {status}" for status, n in counts.items()))
+    for failure in summary["failed"]:
+        print(f"failed: {failure['name']}: {failure['error']}")
+    best = summary["best"]
+    if best:
+        print(f"best: {best['name']}: MCC {best['mcc']:.3f} ({best['ci_low']:.3f} to {best['ci_high']:.3f})")
+    print(f"open it: streamlit run dashboard/app.py -- --store {summary['store']}")
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(main))
