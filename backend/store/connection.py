@@ -7,6 +7,8 @@ checks here: missing, foreign, corrupt, older and newer files each get a message
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -68,6 +70,7 @@ def _connect_readonly(uri: str) -> sqlite3.Connection:
     connection.row_factory = sqlite3.Row
     try:
         connection.execute("PRAGMA query_only = ON")
+        connection.execute("PRAGMA trusted_schema = OFF")
         connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
     except BaseException:
         connection.close()
@@ -78,6 +81,31 @@ def _connect_readonly(uri: str) -> sqlite3.Connection:
 def data_version(connection: sqlite3.Connection) -> int:
     """A number that changes when another connection has committed; comparable within one connection only."""
     return int(connection.execute("PRAGMA data_version").fetchone()[0])
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection, path: Path) -> Iterator[sqlite3.Connection]:
+    """All or nothing: commit at the end of the block, roll back on any error.
+
+    Args:
+        connection: in autocommit mode (``isolation_level=None``).
+        path: the store, for messages.
+
+    Raises:
+        StoreError: SQLite could not do it (disk full, locked, read-only, corrupt).
+    """
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        yield connection
+        connection.execute("COMMIT")
+    except BaseException as error:
+        with suppress(sqlite3.Error):
+            # SQLite has rolled back by itself after some errors (disk full).
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+        if isinstance(error, sqlite3.Error):
+            raise as_store_error(error, path) from error
+        raise
 
 
 def require_file(path: Path) -> None:

@@ -1,0 +1,102 @@
+"""A copy of a store that is known to be good, made while others read and write."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from backend.errors import StoreError
+from backend.store.connection import as_store_error, require_file, stored_version
+
+
+def back_up(source: Path, target: Path) -> dict[str, int]:
+    """Copy ``source`` to ``target`` with SQLite's online backup, and verify the copy.
+
+    The copy appears under its name only when its integrity, foreign keys, schema version and row counts
+    have been checked. It is a single file without ``-wal``, readable from any medium. Artifacts are not
+    copied: they never change once written (see ``backend.store.artifacts.copy_all``).
+
+    Args:
+        source: a run store of any schema version.
+        target: the copy; an older copy of that name is replaced.
+
+    Returns:
+        Rows a table.
+
+    Raises:
+        StoreError: the source cannot be read, the target cannot be written, or the copy is not right.
+    """
+    require_file(source)
+    if target.resolve() == source.resolve():
+        raise StoreError("the copy would replace the store", where=str(target), action="pass another name")
+    partial = target.with_name(target.name + ".partial")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial.unlink(missing_ok=True)
+        counts = _copy(source, partial)
+        with partial.open("rb") as handle:
+            os.fsync(handle.fileno())
+        partial.replace(target)
+    except sqlite3.Error as error:
+        raise as_store_error(error, source) from error
+    except OSError as error:
+        raise StoreError(
+            f"the copy cannot be written ({error.strerror})",
+            where=str(target),
+            action="free space or pass another place",
+        ) from error
+    finally:
+        partial.unlink(missing_ok=True)
+    return counts
+
+
+def _copy(source: Path, partial: Path) -> dict[str, int]:
+    uri = source.resolve().as_uri() + "?mode=ro"
+    with (
+        closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as original,
+        closing(sqlite3.connect(partial, isolation_level=None)) as copy,
+    ):
+        original.execute("BEGIN")  # one snapshot for the counts and the copy
+        version = stored_version(original, source)
+        counts = row_counts(original)
+        original.backup(copy)
+        copy.execute("PRAGMA journal_mode = DELETE")
+        faults = integrity_faults(copy)
+        if not faults and (row_counts(copy) != counts or stored_version(copy, partial) != version):
+            faults = ["rows are missing"]
+    if faults:
+        raise StoreError(
+            f"the copy is not right: {faults[0]}",
+            where=str(source),
+            action="run `python -m backend.store doctor`",
+        )
+    return counts
+
+
+def row_counts(connection: sqlite3.Connection) -> dict[str, int]:
+    """Rows of every table, by name."""
+    names = [
+        str(row[0])
+        for row in connection.execute(
+            "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name"
+        )
+    ]
+    return {name: count_rows(connection, name) for name in names}
+
+
+def count_rows(connection: sqlite3.Connection, table: str) -> int:
+    """Rows of one table."""
+    quoted = table.replace('"', '""')
+    return int(connection.execute(f'SELECT COUNT(*) FROM "{quoted}"').fetchone()[0])  # noqa: S608 - quoted
+
+
+def integrity_faults(connection: sqlite3.Connection) -> list[str]:
+    """What SQLite's own integrity and foreign key checks find; empty = the file is sound."""
+    faults = [str(row[0]) for row in connection.execute("PRAGMA integrity_check(20)") if row[0] != "ok"]
+    broken: dict[tuple[str, str], int] = {}
+    for table, _, parent, _ in connection.execute("PRAGMA foreign_key_check"):
+        broken[str(table), str(parent)] = broken.get((str(table), str(parent)), 0) + 1
+    faults += [f"{n} rows of {table} point to a missing {parent}" for (table, parent), n in broken.items()]
+    return faults

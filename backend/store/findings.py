@@ -1,0 +1,124 @@
+"""What a run leaves beside its numbers: files, explanations, projections, comparisons."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from backend.errors import StoreError
+from backend.store.artifacts import inside, write_artifact
+from backend.store.bundle import ArtifactData, AttributionData, EmbeddingData
+from backend.store.rows import ComparisonRow, compact_json, finite
+from backend.store.session import WriteSession
+
+
+class FindingsStore(WriteSession):
+    """The part of ``backend.store.writer.RunStore`` that keeps files and findings."""
+
+    def run_status(self, run_id: str) -> str | None:
+        """Status of a run, None where it was never started."""
+        value = self.value("SELECT status FROM run WHERE run_id = ?", run_id)
+        return None if value is None else str(value)
+
+    def add_comparisons(self, comparisons: Iterable[ComparisonRow]) -> None:
+        """Store differences between runs; the same question asked again replaces the answer."""
+        rows = [asdict(comparison) for comparison in comparisons]
+        for row in rows:
+            for name in ("delta", "ci_low", "ci_high", "p_value", "p_adjusted"):
+                row[name] = finite(row[name])
+        with self.transaction():
+            self.put("comparison", rows)
+
+    def add_embeddings(self, run_id: str, embeddings: Iterable[EmbeddingData]) -> None:
+        """Store 2-D projections of a run, replacing points of the same projection and fruit."""
+        self._require_run(run_id)
+        with self.transaction():
+            self._insert_embeddings(run_id, embeddings, None)
+
+    def add_attributions(
+        self, run_id: str, attributions: Iterable[AttributionData], artifacts: Iterable[ArtifactData] = ()
+    ) -> None:
+        """Store explanation images of a run.
+
+        Args:
+            run_id: the run.
+            attributions: what each image explains; ``name`` is that of an artifact of the run.
+            artifacts: the images that are not in the store yet.
+        """
+        self._require_run(run_id)
+        files = self._keep_files(run_id, artifacts, None)
+        with self.transaction():
+            self.put("artifact", files)
+            self._insert_attributions(run_id, attributions, None)
+
+    def add_artifact(self, run_id: str, artifact: ArtifactData) -> Path:
+        """Keep a file with a run, replacing one of the same name; returns where it lies."""
+        self._require_run(run_id)
+        rows = self._keep_files(run_id, [artifact], None)
+        with self.transaction():
+            self.put("artifact", rows)
+        return self.artifact_path(run_id, artifact.name)
+
+    def artifact_path(self, run_id: str, name: str) -> Path:
+        """Where an artifact lies.
+
+        Raises:
+            StoreError: there is none of that name, or its path leads outside the store's folder.
+        """
+        return inside(self.path.parent, self._stored_path(run_id, name))
+
+    def _stored_path(self, run_id: str, name: str) -> str:
+        path = self.value("SELECT path FROM artifact WHERE run_id = ? AND name = ?", run_id, name)
+        if path is None:
+            raise StoreError(f"run {run_id} has no artifact {name!r}", where=str(self.path))
+        return str(path)
+
+    def _keep_files(
+        self, run_id: str, artifacts: Iterable[ArtifactData], fold: int | None
+    ) -> list[dict[str, Any]]:
+        """Write files and return their rows; a name that another fold uses is refused, not overwritten."""
+        artifacts = list(artifacts)
+        taken = {
+            row["name"]
+            for row in self.rows("SELECT name FROM artifact WHERE run_id = ? AND fold IS NOT ?", run_id, fold)
+        }
+        for artifact in artifacts:
+            if artifact.name in taken:
+                raise StoreError(
+                    f"artifact {artifact.name!r} belongs to another fold of run {run_id}",
+                    where=str(self.path),
+                    expected="a name of its own for every fold",
+                )
+        return [write_artifact(self.path, run_id, artifact, fold) for artifact in artifacts]
+
+    def _insert_attributions(
+        self, run_id: str, attributions: Iterable[AttributionData], fold: int | None
+    ) -> None:
+        rows = [
+            {
+                "run_id": run_id,
+                "fruit_id": item.fruit_id,
+                "defect": item.defect,
+                "modality": item.modality,
+                "view": item.view,
+                "path": self._stored_path(run_id, item.name),
+                "scores": compact_json(item.scores),
+                "fold": fold,
+            }
+            for item in attributions
+        ]
+        self.put("attribution", rows)
+
+    def _insert_embeddings(self, run_id: str, embeddings: Iterable[EmbeddingData], fold: int | None) -> None:
+        rows = [
+            {"run_id": run_id, "fruit_id": fruit, "projection": item.projection, "x": x, "y": y, "fold": fold}
+            for item in embeddings
+            for fruit, (x, y) in zip(item.fruit_ids, item.xy.tolist(), strict=True)
+        ]
+        self.put("embedding", rows)
+
+    def _require_run(self, run_id: str) -> None:
+        if self.run_status(run_id) is None:
+            raise StoreError(f"unknown run {run_id!r}", where=str(self.path), action="start the run first")

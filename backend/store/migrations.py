@@ -1,0 +1,137 @@
+"""Opening a store for writing: a new file gets the tables, an older one is migrated, others are refused.
+
+``PRAGMA user_version`` counts the schema. ``STEPS[i]`` takes version i + 1 to i + 2; a released step is never
+edited, and never uses ``schema.TABLES``, which is always at the newest version.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from backend.errors import StoreError
+from backend.store.backup import back_up, integrity_faults
+from backend.store.connection import (
+    BUSY_SECONDS,
+    StoreMissing,
+    as_store_error,
+    check_version,
+    stored_version,
+    transaction,
+)
+from backend.store.schema import INDEXES, SCHEMA_VERSION, TABLES
+
+if TYPE_CHECKING:
+    from sqlite_utils import Database
+
+Step = Callable[["Database"], None]
+"""One version up, inside a transaction; ``Database.transform`` does what ALTER TABLE cannot."""
+
+STEPS: tuple[Step, ...] = ()
+
+assert len(STEPS) == SCHEMA_VERSION - 1, "every schema version above 1 needs the step that leads to it"
+
+
+def open_for_writing(path: str | Path, steps: tuple[Step, ...] = STEPS) -> sqlite3.Connection:
+    """Open a store for its one writer (who holds ``backend.store.locking.StoreLock``).
+
+    The connection is in autocommit mode: use ``connection.transaction``. An older store is copied to
+    ``<store>.v<version>.bak`` first, the copy verified, then migrated in one transaction.
+
+    Args:
+        path: the store; created, with its folder, where it does not exist.
+        steps: the migrations, for tests.
+
+    Raises:
+        StoreError: newer, foreign, corrupt or read-only file, or the disk does not take it.
+    """
+    path = Path(path)
+    require_writable(path)
+    try:
+        connection = sqlite3.connect(
+            path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        )
+    except sqlite3.Error as error:
+        raise as_store_error(error, path) from error
+    try:
+        connection.row_factory = sqlite3.Row
+        _prepare(connection, path, steps)
+    except sqlite3.Error as error:
+        connection.close()
+        raise as_store_error(error, path) from error
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def require_writable(path: Path) -> None:
+    """Make the folder of a store and check that the store may be written.
+
+    Raises:
+        StoreError: the folder cannot be made, or the store is protected or no file.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(
+            f"the folder cannot be made ({error.strerror})",
+            where=str(path.parent),
+            action="pass another --store",
+        ) from error
+    if path.exists() and not path.is_file():
+        raise StoreError("this is not a file", where=str(path), action="pass another --store")
+    # The mode bits are asked too: a superuser may write to a file that its owner protected.
+    if path.exists() and not path.stat().st_mode & 0o222:
+        raise StoreError(
+            "the store is read-only", where=str(path), action="make it writable or pass another --store"
+        )
+
+
+def _prepare(connection: sqlite3.Connection, path: Path, steps: tuple[Step, ...]) -> None:
+    newest = len(steps) + 1
+    try:
+        version = stored_version(connection, path)
+    except StoreMissing:
+        version = 0
+    if version > newest:
+        check_version(version, path, newest)
+    if 0 < version < newest:
+        back_up(path, path.with_name(f"{path.name}.v{version}.bak"))
+    connection.execute("PRAGMA journal_mode = WAL")
+    # FULL: a power cut loses no finished fold. One fsync a commit is nothing beside a fold's minutes.
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA trusted_schema = OFF")
+    if version == 0:
+        create_schema(connection, path)
+    elif version < newest:
+        _migrate(connection, path, steps[version - 1 :], newest)
+    connection.execute("PRAGMA foreign_keys = ON")
+
+
+def create_schema(connection: sqlite3.Connection, path: Path) -> None:
+    """Make every table and index of the newest version in an empty database."""
+    with transaction(connection, path):
+        for statement in (*TABLES.values(), *INDEXES.values()):
+            connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION:d}")
+
+
+def _migrate(connection: sqlite3.Connection, path: Path, steps: tuple[Step, ...], newest: int) -> None:
+    """Run the steps in one transaction; foreign keys are checked at its end, as SQLite advises."""
+    from sqlite_utils import Database  # noqa: PLC0415 - 0.3 s, and only an older store needs it
+
+    database = Database(connection, execute_plugins=False)
+    with transaction(connection, path):
+        for step in steps:
+            step(database)
+        connection.execute(f"PRAGMA user_version = {newest:d}")
+        faults = integrity_faults(connection)
+        if faults:
+            raise StoreError(
+                f"migrating to version {newest} would damage it: {faults[0]}",
+                where=str(path),
+                action="the store is unchanged; please report this",
+            )
