@@ -1,0 +1,181 @@
+"""Data sets and studies: what there is to choose from, and what each one is."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from backend.store.queries._frame import first, frame, parsed
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class DefectFacts:
+    """A defect or class as ``dataset.toml`` describes it; costs are money a fruit."""
+
+    name: str
+    kind: str
+    cost_miss: float
+    cost_false_alarm: float
+
+
+@dataclass(frozen=True)
+class DatasetFacts:
+    """One data set.
+
+    Attributes:
+        defects: in the order of ``dataset.toml``.
+        modalities: image sensor to its views.
+        pressures: names of the readings.
+        root: folder that the pictures lie in.
+        warnings: what the check found that does not stop a study.
+    """
+
+    dataset_id: str
+    name: str
+    task: str
+    synthetic: bool
+    n_fruits: int
+    n_labelled: int
+    healthy: str
+    defects: tuple[DefectFacts, ...]
+    modalities: dict[str, tuple[str, ...]]
+    pressures: tuple[str, ...]
+    description: str
+    licence: str
+    source: str
+    label_version: str
+    root: str
+    warnings: tuple[str, ...]
+
+
+def datasets(connection: sqlite3.Connection) -> pd.DataFrame:
+    """Every data set, the one studied last first.
+
+    Returns:
+        dataset_id, name, task, synthetic, n_fruits, n_labelled, n_studies, last_started (UTC or None).
+    """
+    return frame(
+        connection,
+        """
+        SELECT d.dataset_id, d.name, d.task, d.synthetic, d.n_fruits, d.n_labelled,
+               COUNT(s.study_id) AS n_studies, MAX(s.started) AS last_started
+        FROM dataset d LEFT JOIN study s ON s.dataset_id = d.dataset_id
+        GROUP BY d.dataset_id
+        ORDER BY last_started IS NULL, last_started DESC, d.name
+        """,
+    )
+
+
+def dataset(connection: sqlite3.Connection, dataset_id: str) -> DatasetFacts | None:
+    """What one data set is; None where the store does not know it."""
+    row = first(connection, "SELECT * FROM dataset WHERE dataset_id = ?", (dataset_id,))
+    if row is None:
+        return None
+    spec: dict[str, Any] = parsed(row["spec"], {})
+    return DatasetFacts(
+        dataset_id=row["dataset_id"],
+        name=row["name"],
+        task=row["task"],
+        synthetic=bool(row["synthetic"]),
+        n_fruits=row["n_fruits"],
+        n_labelled=row["n_labelled"],
+        healthy=spec.get("healthy", ""),
+        defects=tuple(_defect(values) for values in spec.get("defects", [])),
+        modalities={name: tuple(views) for name, views in spec.get("modalities", {}).items()},
+        pressures=tuple(spec.get("pressures", ())),
+        description=spec.get("description", ""),
+        licence=spec.get("licence", ""),
+        source=spec.get("source", ""),
+        label_version=row["label_version"],
+        root=row["root"],
+        warnings=tuple(str(text) for text in parsed(row["warnings"], [])),
+    )
+
+
+def _defect(values: dict[str, Any]) -> DefectFacts:
+    return DefectFacts(
+        name=str(values.get("name", "")),
+        kind=str(values.get("kind", "other")),
+        cost_miss=float(values.get("cost_miss", 1.0)),
+        cost_false_alarm=float(values.get("cost_false_alarm", 1.0)),
+    )
+
+
+def defect_counts(connection: sqlite3.Connection, dataset_id: str) -> pd.DataFrame:
+    """How many fruit have each defect.
+
+    Returns:
+        defect, positives, labelled (fruit with a label for that defect).
+    """
+    return frame(
+        connection,
+        """
+        SELECT label.key AS defect, COALESCE(SUM(label.value), 0) AS positives, COUNT(label.value) AS labelled
+        FROM fruit, json_each(fruit.labels) AS label
+        WHERE fruit.dataset_id = ?
+        GROUP BY label.key
+        """,
+        (dataset_id,),
+    )
+
+
+def group_count(connection: sqlite3.Connection, dataset_id: str) -> int:
+    """How many pallets, origins or plants the fruit come from."""
+    sql = "SELECT COUNT(DISTINCT fruit_group) FROM fruit WHERE dataset_id = ?"
+    return int(connection.execute(sql, (dataset_id,)).fetchone()[0])
+
+
+def studies(connection: sqlite3.Connection, dataset_id: str) -> pd.DataFrame:
+    """The studies of a data set, the latest first.
+
+    Returns:
+        study_id, name, metric, started, finished, status, heartbeat, fold_version, n_runs, and n_final, how
+        many runs of purpose ``final`` are complete.
+    """
+    return frame(
+        connection,
+        """
+        SELECT s.study_id, s.name, s.metric, s.started, s.finished, s.status, s.heartbeat, s.fold_version,
+               COUNT(r.run_id) AS n_runs,
+               COALESCE(SUM(r.purpose = 'final' AND r.status = 'complete'), 0) AS n_final
+        FROM study s LEFT JOIN run r ON r.study_id = s.study_id
+        WHERE s.dataset_id = ?
+        GROUP BY s.study_id
+        ORDER BY s.started DESC, s.study_id
+        """,
+        (dataset_id,),
+    )
+
+
+def running_studies(connection: sqlite3.Connection) -> pd.DataFrame:
+    """Studies whose driver has not said that it ended, whatever the data set; the latest first.
+
+    Returns:
+        study_id, dataset_id, name, dataset, started, heartbeat, progress (JSON text).
+    """
+    return frame(
+        connection,
+        """
+        SELECT s.study_id, s.dataset_id, s.name, d.name AS dataset, s.started, s.heartbeat, s.progress
+        FROM study s JOIN dataset d USING (dataset_id)
+        WHERE s.status = 'running'
+        ORDER BY s.started DESC
+        """,
+    )
+
+
+def study(connection: sqlite3.Connection, study_id: str) -> dict[str, Any] | None:
+    """One study with ``plan``, ``progress`` and ``summary`` parsed; None where the store does not know it."""
+    row = first(
+        connection,
+        "SELECT study_id, name, plan, dataset_id, metric, started, finished, status, heartbeat,"
+        " fold_version, progress, summary FROM study WHERE study_id = ?",
+        (study_id,),
+    )
+    if row is None:
+        return None
+    return row | {key: parsed(row[key], {}) for key in ("plan", "progress", "summary")}
