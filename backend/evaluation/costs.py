@@ -97,7 +97,8 @@ def _cost(p: Predictions, column: int, defect: Defect) -> DefectCost:
 
 def _counts(true: NDArray[np.float32], called: NDArray[np.uint8] | NDArray[np.bool_]) -> Counts:
     one_group = np.zeros(len(true), np.intp)
-    return group_counts(true[:, None], called[:, None].astype(np.uint8), one_group, 1)[0, 0]
+    counts: Counts = group_counts(true[:, None], called[:, None].astype(np.uint8), one_group, 1)[0, 0]
+    return counts
 
 
 def cost_metrics(values: list[DefectCost]) -> list[MetricValue]:

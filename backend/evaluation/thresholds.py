@@ -120,12 +120,14 @@ def cost_threshold(
 
 def apply_thresholds(score: NDArray[np.floating], thresholds: NDArray[np.float64]) -> NDArray[np.uint8]:
     """Decisions (n, D), 1 where a score (n, D) reaches its defect's threshold (D,)."""
-    return (score >= thresholds.astype(np.float64)).astype(np.uint8)
+    called: NDArray[np.bool_] = score >= thresholds.astype(np.float64)
+    return called.astype(np.uint8)
 
 
 def one_hot_best(score: NDArray[np.floating]) -> NDArray[np.uint8]:
     """Decisions (n, D) of exclusive classes: a single 1 at each row's highest score."""
-    return np.eye(score.shape[1], dtype=np.uint8)[np.argmax(score, axis=1)]
+    decisions: NDArray[np.uint8] = np.eye(score.shape[1], dtype=np.uint8)[np.argmax(score, axis=1)]
+    return decisions
 
 
 def decide(
