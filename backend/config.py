@@ -182,7 +182,10 @@ class DataConfig:
         _require(8 <= self.resolution <= 1024, repr(self.resolution), "DataConfig.resolution", "8 to 1024 px")
         _require(self.folds >= 2, repr(self.folds), "DataConfig.folds", "2 or more")
         _require(
-            0 < self.label_fraction <= 1, repr(self.label_fraction), "DataConfig.label_fraction", "above 0 to 1"
+            0 < self.label_fraction <= 1,
+            repr(self.label_fraction),
+            "DataConfig.label_fraction",
+            "above 0 to 1",
         )
         _one_of(self.pool, POOLS, "DataConfig.pool")
 
@@ -210,7 +213,7 @@ class MethodConfig:
         """The value of hyper-parameter ``name``, as the type of ``default``."""
         for key, value in self.params:
             if key == name:
-                return typing.cast("T", type(default)(value))  # type: ignore[call-arg]
+                return type(default)(value)  # type: ignore[call-arg]
         return default
 
 

@@ -51,11 +51,11 @@ def main(argv: list[str] | None = None) -> int:
     # A scheduler's SIGTERM must end like Ctrl-C: everything finished kept, the study marked interrupted.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
-    from backend.training.plan import load_plan  # noqa: PLC0415 - --help stays fast
+    from backend.training.plan import load_plan
 
     plan = load_plan(options.plan).narrowed(modalities=options.modalities, trials=options.trials)
 
-    from backend.training.study import StudyOptions, run_study  # noqa: PLC0415 - imports torch
+    from backend.training.study import StudyOptions, run_study
 
     summary = run_study(
         plan,
@@ -78,7 +78,9 @@ def _check_numbers(options: argparse.Namespace) -> None:
     for name, lowest in (("trials", 1), ("workers", 0), ("seed", 0)):
         value = getattr(options, name)
         if value is not None and value < lowest:
-            raise ConfigError(str(value), where=f"--{name}", expected=f"{lowest} or more", action="correct it")
+            raise ConfigError(
+                str(value), where=f"--{name}", expected=f"{lowest} or more", action="correct it"
+            )
 
 
 def _dataset(given: Path | None, *, quiet: bool) -> Path:
@@ -88,7 +90,7 @@ def _dataset(given: Path | None, *, quiet: bool) -> Path:
     if given is not None:
         return given
     if not DEMO.exists():
-        from backend.data.synth import make_dataset  # noqa: PLC0415 - only where it is needed
+        from backend.data.synth import make_dataset
 
         print(f"making {DEMO_FRUITS} synthetic avocados in {DEMO}", file=sys.stderr)
         make_dataset(DEMO, fruits=DEMO_FRUITS, seed=DEMO_SEED, progress=not quiet)
@@ -96,15 +98,15 @@ def _dataset(given: Path | None, *, quiet: bool) -> Path:
 
 
 def _list(*, as_json: bool) -> int:
-    from backend.augment.policies import POLICIES  # noqa: PLC0415 - imports torch
-    from backend.augment.registry import list_operations  # noqa: PLC0415
-    from backend.models.backbones import list_backbones  # noqa: PLC0415
-    from backend.training.plan import load_plan, plan_names  # noqa: PLC0415
+    from backend.augment.policies import list_policies
+    from backend.augment.registry import list_operations
+    from backend.models.backbones import list_backbones
+    from backend.training.plan import load_plan, plan_names
 
     catalogue: dict[str, dict[str, str]] = {
         "plans": {name: load_plan(name).description for name in plan_names()},
         "backbones": {info.name: info.description for info in list_backbones()},
-        "augmentation policies": {name: policy.description for name, policy in POLICIES.items()},
+        "augmentation policies": {policy.name: policy.description for policy in list_policies()},
         "augmentations": {info.name: info.description for info in list_operations()},
     }
     if as_json:

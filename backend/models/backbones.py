@@ -148,7 +148,9 @@ def _resnet10(in_channels: int, imagenet: bool) -> Backbone:
     return _small_resnet(in_channels, (1, 1, 1, 1), 64, 2)
 
 
-@register_backbone("resnet18_small", "ResNet-18 for small images: 3 x 3 stem of stride 1 (CIFAR style)", "own")
+@register_backbone(
+    "resnet18_small", "ResNet-18 for small images: 3 x 3 stem of stride 1 (CIFAR style)", "own"
+)
 def _resnet18_small(in_channels: int, imagenet: bool) -> Backbone:
     return _small_resnet(in_channels, (2, 2, 2, 2), 64, 1)
 

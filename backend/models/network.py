@@ -149,14 +149,17 @@ class FruitNetwork(nn.Module):
         if config.fusion == "early" and len(channels) > 1:
             channels = {EARLY: sum(channels.values())}
         self.encoders = nn.ModuleDict(
-            {name: ImageEncoder(config.backbone, count, imagenet=imagenet) for name, count in channels.items()}
+            {
+                name: ImageEncoder(config.backbone, count, imagenet=imagenet)
+                for name, count in channels.items()
+            }
         )
-        dims = {name: encoder.feature_dim for name, encoder in self.encoders.items()}
+        dims = {name: self.encoder(name).feature_dim for name in channels}
         self.pooling = nn.ModuleDict(
-            {name: ViewPooling(config.view_pooling, dim) for name, dim in dims.items()}  # type: ignore[arg-type]
+            {name: ViewPooling(config.view_pooling, dim) for name, dim in dims.items()}
         )
         self.pressure = PressureEncoder(spec.readings) if config.uses_pressure else None
-        self.embedding_dim = sum(dims.values()) + (_PRESSURE_WIDTH if self.pressure else 0)  # type: ignore[arg-type]
+        self.embedding_dim = sum(dims.values()) + (_PRESSURE_WIDTH if self.pressure else 0)
         self.dropout = nn.Dropout(config.dropout)
         self.head = nn.Linear(self.embedding_dim, spec.outputs)
 
@@ -165,10 +168,16 @@ class FruitNetwork(nn.Module):
         if EARLY in self.encoders:
             pairs = [statistics[name] for name in self.modalities]
             mean, std = (torch.cat(values) for values in zip(*pairs, strict=True))
-            self.encoders[EARLY].normalise.set_statistics(mean, std)  # type: ignore[union-attr,operator]
+            self.encoder(EARLY).normalise.set_statistics(mean, std)
             return
-        for name, encoder in self.encoders.items():
-            encoder.normalise.set_statistics(*statistics[name])  # type: ignore[union-attr,operator]
+        for name in self.encoders:
+            self.encoder(name).normalise.set_statistics(*statistics[name])
+
+    def encoder(self, name: str) -> ImageEncoder:
+        """The encoder of a modality, or of ``EARLY``."""
+        encoder = self.encoders[name]
+        assert isinstance(encoder, ImageEncoder)
+        return encoder
 
     def encoder_inputs(self, batch: FruitBatch) -> dict[str, tuple[Tensor, Tensor]]:
         """What each encoder sees: name to ((B, V, C, H, W) images, (B, V) present)."""
@@ -182,7 +191,7 @@ class FruitNetwork(nn.Module):
         """Each encoder's features of each view: name to ((B, V, F), (B, V) present)."""
         features = {}
         for name, (images, present) in self.encoder_inputs(batch).items():
-            features[name] = (_encode_views(self.encoders[name], images, present), present)
+            features[name] = (_encode_views(self.encoder(name), images, present), present)
         return features
 
     def fuse(self, features: dict[str, tuple[Tensor, Tensor]], batch: FruitBatch) -> Tensor:
@@ -201,7 +210,7 @@ class FruitNetwork(nn.Module):
         return self.head(self.dropout(self.embed(batch)))
 
 
-def _encode_views(encoder: nn.Module, images: Tensor, present: Tensor) -> Tensor:
+def _encode_views(encoder: ImageEncoder, images: Tensor, present: Tensor) -> Tensor:
     """Encode the present views of (B, V, C, H, W) images to (B, V, F); absent views give zeros."""
     fruit, views = present.shape
     flat = images.flatten(0, 1)
@@ -209,7 +218,7 @@ def _encode_views(encoder: nn.Module, images: Tensor, present: Tensor) -> Tensor
         return encoder(flat).unflatten(0, (fruit, views))
     chosen = present.flatten().nonzero().squeeze(1)
     if len(chosen) == 0:
-        return flat.new_zeros(fruit, views, int(encoder.feature_dim))
+        return flat.new_zeros(fruit, views, encoder.feature_dim)
     found = encoder(flat[chosen])
     features = found.new_zeros(fruit * views, found.shape[1]).index_copy(0, chosen, found)
     return features.unflatten(0, (fruit, views))

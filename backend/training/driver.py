@@ -35,7 +35,7 @@ class RunResult:
         config: of the run.
         status: complete, pruned, failed or interrupted.
         inner_score: mean over its folds of the inner-validation MCC; NaN where none finished.
-        curve: inner-validation MCC an epoch, of the first fold; empty for runs of an earlier session.
+        curve: inner-validation MCC an epoch, of the first fold.
     """
 
     run_id: str
@@ -176,9 +176,10 @@ class Driver:
 
     def _finish(self, run: _Open) -> None:
         """Compute the run's own metrics from the pooled predictions of its folds."""
-        metrics = [self._mean_inner_score(run)]
+        score = self._inner_score(run.row.run_id)
+        metrics = [MetricValue("inner_mcc", score, reason="" if score is not None else "no fold has one")]
         predictions = self.store.load_predictions(run.row.run_id)
-        if predictions is not None and len(predictions.fruit_ids):
+        if predictions.fruit_ids:
             dataset = self.context.dataset
             group_of = dict(zip(dataset.fruit_ids, dataset.groups, strict=True))
             metrics += summarise(
@@ -193,17 +194,18 @@ class Driver:
         self.store.finish_run(run.row.run_id, metrics)
         run.ended = COMPLETE
 
-    def _mean_inner_score(self, run: _Open) -> MetricValue:
-        values = [value for value in self.store.fold_metrics(run.row.run_id, "inner_mcc").values() if value is not None]
-        return MetricValue("inner_mcc", float(np.mean(values)) if values else None, reason="" if values else "no fold")
+    def _inner_score(self, run_id: str) -> float | None:
+        """Mean over the folds of the inner-validation MCC."""
+        values = [v for v in self.store.fold_metrics(run_id, "inner_mcc").values() if v is not None]
+        return float(np.mean(values)) if values else None
 
     def _result(self, run: _Open) -> RunResult:
-        values = [value for value in self.store.fold_metrics(run.row.run_id, "inner_mcc").values() if value is not None]
+        score = self._inner_score(run.row.run_id)
         curve = self.store.curve(run.row.run_id, run.folds[0], "validation", "mcc")
         return RunResult(
             run_id=run.row.run_id,
             config=run.config,
             status=run.ended or FAILED,
-            inner_score=float(np.mean(values)) if values else float("nan"),
+            inner_score=float("nan") if score is None else score,
             curve=tuple(curve),
         )

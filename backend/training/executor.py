@@ -45,7 +45,7 @@ class Executor(Protocol):
     """Runs tasks somewhere."""
 
     def run(self, tasks: Iterable[FoldTask]) -> Iterator[Outcome | None]:
-        """Run every task and yield each outcome as it comes, in any order; None = all is well, still at it."""
+        """Run every task and yield each outcome as it comes, in any order; None = still at it."""
 
     def close(self) -> None:
         """Stop every worker; tasks in flight are lost."""

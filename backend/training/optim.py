@@ -43,10 +43,9 @@ def make_fabric(device: str) -> Fabric:
 
     On a CPU bf16 autocast halves the speed, so it stays off there.
     """
-    from lightning.fabric import Fabric  # noqa: PLC0415 - takes seconds to import
+    from lightning.fabric import Fabric
 
-    precision = "bf16-mixed" if device == "cuda" else "32-true"
-    return Fabric(accelerator=device, devices=1, precision=precision)
+    return Fabric(accelerator=device, devices=1, precision="bf16-mixed" if device == "cuda" else "32-true")
 
 
 def prepare_worker(threads: int) -> None:
@@ -63,7 +62,7 @@ def make_optimizer(
     weight_decay: float,
     backbone_rate: float = 1.0,
 ) -> torch.optim.Optimizer:
-    """AdamW (Loshchilov and Hutter 2019); no decay on biases and normalisation, a rate of its own for encoders.
+    """AdamW (Loshchilov and Hutter 2019); no decay on biases and norms, encoders with a rate of their own.
 
     Args:
         parameters: (name, parameter) pairs; names that start with ``encoders.`` belong to the backbone.

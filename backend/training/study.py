@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -189,7 +188,7 @@ def check_before_training(dataset: FruitDataset, plan: Plan) -> list[str]:
 def study_row(
     plan: Plan, dataset: FruitDataset, folds: NDArray[np.int64], seed: int, modalities: tuple[str, ...]
 ) -> StudyRow:
-    """The study's row; its id is a function of plan, data, seed and sensors, so the same command resumes it."""
+    """The study's row, with an id from plan, data, seed and sensors, so that the same command resumes it."""
     content = {"plan": asdict(plan), "seed": seed, "modalities": modalities}
     text = json.dumps([content, dataset.dataset_id], sort_keys=True)
     digest = hashlib.sha256(text.encode()).hexdigest()[:8]

@@ -14,13 +14,14 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from backend.augment.pipeline import Augmenter
 from backend.config import derive_seed, to_dict
 from backend.data.dataset import MULTICLASS, FruitDataset
-from backend.evaluation.metrics import multiclass_mcc, summarise
-from backend.evaluation.thresholds import choose_thresholds, mcc_at_thresholds
+from backend.evaluation.counts import COUNT_METRICS, group_counts, mean_defined, multiclass_mcc
+from backend.evaluation.metrics import summarise
+from backend.evaluation.thresholds import apply_thresholds, decide, one_hot_best
 from backend.models.batch import FruitBatch
 from backend.models.network import FruitNetwork
 from backend.store.bundle import ArtifactData, CurvePoint, FoldBundle, MetricValue, Predictions
@@ -64,7 +65,8 @@ def train_fold(task: FoldTask, context: WorkerContext) -> FoldBundle:
     if batch_size != task.config.optim.batch_size:
         notes = (*notes, ("batch_size", f"{batch_size} (halved: the device ran out of memory)"))
     metrics: tuple[MetricValue, ...] = (MetricValue("inner_mcc", fold.best_score),)
-    predictions, artifacts = None, ()
+    predictions: Predictions | None = None
+    artifacts: tuple[ArtifactData, ...] = ()
     if not pruned and task.config.purpose != "tune":
         predictions = fold.predict(parts.test)
         metrics += tuple(fold_metrics(predictions, context.dataset))
@@ -91,8 +93,26 @@ def fold_metrics(predictions: Predictions, dataset: FruitDataset) -> list[Metric
     )
 
 
+def inner_mcc(labels: NDArray[np.float32], score: NDArray[np.float32], task: str) -> float:
+    """The MCC that choices are made by.
+
+    Args:
+        labels: (n, D) of inner validation.
+        score: (n, D) probabilities.
+        task: ``multiclass`` = MCC of the likeliest class; ``multilabel`` = mean over the defects that are
+            defined here, each at its best threshold.
+
+    Returns:
+        The MCC; 0 where nothing is defined.
+    """
+    decided, _ = decide(labels, score, score, task)
+    counts = group_counts(labels, decided, np.zeros(len(labels), dtype=np.intp), 1)[0]
+    value = multiclass_mcc(counts) if task == MULTICLASS else mean_defined(COUNT_METRICS["mcc"](counts))
+    return float(np.nan_to_num(value))
+
+
 def build_network(task: FoldTask, feed: FruitFeed, fit: NDArray[np.int64]) -> FruitNetwork:
-    """The network of a fold before its first step, normalisation and output bias set from the training part."""
+    """The network of a fold before its first step; what it knows of the data comes from ``fit``."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(task.seed, "weights"))
         model = FruitNetwork(task.config.model, feed.spec)
@@ -106,16 +126,21 @@ def build_network(task: FoldTask, feed: FruitFeed, fit: NDArray[np.int64]) -> Fr
         model.pressure.normalise.set_statistics(torch.from_numpy(mean), torch.from_numpy(std))
     if task.weights is not None:
         load_encoders(model, task.weights)
-    labels = feed.dataset.labels[fit]
-    rate = np.clip(np.nanmean(np.where(np.isnan(labels).all(axis=0), 0.5, labels), axis=0), 0.01, 0.99)
     if feed.dataset.task != MULTICLASS and task.config.optim.imbalance == "none":
-        with torch.no_grad():
-            model.head.bias.copy_(torch.from_numpy(np.log(rate / (1 - rate)).astype(np.float32)))
+        _start_at_prevalence(model, feed.dataset.labels[fit])
     return model
 
 
+def _start_at_prevalence(model: FruitNetwork, labels: NDArray[np.float32]) -> None:
+    """Let the head say at first how common each defect is (Lin et al. 2017, section 3.3)."""
+    known = np.maximum((~np.isnan(labels)).sum(axis=0), 1)
+    rate = np.clip(np.nansum(labels, axis=0) / known, 0.01, 0.99)
+    with torch.no_grad():
+        model.head.bias.copy_(torch.from_numpy(np.log(rate / (1 - rate)).astype(np.float32)))
+
+
 def nan_statistics(readings: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Mean and standard deviation of (n, P) readings without the missing ones; 0 and 1 where all are missing."""
+    """Mean and standard deviation of (n, P) readings, missing ones left out; 0 and 1 where all are."""
     known = ~np.isnan(readings)
     count = np.maximum(known.sum(axis=0), 1)
     filled = np.where(known, readings, 0)
@@ -158,7 +183,6 @@ class FoldTraining:
         self.curves: list[CurvePoint] = []
         self.best_score, self.best_epoch = -np.inf, 0
         self.thresholds: NDArray[np.float64] = np.full(len(dataset.defects), 0.5)
-        self.threshold_known = np.zeros(len(dataset.defects), dtype=bool)
 
     def fit(self) -> str:
         """Train to the end, to patience or until pruned; returns why it was pruned, else an empty string."""
@@ -230,28 +254,23 @@ class FoldTraining:
         return torch.cat(parts).numpy()
 
     def _validate(self) -> float:
-        """Inner-validation MCC: of the chosen class, or the mean over defects at their best thresholds."""
+        """Inner-validation MCC of the model as it is, each defect at its best threshold."""
         labels = self.context.dataset.labels[self.parts.validation]
-        score = self.scores(self.parts.validation)
-        if self.context.dataset.task == MULTICLASS:
-            return multiclass_mcc(labels.argmax(axis=1), score.argmax(axis=1), labels.shape[1])
-        values = mcc_at_thresholds(labels, score, choose_thresholds(labels, score))
-        return float(np.nanmean(values)) if not np.isnan(values).all() else 0.0
+        return inner_mcc(labels, self.scores(self.parts.validation), self.context.dataset.task)
 
     def _choose_thresholds(self) -> None:
         labels = self.context.dataset.labels[self.parts.validation]
-        self.threshold_known = (labels == 1).any(axis=0) & (labels == 0).any(axis=0)
-        if self.context.dataset.task != MULTICLASS:
-            self.thresholds = choose_thresholds(labels, self.scores(self.parts.validation))
+        score = self.scores(self.parts.validation)
+        _, self.thresholds = decide(labels, score, score, self.context.dataset.task)
 
     def predict(self, index: NDArray[np.int64]) -> Predictions:
         """Scores and decisions for the fruit at ``index``."""
         dataset = self.context.dataset
         score = self.scores(index)
         if dataset.task == MULTICLASS:
-            decided = np.eye(score.shape[1], dtype=np.uint8)[score.argmax(axis=1)]
+            decided = one_hot_best(score)
         else:
-            decided = (score >= self.thresholds).astype(np.uint8)
+            decided = apply_thresholds(score, self.thresholds)
         return Predictions(
             fruit_ids=tuple(dataset.fruit_ids[row] for row in index),
             defects=dataset.defect_names,
@@ -262,13 +281,15 @@ class FoldTraining:
 
     def notes(self) -> tuple[tuple[str, str], ...]:
         """What is worth knowing about the fold beside its numbers."""
-        named = zip(self.context.dataset.defect_names, self.thresholds.tolist(), strict=True)
-        return (
+        facts = (
             ("best_epoch", str(self.best_epoch)),
             ("fit_fruit", str(len(self.parts.fit))),
             ("validation_fruit", str(len(self.parts.validation))),
-            ("thresholds", json.dumps({name: round(value, 6) for name, value in named})),
         )
+        if self.context.dataset.task == MULTICLASS:
+            return facts
+        named = zip(self.context.dataset.defect_names, self.thresholds.tolist(), strict=True)
+        return (*facts, ("thresholds", json.dumps({name: round(value, 6) for name, value in named})))
 
     def artifacts(self) -> tuple[ArtifactData, ...]:
         """The weights, and beside them what is needed to use them."""
@@ -283,13 +304,15 @@ class FoldTraining:
             "fold": fold,
         }
         return (
-            ArtifactData(f"fold{fold}/model.safetensors", "checkpoint", pack_weights(self.model.state_dict())),
+            ArtifactData(
+                f"fold{fold}/model.safetensors", "checkpoint", pack_weights(self.model.state_dict())
+            ),
             ArtifactData(f"fold{fold}/model.json", "config", json.dumps(card, indent=2).encode()),
         )
 
 
 def augment_views(
-    augment: nn.Module | Augmenter, images: dict[str, Tensor], generator: torch.Generator
+    augment: Augmenter, images: dict[str, Tensor], generator: torch.Generator
 ) -> dict[str, Tensor]:
     """Augment (B, V, C, H, W) images of registered sensors, each view with a draw of its own.
 
@@ -299,8 +322,8 @@ def augment_views(
     by_views: dict[int, list[str]] = {}
     for name, value in images.items():
         by_views.setdefault(value.shape[1], []).append(name)
-    for names in by_views.values():
+    for views, names in by_views.items():
         flat = {name: images[name].flatten(0, 1) for name in names}
-        for name, value in augment(flat, generator).items():
+        for name, value in augment(flat, generator, groups_of=views).items():
             result[name] = value.unflatten(0, images[name].shape[:2])
     return {name: result[name] for name in images}

@@ -1,0 +1,65 @@
+# make help lists the targets. Everything installs into .venv; nothing else on the machine is touched.
+PYTHON ?= python3
+SERVE ?= 1
+PORT ?= 8501
+BIN := .venv/bin
+RUNTIME := .venv/.runtime-installed
+DEV := .venv/.dev-installed
+SOURCES := backend dashboard tests benchmarks
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test test-fast check format lint type imports screenshots clean
+
+help:  ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+install: $(RUNTIME)  ## set up .venv with what the program needs
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed")'
+	$(PYTHON) -m venv .venv
+
+$(RUNTIME): requirements.txt constraints.txt pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --requirement requirements.txt
+	@touch $@
+
+$(DEV): requirements-dev.txt $(RUNTIME)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --requirement requirements-dev.txt
+	@touch $@
+
+demo: $(RUNTIME)  ## quick plan on synthetic avocados, dashboard beside it (SERVE=0: only tune)
+ifeq ($(SERVE),0)
+	$(BIN)/python -m backend.tune --plan quick
+else
+	@$(BIN)/python -m streamlit run dashboard/app.py --server.port $(PORT) --server.headless true & server=$$!; \
+	trap "kill $$server 2>/dev/null" EXIT; \
+	echo "dashboard: http://127.0.0.1:$(PORT)  (Ctrl-C ends it)"; \
+	$(BIN)/python -m backend.tune --plan quick; \
+	echo "the plan is done; the dashboard stays at http://127.0.0.1:$(PORT) until Ctrl-C"; \
+	wait $$server
+endif
+
+test: $(DEV)  ## every test, the browser's too
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
+test-fast: $(DEV)  ## without the slow ones and the browser
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m "not slow and not browser"
+
+check: lint type imports  ## lint, types, import contracts
+
+lint: $(DEV)
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+
+type: $(DEV)
+	$(BIN)/mypy
+
+imports: $(DEV)
+	$(BIN)/lint-imports
+
+format: $(DEV)  ## rewrite the sources in the project's format
+	$(BIN)/ruff check --fix $(SOURCES)
+	$(BIN)/ruff format $(SOURCES)
+
+clean:  ## remove caches of tools; results in runs/ stay
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .coverage htmlcov
