@@ -85,8 +85,11 @@ def load_predictions(connection: sqlite3.Connection, run_id: str, fold: int | No
         run_id: the run.
         fold: one fold; None = all, pooled.
 
+    Returns:
+        n fruit by D defects; (0, 0) where the run has no held-out predictions (pretraining, tuning).
+
     Raises:
-        StoreError: there are none, or some fruit lack a defect.
+        StoreError: some fruit lack a defect.
     """
     rows = connection.execute(
         "SELECT p.fruit_id, p.defect, p.y_true, p.score, p.y_pred FROM prediction AS p "
@@ -97,12 +100,12 @@ def load_predictions(connection: sqlite3.Connection, run_id: str, fold: int | No
         (run_id, fold),
     ).fetchall()
     where = f"run {run_id}" + ("" if fold is None else f", fold {fold}")
-    if not rows:
-        raise StoreError("no predictions", where=where, action="run it first")
     stored = sorted({row[1] for row in rows})
     ids, defects = [row[0] for row in rows], [row[1] for row in rows]
-    n, width = len(rows) // len(stored), len(stored)
-    if defects != stored * n or any(ids[k] != ids[k // width * width] for k in range(len(ids))):
+    width = max(len(stored), 1)
+    if defects != stored * (len(rows) // width) or any(
+        name != ids[k // width * width] for k, name in enumerate(ids)
+    ):
         raise StoreError(
             "predictions are missing for some fruit and defects",
             where=where,
@@ -113,7 +116,7 @@ def load_predictions(connection: sqlite3.Connection, run_id: str, fold: int | No
 
     def matrix(column: int, dtype: type[T]) -> NDArray[T]:
         values = [np.nan if row[column] is None else row[column] for row in rows]
-        return np.array(values, dtype=dtype).reshape(n, width)[:, columns]
+        return np.ascontiguousarray(np.array(values, dtype=dtype).reshape(-1, width)[:, columns])
 
     return Predictions(
         fruit_ids=tuple(ids[::width]),

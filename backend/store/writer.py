@@ -13,6 +13,7 @@ A fold is the unit of progress: it is in the store whole or not at all, and writ
 from __future__ import annotations
 
 import json
+import math
 import sqlite3
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -36,6 +37,7 @@ from backend.store.rows import (
     StudyRow,
     compact_json,
 )
+from backend.store.summary import summarise_study
 
 if TYPE_CHECKING:  # the store stands below the data package: it knows the type, not the module
     from backend.data.dataset import FruitDataset
@@ -256,6 +258,7 @@ class RunStore(FindingsStore):
 
     def load_predictions(self, run_id: str, fold: int | None = None) -> Predictions:
         """The predictions of a run (or one fold), bit for bit: see ``folds.load_predictions``."""
+        self._require_run(run_id)
         with self.reading() as connection:
             return folds.load_predictions(connection, run_id, fold)
 
@@ -269,3 +272,20 @@ class RunStore(FindingsStore):
             defect,
         )
         return {row[0]: row[1] for row in rows}
+
+    def curve(self, run_id: str, fold: int, split: str, metric: str) -> list[float]:
+        """One training curve, epoch by epoch; NaN where the value was not finite."""
+        rows = self.rows(
+            "SELECT value FROM curve WHERE run_id = ? AND fold = ? AND split = ? AND metric = ? "
+            "ORDER BY epoch",
+            run_id,
+            fold,
+            split,
+            metric,
+        )
+        return [math.nan if row[0] is None else float(row[0]) for row in rows]
+
+    def summarise_study(self, study_id: str) -> dict[str, Any]:
+        """What ran, what failed and why, and the best result: see ``backend.store.summary``."""
+        with self.reading() as connection:
+            return summarise_study(connection, study_id)
