@@ -1,0 +1,364 @@
+"""A full run store made by formula, for tests and benchmarks of the dashboard. Nothing in it was trained.
+
+Scores are a noisy function of the labels, so that every number on a page follows from a seed. Two data sets:
+an avocado one (multilabel, ten defects, two picture sensors and pressure) with several studies, and a
+strawberry one (multiclass, four classes).
+
+    python benchmarks/sample_store.py runs/sample.db --runs 1000
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from sample_data import FOLDS, avocados, draw_pictures, folds_of, seeded, strawberries
+
+from backend.config import AugmentConfig, DataConfig, MethodConfig, ModelConfig, RunConfig
+from backend.data.dataset import MULTICLASS, FruitDataset
+from backend.store.bundle import CurvePoint, FoldBundle, MetricValue, Predictions
+from backend.store.rows import ComparisonRow, RunRow, StudyRow
+from backend.store.writer import RunStore
+
+HOSTILE_NAME = "<script>document.title='owned'</script> **bold** $x$ [link](http://example.invalid)"
+"""A run label that must show as text wherever it appears."""
+
+SKILL = {"supervised": 1.7, "simclr": 1.9, "moco": 1.95, "byol": 1.8, "barlow_twins": 2.3, "rotnet": 1.6}
+ENVIRONMENT = {
+    "host": "sample",
+    "python": "3.11",
+    "packages": {"torch": "2.11.0"},
+    "device": "cpu",
+    "threads": 1,
+}
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+def predictions(dataset: FruitDataset, skill: float, key: str, fold: int) -> Predictions:
+    """Scores of the held-out fruit of a fold: the label pulled by ``skill``, plus noise seeded by ``key``."""
+    folds = folds_of(dataset)
+    rows = [i for i, name in enumerate(dataset.fruit_ids) if folds.get(name) == fold]
+    truth = dataset.labels[rows]
+    noise = seeded("scores", key, fold).normal(size=truth.shape)
+    # The harder a defect, the less the label pulls; fruit keep a share of their noise in every run.
+    ease = np.linspace(1.15, 0.75, truth.shape[1])
+    own = seeded("fruit", dataset.dataset_id, fold).normal(size=truth.shape)
+    pull = np.where(np.isnan(truth), 0, 2 * np.nan_to_num(truth) - 1) * skill * ease
+    logits = pull + 0.8 * own + 0.6 * noise
+    if dataset.task == MULTICLASS:
+        odds = np.exp(1.6 * logits)
+        score = (odds / odds.sum(axis=1, keepdims=True)).astype(np.float32)
+        decided = np.eye(truth.shape[1], dtype=np.uint8)[score.argmax(axis=1)]
+    else:
+        score = (1 / (1 + np.exp(-logits))).astype(np.float32)
+        decided = (score >= 0.42 + 0.04 * fold).astype(np.uint8)
+    return Predictions(tuple(dataset.fruit_ids[i] for i in rows), dataset.defect_names, truth, score, decided)
+
+
+def metrics(pooled: Predictions) -> tuple[MetricValue, ...]:
+    """MCC, recall, precision and accuracy of each defect and over all, with rough 95 % intervals."""
+    values = []
+    for column, defect in enumerate(pooled.defects):
+        known = ~np.isnan(pooled.y_true[:, column])
+        truth, said = pooled.y_true[known, column] == 1, pooled.y_pred[known, column] == 1
+        tp, fp, fn, tn = ((truth & said), (~truth & said), (truth & ~said), (~truth & ~said))
+        counts = tuple(float(part.sum()) for part in (tp, fp, fn, tn))
+        values += _defect_metrics(defect, *counts)
+    overall = []
+    for name in ("mcc", "recall", "precision", "accuracy"):
+        parts = [m for m in values if m.metric == name and m.value is not None]
+        mean = float(np.mean([m.value for m in parts]))
+        half = float(np.mean([m.ci_high - m.ci_low for m in parts])) / 2 / np.sqrt(len(parts))  # type: ignore[operator]
+        overall.append(MetricValue(name, mean, None, max(-1.0, mean - half), min(1.0, mean + half)))
+    return (*overall, *values)
+
+
+def _defect_metrics(defect: str, tp: float, fp: float, fn: float, tn: float) -> list[MetricValue]:
+    spread = np.sqrt((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn))
+    shares = {
+        "mcc": ((tp * tn - fp * fn) / spread if spread else None, tp + fn),
+        "recall": (tp / (tp + fn) if tp + fn else None, tp + fn),
+        "precision": (tp / (tp + fp) if tp + fp else None, tp + fp),
+        "accuracy": ((tp + tn) / (tp + fp + fn + tn), tp + fp + fn + tn),
+    }
+    values = []
+    for name, (value, n) in shares.items():
+        if value is None:
+            values.append(MetricValue(name, None, defect, reason="no fruit to divide by"))
+            continue
+        half = 1.96 * float(np.sqrt(max(value * (1 - value), 0.01) / n))
+        values.append(
+            MetricValue(name, float(value), defect, max(-1.0, value - half), min(1.0, value + half))
+        )
+    return values
+
+
+def curves(key: str, fold: int, epochs: int) -> tuple[CurvePoint, ...]:
+    """Loss and MCC of a training that converges."""
+    noise = seeded("curves", key, fold).normal(scale=0.02, size=(epochs, 2))
+    points = []
+    for epoch in range(1, epochs + 1):
+        decay = float(np.exp(-epoch / 5))
+        for split, gap in (("train", 0.0), ("val", 0.08)):
+            wobble = float(noise[epoch - 1, int(split == "val")])
+            points.append(CurvePoint(epoch, split, "loss", 0.25 + gap + 0.6 * decay + wobble))
+        points.append(CurvePoint(epoch, "val", "mcc", 0.7 - 0.6 * decay + float(noise[epoch - 1, 0])))
+    return tuple(points)
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """How much to build.
+
+    Attributes:
+        fruit: labelled avocados.
+        runs: runs beside the fixed ones, most of them trials of the search.
+        epochs: of every curve.
+        pictures: whether to draw them.
+    """
+
+    fruit: int = 240
+    runs: int = 12
+    epochs: int = 12
+    pictures: bool = True
+
+
+def config(method: str, seed: int, kind: str = "finetune", **changes: object) -> RunConfig:
+    """The configuration of a sample run; ``baseline`` runs are supervised."""
+    baseline = kind == "baseline"
+    base = RunConfig(
+        kind=kind,
+        method=MethodConfig(name="supervised" if baseline else method),
+        model=ModelConfig(
+            backbone="resnet18", modalities=("rgb", "nir"), init="random" if baseline else "ssl"
+        ),
+        augment=AugmentConfig(),
+        data=DataConfig(folds=FOLDS),
+        seed=seed,
+    )
+    return dataclasses.replace(base, **changes)  # type: ignore[arg-type]
+
+
+class Builder:
+    """Writes sample studies through the same writer that training uses."""
+
+    def __init__(self, store: RunStore, plan: Plan) -> None:
+        """Keep the open store and the amounts."""
+        self.store, self.plan = store, plan
+
+    def study(self, study_id: str, name: str, dataset: FruitDataset) -> str:
+        """Start a study."""
+        self.store.start_study(
+            StudyRow(study_id, name, {"name": name}, dataset.dataset_id, "mcc", folds_of(dataset))
+        )
+        return study_id
+
+    def start(self, study_id: str, dataset: FruitDataset, chosen: RunConfig) -> str:
+        """Start a run and return its id."""
+        row = RunRow.from_config(
+            chosen,
+            study_id=study_id,
+            dataset_id=dataset.dataset_id,
+            n_folds=FOLDS,
+            environment=ENVIRONMENT,
+            git_commit=COMMIT,
+        )
+        self.store.start_run(row)
+        return row.run_id
+
+    def run(
+        self,
+        study_id: str,
+        dataset: FruitDataset,
+        chosen: RunConfig,
+        *,
+        folds: int = FOLDS,
+        finish: bool = True,
+        keep: bool = True,
+    ) -> str:
+        """Train nothing, store everything.
+
+        Args:
+            study_id: its study.
+            dataset: its data set.
+            chosen: its configuration.
+            folds: how many folds to write.
+            finish: whether it completes.
+            keep: whether predictions are stored (trials of the search store only metrics).
+        """
+        run_id = self.start(study_id, dataset, chosen)
+        skill = SKILL.get(chosen.method.name, 1.7) * (0.6 + 0.4 * chosen.data.label_fraction**0.3)
+        parts = []
+        for fold in range(folds):
+            part = predictions(dataset, skill, f"{run_id}", fold)
+            parts.append(part)
+            self.store.write_fold(
+                run_id,
+                FoldBundle(
+                    fold=fold,
+                    seconds=40.0 + fold,
+                    predictions=part if keep and chosen.kind != "pretrain" else None,
+                    metrics=metrics(part) if chosen.kind != "pretrain" else (),
+                    curves=curves(run_id, fold, self.plan.epochs),
+                    notes=(("best_epoch", "9"),),
+                ),
+            )
+        if finish:
+            scored = chosen.kind != "pretrain"
+            self.store.finish_run(run_id, metrics(Predictions.concatenate(parts)) if scored else ())
+        return run_id
+
+
+def overnight(build: Builder, dataset: FruitDataset) -> None:
+    """A complete study: trials, finals of three seeds, label fractions, failures and tests between finals."""
+    study = build.study("study-overnight", "overnight", dataset)
+    build.run(study, dataset, config("", 0, "baseline", label=HOSTILE_NAME, purpose="tune"), keep=False)
+    failed = build.start(study, dataset, config("", 91, "baseline", purpose="tune"))
+    build.store.end_run(failed, "failed", "out of memory: batch of 256 at 224 px; halve the batch")
+    for seed in (92, 93):
+        pruned = build.start(study, dataset, config("", seed, "baseline", purpose="tune"))
+        build.store.end_run(pruned, "pruned", "worse than the median after epoch 3")
+    stopped = build.run(study, dataset, config("byol", 94, purpose="tune"), folds=1, finish=False, keep=False)
+    build.store.end_run(stopped, "interrupted", "the budget of 8 h was used up")
+    finals: dict[str, list[str]] = {}
+    for seed in range(3):
+        finals.setdefault("supervised", []).append(build.run(study, dataset, config("", seed, "baseline")))
+        for method in ("simclr", "barlow_twins"):
+            parent = build.run(study, dataset, config(method, seed, "pretrain"), keep=False)
+            finals.setdefault(method, []).append(
+                build.run(study, dataset, config(method, seed, parent=parent))
+            )
+    for fraction in (0.1, 0.25):
+        for chosen in (config("", 0, "baseline"), config("barlow_twins", 0)):
+            data = dataclasses.replace(chosen.data, label_fraction=fraction)
+            build.run(
+                study, dataset, dataclasses.replace(chosen, data=data, purpose="label-efficiency"), keep=False
+            )
+    for i in range(build.plan.runs):
+        model = dataclasses.replace(config("", 0).model, dropout=(i % 90) / 100)
+        chosen = config("moco" if i % 2 else "simclr", 100 + i, purpose="tune", model=model)
+        run_id = build.start(study, dataset, chosen)
+        values = tuple(
+            MetricValue(m, 0.4 + 0.3 * ((i * 37) % 100) / 100, None) for m in ("mcc", "recall", "accuracy")
+        )
+        for fold in range(FOLDS):
+            build.store.write_fold(
+                run_id, FoldBundle(fold, 20.0, metrics=values, curves=curves(run_id, fold, build.plan.epochs))
+            )
+        build.store.finish_run(run_id, values)
+    for a, b in zip(finals["supervised"], finals["barlow_twins"], strict=True):
+        build.store.add_comparisons(compare(build.store, a, b))
+    build.store.finish_study(study, "complete", build.store.summarise_study(study))
+
+
+def compare(store: RunStore, a: str, b: str) -> list[ComparisonRow]:
+    """Differences of MCC and recall between two runs, with intervals from a bootstrap over fruit."""
+    first, second = store.load_predictions(a), store.load_predictions(b)
+    rows = []
+    for metric in ("mcc", "recall"):
+        for defect in (None, *first.defects):
+            delta, low, high, n = _difference(first, second, metric, defect)
+            verdict = "better" if low > 0 else "worse" if high < 0 else "not distinguishable"
+            p = 0.004 if verdict != "not distinguishable" else 0.4
+            rows.append(
+                ComparisonRow(
+                    a, b, metric, "bootstrap over groups", defect, delta, low, high, p, p, "ssl", n, verdict
+                )
+            )
+    return rows
+
+
+def _difference(
+    a: Predictions, b: Predictions, metric: str, defect: str | None
+) -> tuple[float, float, float, int]:
+    random = seeded("bootstrap", metric, defect)
+    columns = range(len(a.defects)) if defect is None else [a.defects.index(defect)]
+
+    def score(p: Predictions, rows: NDArray[np.intp]) -> float:
+        values = []
+        for column in columns:
+            truth, said = p.y_true[rows, column], p.y_pred[rows, column] == 1
+            yes, no = truth == 1, truth == 0
+            tp, fp, fn, tn = (float(x.sum()) for x in (yes & said, no & said, yes & ~said, no & ~said))
+            spread = np.sqrt((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn))
+            values.append(
+                (tp * tn - fp * fn) / spread if metric == "mcc" and spread else tp / max(1.0, tp + fn)
+            )
+        return float(np.mean(values))
+
+    every = np.arange(len(a.fruit_ids))
+    draws = [random.choice(every, len(every)) for _ in range(60)]
+    deltas = [score(b, rows) - score(a, rows) for rows in draws]
+    low, high = (float(q) for q in np.quantile(deltas, [0.025, 0.975]))
+    known = ~np.isnan(a.y_true[:, list(columns)]).all(axis=1)
+    return score(b, every) - score(a, every), low, high, int(known.sum())
+
+
+def tonight(build: Builder, dataset: FruitDataset) -> None:
+    """A study that is running: one run alive with one fold done, one run without a sign of life for a day."""
+    study = build.study("study-tonight", "tonight", dataset)
+    progress = {"stage": "pretraining", "done": 7, "total": 31, "seconds_left": 5400}
+    stalled = build.run(study, dataset, config("rotnet", 5), folds=1, finish=False)
+    alive = build.run(study, dataset, config("", 6, "baseline"), folds=1, finish=False)
+    build.store.update_progress(study, progress)
+    yesterday = (datetime.now(UTC) - timedelta(days=1)).isoformat(timespec="microseconds")
+    with build.store.transaction() as connection:
+        connection.execute("UPDATE run SET heartbeat = ? WHERE run_id = ?", (yesterday, stalled))
+    build.store.heartbeat([alive], study)
+
+
+def berries(build: Builder, dataset: FruitDataset) -> None:
+    """A complete multiclass study without any pretraining."""
+    study = build.study("study-berries", "strawberries", dataset)
+    for seed in range(2):
+        build.run(study, dataset, config("", seed, "baseline"))
+    build.store.finish_study(study, "complete", build.store.summarise_study(study))
+
+
+def build(path: Path, plan: Plan | None = None) -> Path:
+    """Make the whole store, its data sets beside it.
+
+    Args:
+        path: the store; must not exist.
+        plan: how much.
+
+    Returns:
+        ``path``.
+    """
+    plan = plan or Plan()
+    fruit = avocados(path.parent / "avocados", plan.fruit)
+    crops = strawberries(path.parent / "strawberries")
+    if plan.pictures:
+        draw_pictures(fruit)
+    with RunStore(path, purpose="sample") as store:
+        builder = Builder(store, plan)
+        store.add_dataset(crops, [])
+        berries(builder, crops)
+        store.add_dataset(fruit, ["2 % of the labels are missing"])
+        overnight(builder, fruit)
+        tonight(builder, fruit)
+    return path
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Build a sample store from the command line."""
+    parser = argparse.ArgumentParser(description="Make a sample run store by formula.")
+    parser.add_argument("store", type=Path)
+    parser.add_argument("--runs", type=int, default=12, help="further runs (default: 12)")
+    parser.add_argument("--fruit", type=int, default=240, help="labelled avocados (default: 240)")
+    chosen = parser.parse_args(argv)
+    if chosen.store.exists():
+        print(f"error: {chosen.store} exists already; pass another path", file=sys.stderr)
+        return 2
+    chosen.store.parent.mkdir(parents=True, exist_ok=True)
+    build(chosen.store, Plan(fruit=chosen.fruit, runs=chosen.runs))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
