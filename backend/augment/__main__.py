@@ -1,0 +1,58 @@
+"""``python -m backend.augment DATASET_DIR OUT.png``: a contact sheet of a policy or an operation."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from backend.cli import EXIT_OK, run_command
+from backend.config import AugmentConfig
+from backend.errors import ConfigError
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Draw the sheet that the arguments ask for and print where it is."""
+    args = _parser().parse_args(argv)
+    if args.fruits < 1:
+        raise ConfigError(str(args.fruits), where="--fruits", expected="1 or more")
+    if args.out.suffix.lower() != ".png" or not args.out.parent.is_dir():
+        raise ConfigError(str(args.out), where="OUT", expected="a .png file in a folder that exists")
+    if args.operation is None:
+        config = AugmentConfig(policy=args.policy, strength=args.strength)
+    else:
+        config = AugmentConfig(policy="custom", operations=(args.operation,), strength=args.strength)
+
+    from backend.augment.sheet import contact_sheet
+    from backend.data.manifest import read_dataset
+
+    sheet = contact_sheet(
+        read_dataset(args.dataset),
+        config,
+        fruits=args.fruits,
+        seed=args.seed,
+        always=args.operation is not None,
+    )
+    sheet.save(args.out)
+    print(args.out)
+    return EXIT_OK
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m backend.augment",
+        description="Draw an augmentation on fruit of a data set: each row a fruit and sensor, as it is and "
+        "after random draws. Names: python -m backend.tune --list.",
+    )
+    parser.add_argument("dataset", type=Path, metavar="DATASET_DIR", help="data set folder")
+    parser.add_argument("out", type=Path, metavar="OUT.png", help="the picture to write")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--policy", metavar="NAME", default="fruit", help="a named policy (default: fruit)")
+    what.add_argument("--operation", metavar="NAME", help="one operation, on every tile")
+    parser.add_argument("--strength", metavar="S", type=float, default=1.0, help="0 (off) to 2, default 1")
+    parser.add_argument("--fruits", metavar="N", type=int, default=6, help="how many fruit, default 6")
+    parser.add_argument("--seed", metavar="S", type=int, default=0, help="of the draws, default 0")
+    return parser
+
+
+if __name__ == "__main__":
+    raise SystemExit(run_command(main))
