@@ -9,6 +9,7 @@ from pathlib import Path
 
 from backend.errors import StoreError
 from backend.store.connection import as_store_error, require_file, stored_version
+from backend.store.integrity import integrity_faults, row_counts
 
 
 def back_up(source: Path, target: Path) -> dict[str, int]:
@@ -73,30 +74,3 @@ def _copy(source: Path, partial: Path) -> dict[str, int]:
             action="run `python -m backend.store doctor`",
         )
     return counts
-
-
-def row_counts(connection: sqlite3.Connection) -> dict[str, int]:
-    """Rows of every table, by name."""
-    names = [
-        str(row[0])
-        for row in connection.execute(
-            "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name"
-        )
-    ]
-    return {name: count_rows(connection, name) for name in names}
-
-
-def count_rows(connection: sqlite3.Connection, table: str) -> int:
-    """Rows of one table."""
-    quoted = table.replace('"', '""')
-    return int(connection.execute(f'SELECT COUNT(*) FROM "{quoted}"').fetchone()[0])  # noqa: S608 - quoted
-
-
-def integrity_faults(connection: sqlite3.Connection) -> list[str]:
-    """What SQLite's own integrity and foreign key checks find; empty = the file is sound."""
-    faults = [str(row[0]) for row in connection.execute("PRAGMA integrity_check(20)") if row[0] != "ok"]
-    broken: dict[tuple[str, str], int] = {}
-    for table, _, parent, _ in connection.execute("PRAGMA foreign_key_check"):
-        broken[str(table), str(parent)] = broken.get((str(table), str(parent)), 0) + 1
-    faults += [f"{n} rows of {table} point to a missing {parent}" for (table, parent), n in broken.items()]
-    return faults

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from backend.errors import StoreError
-from backend.store.backup import back_up, integrity_faults
+from backend.store.backup import back_up
 from backend.store.connection import (
     BUSY_SECONDS,
     StoreMissing,
@@ -21,6 +21,7 @@ from backend.store.connection import (
     stored_version,
     transaction,
 )
+from backend.store.integrity import integrity_faults
 from backend.store.schema import INDEXES, SCHEMA_VERSION, TABLES
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ def create_schema(connection: sqlite3.Connection, path: Path) -> None:
 
 def _migrate(connection: sqlite3.Connection, path: Path, steps: tuple[Step, ...], newest: int) -> None:
     """Run the steps in one transaction; foreign keys are checked at its end, as SQLite advises."""
-    from sqlite_utils import Database  # noqa: PLC0415 - 0.3 s, and only an older store needs it
+    from sqlite_utils import Database
 
     database = Database(connection, execute_plugins=False)
     with transaction(connection, path):

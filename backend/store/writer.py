@@ -230,13 +230,18 @@ class RunStore(FindingsStore):
             study_id: the study to go on with; None = every study.
 
         Returns:
-            Run id to finished folds, for every run that is not complete. ``running`` ones become
-            ``interrupted``.
+            Run id to finished folds, for every run that is not complete. Runs and studies that were
+            ``running`` become ``interrupted``; ``start_study`` and ``start_run`` take them up again.
         """
         with self.transaction() as connection:
             connection.execute(
                 "UPDATE run SET status = 'interrupted', finished = COALESCE(heartbeat, started), "
                 "error = 'the driver ended before the run did' "
+                "WHERE status = 'running' AND (?1 IS NULL OR study_id = ?1)",
+                (study_id,),
+            )
+            connection.execute(
+                "UPDATE study SET status = 'interrupted', finished = COALESCE(heartbeat, started) "
                 "WHERE status = 'running' AND (?1 IS NULL OR study_id = ?1)",
                 (study_id,),
             )

@@ -1,0 +1,127 @@
+"""What may be forgotten, and forgetting it: the ``gc`` of a store.
+
+Kept always: runs that are newer than the policy's days, runs that still run, final runs (unless the policy
+says otherwise), and the pretraining that any kept run came from.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from backend.errors import ConfigError, StoreError
+from backend.store.artifacts import TRASH, artifact_root, inside, remove_empty_folders
+from backend.store.connection import require_file
+from backend.store.session import WriteSession
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What to keep.
+
+    Attributes:
+        keep_days: runs that ended less than so many days ago stay.
+        keep_finals: whether runs of purpose ``final`` stay whatever their age.
+        artifacts_only: forget files (checkpoints, heat maps), keep every number.
+    """
+
+    keep_days: float = 30.0
+    keep_finals: bool = True
+    artifacts_only: bool = False
+
+    def __post_init__(self) -> None:
+        """Check the range."""
+        if not self.keep_days >= 0:
+            raise ConfigError(repr(self.keep_days), where="--keep-days", expected="0 or more")
+
+
+@dataclass(frozen=True)
+class Expendable:
+    """A run that the policy lets go."""
+
+    run_id: str
+    name: str
+    purpose: str
+    status: str
+    ended: str
+    files: int
+    bytes: int
+
+
+def expendable(
+    connection: sqlite3.Connection, policy: Policy, now: datetime | None = None
+) -> list[Expendable]:
+    """The runs that a policy would let go, oldest first; only reads.
+
+    Args:
+        connection: an open store.
+        policy: what to keep.
+        now: the time to count back from; None = now.
+    """
+    limit = (now or datetime.now(UTC)) - timedelta(days=policy.keep_days)
+    rows = connection.execute(
+        "WITH RECURSIVE old AS ("
+        "  SELECT run_id FROM run WHERE status <> 'running' AND NOT (?2 AND purpose = 'final') "
+        "  AND COALESCE(finished, heartbeat, started) < ?1), "
+        "kept AS (SELECT run_id, parent_run_id FROM run WHERE run_id NOT IN (SELECT run_id FROM old) "
+        "  UNION SELECT run.run_id, run.parent_run_id FROM run JOIN kept ON run.run_id = kept.parent_run_id) "
+        "SELECT run_id, name, purpose, status, COALESCE(finished, heartbeat, started), "
+        "(SELECT COUNT(*) FROM artifact AS a WHERE a.run_id = run.run_id), "
+        "(SELECT COALESCE(SUM(bytes), 0) FROM artifact AS a WHERE a.run_id = run.run_id) "
+        "FROM run WHERE run_id NOT IN (SELECT run_id FROM kept) ORDER BY 5, 1",
+        (limit.isoformat(timespec="microseconds"), policy.keep_finals),
+    )
+    found = [Expendable(*row) for row in rows]
+    return [run for run in found if run.files] if policy.artifacts_only else found
+
+
+def collect(path: Path, policy: Policy, now: datetime | None = None) -> list[Expendable]:
+    """Forget what the policy lets go: rows in one transaction, then files, old trash, and unused pages.
+
+    Args:
+        path: the store.
+        policy: what to keep.
+        now: the time to count back from; None = now.
+
+    Returns:
+        What was forgotten.
+
+    Raises:
+        StoreError: another writer has the store.
+    """
+    require_file(path)
+    now = now or datetime.now(UTC)
+    with WriteSession(path, "gc") as session:
+        with session.transaction() as connection:
+            runs = expendable(connection, policy, now)
+            files = [
+                row["path"]
+                for run in runs
+                for row in connection.execute("SELECT path FROM artifact WHERE run_id = ?", (run.run_id,))
+            ]
+            connection.execute("PRAGMA defer_foreign_keys = ON")
+            tables = ("artifact", "attribution") if policy.artifacts_only else ("run",)
+            for table in tables:
+                connection.executemany(
+                    f"DELETE FROM {table} WHERE run_id = ?",  # noqa: S608 - our own names
+                    [(run.run_id,) for run in runs],
+                )
+        for relative in files:
+            with suppress(StoreError):  # a path that leads outside is not ours to delete
+                inside(path.parent, relative).unlink(missing_ok=True)
+        _empty_trash(artifact_root(path), now - timedelta(days=policy.keep_days))
+        remove_empty_folders(artifact_root(path))
+        with suppress(sqlite3.Error):  # compacting needs room; without it the store only stays large
+            session.connection.execute("VACUUM")
+    return runs
+
+
+def _empty_trash(root: Path, limit: datetime) -> None:
+    trash = root / TRASH
+    for entry in trash.iterdir() if trash.is_dir() else ():
+        if datetime.fromtimestamp(entry.stat().st_mtime, UTC) < limit:
+            shutil.rmtree(entry)
