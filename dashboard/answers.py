@@ -1,0 +1,290 @@
+"""From rows to sentences: which runs are argued about, what the difference is, and how to say it. Pure.
+
+The best of several configurations is picked by its mean over seeds, and its run with the lowest seed stands
+for it in figures, so that nobody picks a lucky seed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from dashboard import texts
+from dashboard.format import count, interval, listing, missing, number, per_hundred, signed
+
+SAY = texts.SENTENCES
+BETTER, WORSE, UNCLEAR, UNTESTED = "better", "worse", "not distinguishable", "not tested"
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A configuration and the run that stands for it.
+
+    Attributes:
+        run_id: of its run with the lowest seed.
+        method: name from the registry.
+        value: the headline metric, mean over seeds.
+        seeds: how many.
+    """
+
+    run_id: str
+    method: str
+    name: str
+    finished: str
+    value: float
+    seeds: int
+
+    @property
+    def words(self) -> str:
+        """How people call it: "Barlow Twins", "baseline"."""
+        return texts.OVERVIEW["reference"] if self.method == "supervised" else method_words(self.method)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A headline.
+
+    Attributes:
+        text: the sentence.
+        detail: a second sentence, or empty.
+        verdict: ``better``, ``worse``, ``not distinguishable``, ``not tested``, or empty where nothing is
+            compared.
+    """
+
+    text: str
+    detail: str = ""
+    verdict: str = ""
+
+
+def method_words(method: str) -> str:
+    """A method as people write it."""
+    return texts.METHODS.get(method, method.replace("_", " "))
+
+
+def defect_words(name: str) -> str:
+    """A defect as people write it: ``stem-end-rot`` becomes "stem end rot"."""
+    return name.replace("_", " ").replace("-", " ")
+
+
+def contenders(
+    runs: pd.DataFrame, metrics: pd.DataFrame, metric: str
+) -> tuple[Contender | None, Contender | None]:
+    """The best baseline and the best pretraining.
+
+    Args:
+        runs: see ``results.scored_runs``; transductive ones never count.
+        metrics: see ``results.pooled_metrics``; rows of ``metric`` without a defect are used.
+        metric: what is maximised.
+
+    Returns:
+        Baseline and pretraining; None where there is none with a defined value.
+    """
+    overall = metrics[(metrics["metric"] == metric) & metrics["defect"].isna() & metrics["value"].notna()]
+    known = runs[runs["transductive"] == 0].merge(overall[["run_id", "value"]], on="run_id")
+    known = known[known["label_fraction"] == known["label_fraction"].max()]
+    pretrained = known["init"] == "ssl"
+    return _best(known[known["kind"] == "baseline"]), _best(known[pretrained & (known["kind"] != "baseline")])
+
+
+def _best(runs: pd.DataFrame) -> Contender | None:
+    if runs.empty:
+        return None
+    same = ["kind", "method", "backbone", "init", "modalities"]
+    groups = runs.groupby(same, sort=False)["value"]
+    best = runs[groups.transform("mean") == groups.transform("mean").max()]
+    best = best[best[same[1]] == best.iloc[0][same[1]]]
+    first = best.sort_values("seed", kind="stable").iloc[0]
+    return Contender(
+        run_id=str(first["run_id"]),
+        method=str(first["method"]),
+        name=str(first["name"]),
+        finished=str(first["finished"]),
+        value=float(best["value"].mean()),
+        seeds=int(best["seed"].nunique()),
+    )
+
+
+def _pick(rows: pd.DataFrame, metric: str, defect: str | None) -> dict[str, Any] | None:
+    """One row of metrics or comparisons."""
+    of = rows["defect"].isna() if defect is None else rows["defect"] == defect
+    found = rows[of & (rows["metric"] == metric)]
+    if found.empty or missing(found.iloc[0].get("value", found.iloc[0].get("delta"))):
+        return None
+    return {str(key): value for key, value in found.iloc[0].items()}
+
+
+def compared(
+    challenger: Contender,
+    reference: Contender,
+    tests: pd.DataFrame,
+    metrics: pd.DataFrame,
+    defect: str | None,
+) -> Answer:
+    """What pretraining changes.
+
+    Args:
+        challenger: the best pretraining.
+        reference: the best baseline.
+        tests: see ``results.comparisons``, challenger minus reference.
+        metrics: see ``results.pooled_metrics``, of both runs.
+        defect: one defect; None = over all.
+    """
+    found, agreement = _pick(tests, "recall", defect), _pick(tests, "mcc", defect)
+    if found is None and agreement is None:
+        return _untested(challenger, reference, metrics, defect)
+    test = found or agreement
+    assert test is not None
+    verdict = test_verdict(test)
+    text = (
+        _found(challenger, test, verdict, defect) if found else _agreement(challenger, test, verdict, defect)
+    )
+    more = [_most(tests) if defect is None and found else "", _level(metrics, challenger, reference, defect)]
+    return Answer(text, " ".join(part for part in more if part), verdict)
+
+
+def test_verdict(test: dict[str, Any]) -> str:
+    """The stored verdict; where there is none, whether the interval leaves out zero."""
+    said = str(test.get("verdict") or "").strip().lower()
+    if said in (BETTER, WORSE, UNCLEAR):
+        return said
+    low, high = test["ci_low"], test["ci_high"]
+    if missing(low) or missing(high):
+        return UNTESTED
+    return BETTER if low > 0 else WORSE if high < 0 else UNCLEAR
+
+
+def _brackets(ends: str, n: Any) -> str:
+    inside = "; ".join(part for part in (ends, "" if missing(n) else f"{count(n)} fruit") if part)
+    return f" ({inside})" if inside else ""
+
+
+def _hundred_ends(values: dict[str, Any]) -> str:
+    low, high = values["ci_low"], values["ci_high"]
+    return "" if missing(low) or missing(high) else f"{per_hundred(low)} to {per_hundred(high)}"
+
+
+def _what(defect: str | None) -> str:
+    return SAY["defects"] if defect is None else SAY["fruit_with"].format(defect=defect_words(defect))
+
+
+def _found(challenger: Contender, test: dict[str, Any], verdict: str, defect: str | None) -> str:
+    more = test["delta"] >= 0
+    key = "unclear" if verdict == UNCLEAR else "more" if more else "fewer"
+    return SAY[key].format(
+        method=challenger.words,
+        size=per_hundred(abs(test["delta"])),
+        direction=texts.DIRECTIONS[0 if more else 1],
+        what=_what(defect),
+        brackets=_brackets(_hundred_ends(test), test.get("n")),
+    )
+
+
+def _agreement(challenger: Contender, test: dict[str, Any], verdict: str, defect: str | None) -> str:
+    unclear = verdict == UNCLEAR
+    key = "unclear_agreement" if unclear else "raises" if test["delta"] > 0 else "lowers"
+    return SAY[key].format(
+        method=challenger.words,
+        size=signed(test["delta"]) if unclear else number(abs(test["delta"])),
+        scope="" if defect is None else SAY["on"].format(defect=defect_words(defect)),
+        brackets=_brackets(interval(test["ci_low"], test["ci_high"]), test.get("n")),
+    )
+
+
+def _most(tests: pd.DataFrame) -> str:
+    """Which defects gain clearly, the largest gain first."""
+    rows = tests[(tests["metric"] == "recall") & tests["defect"].notna()]
+    clear = [row["defect"] for _, row in rows.iterrows() if test_verdict(dict(row)) == BETTER]
+    gains = rows[rows["defect"].isin(clear)].nlargest(2, "delta")
+    named = [
+        SAY["gain"].format(defect=defect_words(str(defect)), size=per_hundred(delta))
+        for defect, delta in zip(gains["defect"], gains["delta"], strict=True)
+    ]
+    return SAY["most"].format(gains=listing(named, SAY["and"])) if named else ""
+
+
+def _level(metrics: pd.DataFrame, challenger: Contender, reference: Contender, defect: str | None) -> str:
+    """Where both stand in agreement."""
+    ours = _pick(metrics[metrics["run_id"] == challenger.run_id], "mcc", defect)
+    theirs = _pick(metrics[metrics["run_id"] == reference.run_id], "mcc", defect)
+    if ours is None or theirs is None:
+        return ""
+    return SAY["level"].format(ours=number(ours["value"]), theirs=number(theirs["value"]))
+
+
+def _untested(
+    challenger: Contender, reference: Contender, metrics: pd.DataFrame, defect: str | None
+) -> Answer:
+    level = _level(metrics, challenger, reference, defect)
+    ours = _pick(metrics[metrics["run_id"] == challenger.run_id], "recall", defect)
+    theirs = _pick(metrics[metrics["run_id"] == reference.run_id], "recall", defect)
+    if ours is None or theirs is None:
+        return Answer(level, verdict=UNTESTED)
+    text = SAY["untested"].format(
+        method=challenger.words,
+        ours=per_hundred(ours["value"]),
+        theirs=per_hundred(theirs["value"]),
+        what=_what(defect),
+    )
+    return Answer(text, level, UNTESTED)
+
+
+def average(who: str, metrics: pd.DataFrame, fruit: int, *, multiclass: bool) -> Answer:
+    """What one run achieves over all defects, from its stored metrics.
+
+    Args:
+        who: the subject: "the baseline".
+        metrics: see ``results.pooled_metrics``, of this run.
+        fruit: labelled fruit judged.
+        multiclass: whether each fruit has exactly one class.
+    """
+    metric = _pick(metrics, "accuracy" if multiclass else "recall", None)
+    if metric is None:
+        return Answer(SAY["none"].format(defect=SAY["any_defect"], fruit=count(fruit)))
+    values = {
+        "who": who,
+        "Who": sentence_start(who),
+        "found": per_hundred(metric["value"]),
+        "n": metrics["defect"].nunique(),
+        "brackets": _brackets(_hundred_ends(metric), fruit),
+    }
+    if multiclass:
+        return Answer(SAY["classes"].format(**values))
+    precision = _pick(metrics, "precision", None)
+    alarms = "" if precision is None else SAY["alarms"].format(right=per_hundred(precision["value"]))
+    return Answer(SAY["mean"].format(**values), alarms)
+
+
+def decided(who: str, counts: pd.DataFrame, metrics: pd.DataFrame | None = None) -> Answer:
+    """What decisions amount to, from their confusion counts.
+
+    Args:
+        who: the subject: "the baseline".
+        counts: see ``results.defect_confusion``: one defect, or several that are summed.
+        metrics: of one run, whose interval of ``recall`` is quoted where one defect is asked for and the
+            counts are those the interval belongs to.
+    """
+    tp, fp, fn = (int(counts[name].sum()) for name in ("tp", "fp", "fn"))
+    fruit = int(counts[["tp", "fp", "fn", "tn"]].sum(axis=1).max()) if len(counts) else 0
+    one = str(counts.iloc[0]["defect"]) if len(counts) == 1 else None
+    defect = SAY["any_defect"] if one is None else defect_words(one)
+    if tp + fn == 0:
+        return Answer(SAY["none"].format(defect=defect, fruit=count(fruit)))
+    metric = None if metrics is None or one is None else _pick(metrics, "recall", one)
+    ends = "" if metric is None else _hundred_ends(metric)
+    text = SAY["sum" if one is None else "one"].format(
+        Who=sentence_start(who),
+        found=per_hundred(tp / (tp + fn)),
+        defect=defect,
+        brackets=_brackets(ends, fruit),
+        tp=count(tp),
+        n=count(tp + fn),
+        fruit=count(fruit),
+    )
+    return Answer(text, SAY["alarms"].format(right=per_hundred(tp / (tp + fp))) if tp + fp else "")
+
+
+def sentence_start(text: str) -> str:
+    """``text`` with a capital first letter."""
+    return text[:1].upper() + text[1:]

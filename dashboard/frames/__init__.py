@@ -1,0 +1,1 @@
+"""From the rows of the store to the rows of a chart, without Streamlit and without Altair."""
