@@ -73,9 +73,10 @@ def read_splits(
             problems.cell(number, "split", f"found {shown(word)}; expected train, val, test or nothing")
             word = ""
         words.append(word)
-        first, first_row = side.setdefault(group, (word, number)) if word else (word, number)
-        if word != first:
-            message = f"group {shown(group)} is in {word} here and in {first} in row {first_row}"
+        # A fruit without a word is trained on, so it counts as train here.
+        first, first_row = side.setdefault(group, (word or "train", number))
+        if (word or "train") != first:
+            message = f"group {shown(group)} is in {word or 'no part'} here and in {first} in row {first_row}"
             message += "; keep a group on one side"
             problems.cell(number, "split", message)
     if not any(words):

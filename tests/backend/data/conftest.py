@@ -56,7 +56,9 @@ class Folder:
                 _, modality, view = column.split(":")
                 path = f"images/{modality}-{i}-{view}.png"
                 channels = (3,) if modality == "rgb" else ()
-                Image.fromarray(rng.integers(0, 256, (size, size, *channels), dtype=np.uint8)).save(root / path)
+                Image.fromarray(rng.integers(0, 256, (size, size, *channels), dtype=np.uint8)).save(
+                    root / path
+                )
                 cells.append(path)
             self.rows.append(cells)
         self.rows[-1][2:4] = ["", ""]  # an unlabelled pool of one
