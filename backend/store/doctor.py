@@ -45,6 +45,9 @@ class Patient:
 
 Check = Callable[[Patient], Iterator[Problem]]
 
+DAMAGE = (sqlite3.DatabaseError, ValueError, TypeError, KeyError, AttributeError)
+"""What reading damaged values can raise: the store may hold anything where a number or JSON should be."""
+
 
 def examine(path: Path) -> list[Problem]:
     """Look at everything; changes nothing.
@@ -64,7 +67,7 @@ def _examine(path: Path, *, alone: bool) -> list[Problem]:
         for check in CHECKS:
             try:
                 problems += check(Patient(connection, path, alone))
-            except sqlite3.DatabaseError as error:
+            except DAMAGE as error:
                 what = check.__name__.strip("_").replace("_", " ")
                 problems.append(Problem("corrupt", path.name, f"{what} cannot be checked: {error}"))
     return problems
@@ -148,7 +151,10 @@ def _numbers(patient: Patient) -> Iterator[Problem]:
         )
     ]
     for run_id in tqdm(runs, "runs", disable=None, leave=False):
-        yield from audit_run(patient.connection, run_id)
+        try:
+            yield from audit_run(patient.connection, run_id)
+        except DAMAGE as error:
+            yield Problem("corrupt", f"run {run_id}", f"its numbers cannot be checked: {error}")
 
 
 def _reasons(patient: Patient) -> Iterator[Problem]:

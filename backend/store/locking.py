@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -74,9 +75,11 @@ class StoreLock:
         if not self._acquire():
             self._drop()
             raise self._held(store)
+        assert self._handle is not None
         holder = {"pid": os.getpid(), "host": platform.node(), "purpose": purpose}
-        os.ftruncate(self._handle, 0)
-        os.pwrite(self._handle, json.dumps(holder).encode(), 0)
+        with suppress(OSError):  # on a full disk the lock holds all the same, only without a name on it
+            os.ftruncate(self._handle, 0)
+            os.pwrite(self._handle, json.dumps(holder).encode(), 0)
         os.register_at_fork(after_in_child=self._drop)
 
     def _acquire(self) -> bool:
