@@ -1,0 +1,84 @@
+import pytest
+import torch
+from torch.hub import get_dir
+
+from backend.errors import ConfigError
+from backend.models.backbones import create_backbone, list_backbones, register_backbone
+
+NAMES = [info.name for info in list_backbones()]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("channels", [1, 5])
+def test_every_backbone_takes_any_channel_count_and_trains(name: str, channels: int) -> None:
+    torch.manual_seed(0)
+    backbone = create_backbone(name, channels)
+    features = backbone(torch.rand(2, channels, 48, 48))
+    assert features.shape == (2, backbone.feature_dim)
+    maps = backbone.eval().feature_maps(torch.rand(2, channels, 48, 48))
+    assert len(maps) == len(backbone.stages) >= 1
+    assert maps[-1].shape[:2] == (2, backbone.feature_dim)
+    features.sum().backward()
+    first = next(iter(backbone.parameters()))
+    assert first.grad is not None
+    assert torch.isfinite(first.grad).all()
+
+
+def test_features_are_the_mean_of_the_last_map() -> None:
+    backbone = create_backbone("resnet10_half", 3).eval()
+    images = torch.rand(2, 3, 32, 32)
+    torch.testing.assert_close(backbone(images), backbone.feature_maps(images)[-1].mean(dim=(2, 3)))
+
+
+def test_torchvision_features_are_torchvisions_own() -> None:
+    from torchvision.models import resnet18
+
+    torch.manual_seed(0)
+    backbone = create_backbone("resnet18", 3).eval()
+    torch.manual_seed(0)
+    reference = resnet18().eval()
+    reference.fc = torch.nn.Identity()
+    images = torch.rand(2, 3, 64, 64)
+    torch.testing.assert_close(backbone(images), reference(images))
+
+
+def test_an_unknown_name_lists_the_valid_ones() -> None:
+    with pytest.raises(ConfigError, match=r"resnet99.*resnet10_half.*resnet18"):
+        create_backbone("resnet99", 3)
+
+
+def test_a_name_can_be_registered_once() -> None:
+    with pytest.raises(ValueError, match="twice"):
+        register_backbone("resnet18", "", "")(lambda channels, imagenet: create_backbone("resnet10", channels))
+
+
+def test_imagenet_weights_exist_for_torchvision_only() -> None:
+    with pytest.raises(ConfigError, match=r"resnet10_half.*resnet18"):
+        create_backbone("resnet10_half", 3, imagenet=True)
+
+
+def test_imagenet_weights_that_cannot_be_had_say_where_to_put_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    def offline(*args: object, **kwargs: object) -> None:
+        raise OSError("no route to host")
+
+    monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", offline)
+    with pytest.raises(ConfigError) as caught:
+        create_backbone("resnet18", 4, imagenet=True)
+    assert get_dir() in str(caught.value)
+    assert "resnet18" in str(caught.value)
+
+
+def test_imagenet_weights_are_loaded_and_spread_over_the_channels(monkeypatch: pytest.MonkeyPatch) -> None:
+    from torchvision.models import resnet18
+
+    torch.manual_seed(1)
+    source = resnet18().state_dict()
+    monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", lambda *a, **k: dict(source))
+    backbone = create_backbone("resnet18", 4, imagenet=True)
+    state = backbone.state_dict()
+    torch.testing.assert_close(state["stages.0.1.0.conv1.weight"], source["layer1.0.conv1.weight"])
+    grey = source["conv1.weight"].mean(dim=1)
+    first = state["stem.0.weight"]
+    assert first.shape[1] == 4
+    correlation = torch.corrcoef(torch.stack([first.mean(dim=1).flatten(), grey.flatten()]))[0, 1]
+    assert correlation > 0.9

@@ -1,0 +1,54 @@
+import subprocess
+import sys
+import time
+
+import pytest
+
+from backend.cli import run_command
+from backend.errors import DataError
+
+COMMANDS = ["backend.tune", "backend.data", "backend.store"]
+
+
+def _fail(error: BaseException):
+    def main(argv):
+        raise error
+
+    return main
+
+
+def test_what_the_user_can_mend_is_one_line_and_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command(_fail(DataError("no fruit", where="manifest.csv"))) == 2
+    captured = capsys.readouterr()
+    assert captured.err == "error: manifest.csv: no fruit\n"
+    assert captured.out == ""
+
+
+def test_an_interrupt_is_exit_code_130(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command(_fail(KeyboardInterrupt())) == 130
+    assert "kept" in capsys.readouterr().err
+
+
+def test_our_own_defects_keep_their_traceback() -> None:
+    with pytest.raises(ZeroDivisionError):
+        run_command(_fail(ZeroDivisionError()))
+
+
+@pytest.mark.parametrize("module", COMMANDS)
+def test_help_imports_nothing_heavy(module: str) -> None:
+    """Time depends on the machine, the list of imported modules does not."""
+    code = (
+        "import sys, runpy\n"
+        f"sys.argv = [{module!r}, '--help']\n"
+        "try:\n"
+        f"    runpy.run_module({module!r}, run_name='__main__', alter_sys=True)\n"
+        "except SystemExit as end:\n"
+        "    assert end.code in (0, None), end.code\n"
+        "heavy = {'torch', 'pandas', 'numpy', 'optuna', 'sklearn', 'PIL', 'scipy'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    started = time.perf_counter()
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert "usage" in result.stdout
+    assert time.perf_counter() - started < 3
