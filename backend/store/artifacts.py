@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -88,7 +89,8 @@ def write_artifact(store: Path, run_id: str, artifact: ArtifactData, fold: int |
     except OSError as error:
         raise _not_written(target, error) from error
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
     return {
         "run_id": run_id,
         "name": artifact.name,
@@ -138,7 +140,8 @@ def copy_artifact(source: Path, target: Path, sha256: str) -> str:
     except OSError as error:
         raise _not_written(target, error) from error
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
     return ""
 
 

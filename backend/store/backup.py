@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 from backend.errors import StoreError
@@ -49,7 +49,8 @@ def back_up(source: Path, target: Path) -> dict[str, int]:
             action="free space or pass another place",
         ) from error
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
     return counts
 
 

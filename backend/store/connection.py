@@ -50,9 +50,10 @@ def open_readonly(path: str | Path) -> sqlite3.Connection:
         try:
             connection = _connect_readonly(uri)
         except sqlite3.OperationalError:
-            # A store in WAL mode on read-only media cannot make its -shm file; without a -wal file
-            # nothing can be pending, so the main file alone is the whole truth.
-            if path.with_name(path.name + "-wal").exists():
+            # A store in WAL mode on read-only media cannot make its -shm file; without anything in the -wal
+            # file nothing is pending, and the main file alone is the whole truth.
+            pending = path.with_name(path.name + "-wal")
+            if pending.exists() and pending.stat().st_size:
                 raise
             connection = _connect_readonly(uri + "&immutable=1")
     except sqlite3.Error as error:

@@ -24,7 +24,7 @@ from backend.store.salvage import salvage
 from backend.store.writer import RunStore
 
 SCRIPT = Path(__file__).with_name("store_process.py")
-SECONDS = float(os.environ.get("AVOCADO_FAULT_SECONDS", "3"))
+SECONDS = float(os.environ.get("AVOCADO_FAULT_SECONDS", "2"))
 KILLS = int(os.environ.get("AVOCADO_KILLS", "6"))
 RUNS = 12
 

@@ -60,7 +60,7 @@ def test_study_goes_on_where_it_was_but_not_on_other_folds(store, dataset, start
     start(store)
     again = store.study("study-1")
     assert (again.status, again.finished, again.started) == ("running", None, ended.started)
-    assert again.folds["fruit-3"] == 1
+    assert again.folds["fruit-11"] == 1
     other = StudyRow("study-1", "quick", {}, dataset.dataset_id, "mcc", {"fruit-3": 0})
     with pytest.raises(StoreError, match="other data or other folds"):
         store.start_study(other)
