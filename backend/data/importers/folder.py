@@ -1,0 +1,127 @@
+"""Class folders: ``SRC/<class>/**/*.png``, or ``SRC/<train|val|test>/<class>/**/*.png``."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+from backend.data.importers.common import (
+    IMAGE_SUFFIXES,
+    Collection,
+    IdMaker,
+    Picture,
+    existing_folder,
+    has_fixed_split,
+    multiclass_spec,
+)
+from backend.data.writing import note
+from backend.errors import DataError, unknown_name
+
+_SPLITS = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "test": "test",
+    "testing": "test",
+}
+_HEALTHY = ("a-quality", "healthy", "good", "normal", "ok", "sound", "no-defect", "fresh", "ripe")
+_EXPECTED = "class folders with images, or train/, val/, test/ with class folders in them"
+
+Found = list[tuple[str, str, Path]]
+"""(split, class, file), sorted."""
+
+
+def collect(source: Path, healthy: str | None = None) -> Collection:
+    """Find the classes and pictures of ``source``.
+
+    Args:
+        source: the folder.
+        healthy: the class without defects; None = guessed from the names, else the most frequent one.
+
+    Raises:
+        DataError: no folder, no class, a class without pictures, or split and class folders mixed.
+        ConfigError: ``healthy`` is no class.
+    """
+    found = find(source)
+    counts = Counter(label for _, label, _ in found)
+    spec = multiclass_spec(
+        source.resolve().name,
+        sorted(counts),
+        healthy=_healthy(counts, healthy),
+        description=f"{len(found)} pictures of {len(counts)} classes, imported from class folders",
+        source=source.resolve().name,
+    )
+    splits = has_fixed_split(split for split, _, _ in found)
+    return Collection(spec, pictures(source, found, splits), len(found), splits=splits)
+
+
+def find(source: Path) -> Found:
+    """Every picture below ``source`` with its split and class, sorted."""
+    folders = _subfolders(existing_folder(source, _EXPECTED))
+    parts = [folder for folder in folders if folder.name.lower() in _SPLITS]
+    others = [folder for folder in folders if folder not in parts and _images(folder)]
+    if parts and others:
+        raise DataError(
+            f"both {parts[0].name}/ and {others[0].name}/",
+            where=str(source),
+            expected=_EXPECTED,
+            action="move one kind elsewhere",
+        )
+    found: Found = []
+    for part in parts or [source]:
+        split = _SPLITS[part.name.lower()] if parts else ""
+        classes = _subfolders(part)
+        if not classes:
+            raise DataError("no class folders", where=str(part), expected=_EXPECTED)
+        for folder in classes:
+            files = _images(folder)
+            if not files:
+                raise DataError(
+                    "class folder without images",
+                    where=str(folder),
+                    expected=f"files ending in {', '.join(IMAGE_SUFFIXES)}",
+                    action="add some or remove the folder",
+                )
+            found.extend((split, folder.name, file) for file in files)
+    return found
+
+
+def pictures(source: Path, found: Found, splits: bool) -> Iterator[Picture]:
+    """Copies of what ``find`` found."""
+    make_id = IdMaker()
+    for split, label, file in found:
+        inside = file.relative_to(source).with_suffix("")
+        fruit_id = make_id(*inside.parts)
+        copy = partial(shutil.copyfile, file)
+        yield Picture(fruit_id, label, file.suffix.lower(), copy, split if splits else "")
+
+
+def _subfolders(folder: Path) -> list[Path]:
+    hidden = (".", "__MACOSX")
+    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(hidden))
+
+
+def _images(folder: Path) -> list[Path]:
+    """Pictures in ``folder`` and below, without the ``._name`` files that a Mac leaves in archives."""
+    files = (path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
+    return sorted(path for path in files if path.is_file() and not path.name.startswith("."))
+
+
+def _healthy(counts: Counter[str], healthy: str | None) -> str:
+    if healthy is not None:
+        if healthy not in counts:
+            raise unknown_name("class", healthy, tuple(counts), "--healthy")
+        return healthy
+    plain = {re.sub(r"[^a-z]+", "-", name.lower()).strip("-"): name for name in counts}
+    for guess in _HEALTHY:
+        if guess in plain:
+            return plain[guess]
+    name = min(counts, key=lambda label: (-counts[label], label))
+    note(f"no class is called healthy or like it; {name!r}, the most frequent, is taken for it (--healthy)")
+    return name

@@ -1,0 +1,77 @@
+"""The kinds of sources that can be imported."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from backend.data.importers import cifar10, digits, folder, riseholme, sku110k
+from backend.data.importers.common import Collection, make
+from backend.errors import unknown_name
+
+
+@dataclass(frozen=True)
+class Importer:
+    """One kind of source.
+
+    Attributes:
+        description: one line for the help.
+        collect: takes the source and the options, returns what it found.
+        options: names of the options that ``collect`` understands.
+    """
+
+    description: str
+    collect: Callable[..., Collection]
+    options: tuple[str, ...] = ()
+
+
+_IMPORTERS: dict[str, Importer] = {
+    "folder": Importer(
+        "class folders with pictures, with train/, val/, test/ above them or not",
+        folder.collect,
+        ("healthy",),
+    ),
+    "riseholme": Importer("Riseholme-2021 strawberries (folders Data and Splits)", riseholme.collect),
+    "mnist": Importer("MNIST digits (raw IDX files)", digits.collect_mnist, ("limit",)),
+    "fashion-mnist": Importer("Fashion-MNIST clothes (raw IDX files)", digits.collect_fashion, ("limit",)),
+    "cifar10": Importer("CIFAR-10 (python batches, or class folders)", cifar10.collect, ("limit",)),
+    "sku110k": Importer(
+        "SKU-110K crops from the annotation CSV, grouped by source image",
+        sku110k.collect,
+        ("min_side", "limit"),
+    ),
+}
+
+KINDS = MappingProxyType({name: importer.description for name, importer in _IMPORTERS.items()})
+"""Kind to one line of description."""
+
+
+def import_dataset(kind: str, source: str, out: Path, *, progress: bool = True, **options: Any) -> None:
+    """Make a data set folder of a public or private collection, all at once or not at all.
+
+    Args:
+        kind: one of ``KINDS``.
+        source: where the collection lies; it is only read (or downloaded to, where it is missing and the
+            kind can download).
+        out: new or empty folder.
+        progress: show a bar on stderr.
+        options: of the kind; None = not given. ``healthy`` (folder): the class without defects.
+            ``limit`` (mnist, fashion-mnist, cifar10, sku110k): at most about that many pictures, every
+            class and part in its share. ``min_side`` (sku110k): smallest side of a crop in pixels.
+
+    Raises:
+        ConfigError: unknown kind or option, or an option out of range.
+        DataError: the source is not what the kind expects; ``out`` holds something else.
+    """
+    if kind not in _IMPORTERS:
+        raise unknown_name("kind", kind, tuple(_IMPORTERS), "import")
+    importer = _IMPORTERS[kind]
+    given = {name: value for name, value in options.items() if value is not None}
+    for name in given:
+        if name not in importer.options:
+            raise unknown_name("option", name, importer.options or ("none",), f"import {kind}")
+    recipe = {"kind": kind, "source": str(Path(source).resolve()), **given}
+    make(Path(out), recipe, lambda: importer.collect(Path(source), **given), progress)
