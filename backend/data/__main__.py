@@ -49,7 +49,12 @@ def parser() -> argparse.ArgumentParser:
     )
     importer.add_argument("source", metavar="SRC", help="where it lies")
     importer.add_argument("out", type=Path, metavar="OUT", help="folder to make")
-    importer.add_argument("--split", metavar="NAME", help="which of the collection's split lists to keep")
+    importer.add_argument("--healthy", metavar="NAME", help="folder: the class without defects")
+    importer.add_argument(
+        "--limit", type=int, metavar="N", help="the digits, cifar10, sku110k: about so many pictures"
+    )
+    importer.add_argument("--min-side", type=int, metavar="PX", help="sku110k: smallest side of a crop")
+    importer.add_argument("--quiet", action="store_true", help="no progress bar")
 
     check = actions.add_parser("check", help="report every problem of a data set")
     check.add_argument("folder", type=Path, metavar="DIR", help="data set folder")
@@ -89,8 +94,15 @@ def _synth(options: argparse.Namespace) -> int:
 def _import(options: argparse.Namespace) -> int:
     from backend.data.importers import import_dataset
 
-    choices = {} if options.split is None else {"split": options.split}
-    import_dataset(options.kind, options.source, options.out, **choices)
+    import_dataset(
+        options.kind,
+        options.source,
+        options.out,
+        progress=not options.quiet,
+        healthy=options.healthy,
+        limit=options.limit,
+        min_side=options.min_side,
+    )
     print(options.out)
     return EXIT_OK
 

@@ -8,7 +8,9 @@ import errno
 import math
 import os
 import shutil
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +34,7 @@ RGB = "rgb"
 
 _SLICE_BYTES = 8 << 20
 _SLICE_IMAGES = 64
+_FLUSH_SECONDS = 0.25
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _CANNOT_RESERVE = (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS)
 
@@ -118,7 +121,8 @@ def build_cache(job: Decoding, folder: Path) -> CacheLayout:
     shutil.rmtree(temporary, ignore_errors=True)  # left by a process that was killed: we have its lock
     try:
         temporary.mkdir()
-        layout = _decode_all(job, temporary)
+        with _flushing(temporary):
+            layout = _decode_all(job, temporary)
         for name, views in job.dataset.modalities.items():
             present = [[bool(path) for path in job.dataset.paths[name, view]] for view in views]
             np.save(temporary / present_file(name), np.array(present).T)
@@ -131,6 +135,25 @@ def build_cache(job: Decoding, folder: Path) -> CacheLayout:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
     return layout
+
+
+@contextlib.contextmanager
+def _flushing(folder: Path) -> Iterator[None]:
+    """Have the disk write while the cores decode, so that little is left to wait for at the end."""
+    done = threading.Event()
+
+    def flush() -> None:
+        while not done.wait(_FLUSH_SECONDS):
+            for path in folder.iterdir():
+                _flush(path)
+
+    with ThreadPoolExecutor(1) as thread:
+        flushed = thread.submit(flush)
+        try:
+            yield
+        finally:
+            done.set()
+        flushed.result()
 
 
 def _decode_all(job: Decoding, folder: Path) -> CacheLayout:

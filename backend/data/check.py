@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.data.cells import FIRST_ROW
-from backend.data.check_images import check_images
+from backend.data.check_images import Looking, check_images
 from backend.data.dataset import MULTICLASS
 from backend.data.manifest import Manifest, read_manifest
 from backend.data.problem import ERROR, MANIFEST_FILE, WARNING, Problem, Problems
@@ -25,6 +25,7 @@ def check_dataset(
     folds: int = 5,
     *,
     images: bool = True,
+    cache_dir: Path | None = None,
     workers: int | None = None,
     progress: bool = False,
 ) -> list[Problem]:
@@ -34,6 +35,8 @@ def check_dataset(
         root: the data set folder.
         folds: outer folds that are meant to be used; without effect where the manifest fixes a split.
         images: decode every image and look for near-duplicates; False = look at the text files only.
+        cache_dir: where it is remembered which images were fine, so that a second check of the same
+            images is instant; None = nowhere.
         workers: most processes that decode; None = one a core.
         progress: show a bar on stderr where it is a terminal.
 
@@ -49,7 +52,7 @@ def check_dataset(
         _check_labels(manifest, folds, problems)
         _check_missing(manifest, problems)
         if images:
-            check_images(manifest, root, problems, workers, progress)
+            check_images(manifest, problems, Looking(root, cache_dir, workers, progress))
     return problems
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from backend.data.cache_layout import FORMAT
 from backend.data.cells import FIRST_ROW
+from backend.data.duplicates import near_duplicates
+from backend.data.fingerprint import FileHashes, images_fingerprint, short_hash
 from backend.data.manifest import Manifest
+from backend.data.memo import read_memo, write_memo
 from backend.data.parallel import map_in_processes, workers_for
 from backend.data.problem import MANIFEST_FILE, Problems, shown
 from backend.errors import DataError
@@ -18,14 +21,27 @@ from backend.errors import DataError
 HASH_SIDE = 16
 """The perceptual hash has 16 x 16 bits; with the usual 8 x 8, one MNIST digit in ten has a twin."""
 
-NEAR = 12
-"""Most differing bits of near-duplicates. Of the strawberries no two differ in fewer than 52 and of
-4,000 MNIST digits in fewer than 20, while a copy that was brightened or saved as JPEG differs in about 5."""
+HASH_WORDS = HASH_SIDE**2 // 64
 
 _FLAT_DEVIATION = 1.0
 _TASK_IMAGES = 64
-_LONGEST_LAG = 1000
-_WORD_BITS = 64
+
+
+@dataclass(frozen=True)
+class Looking:
+    """How to look at the images of a data set.
+
+    Attributes:
+        root: the data set folder.
+        cache_dir: where it is remembered which images were fine; None = nowhere.
+        workers: most processes; None = one a core.
+        progress: show a bar on stderr where it is a terminal.
+    """
+
+    root: Path
+    cache_dir: Path | None
+    workers: int | None
+    progress: bool
 
 
 @dataclass(frozen=True)
@@ -58,17 +74,13 @@ class Finding:
     hash: NDArray[np.uint64] | None = None
 
 
-def check_images(
-    manifest: Manifest, root: Path, problems: Problems, workers: int | None, progress: bool
-) -> None:
+def check_images(manifest: Manifest, problems: Problems, looking: Looking) -> None:
     """Note images that cannot be decoded, flat ones, and near-duplicates across groups.
 
     Args:
         manifest: what the text files say.
-        root: the data set folder.
         problems: takes the problems; cells that it holds already are not looked at.
-        workers: most processes; None = one a core.
-        progress: show a bar on stderr where it is a terminal.
+        looking: where and how.
     """
     reported = {(problem.row, problem.column) for problem in problems}
     places = [
@@ -77,7 +89,7 @@ def check_images(
         for row, path in enumerate(paths)
         if path and (row + FIRST_ROW, f"image:{modality}:{view}") not in reported
     ]
-    findings = _look([f"{root.resolve()}/{place.path}" for place in places], workers, progress)
+    findings = _look([place.path for place in places], looking)
     _note_faults(places, findings, problems)
     for modality in dict.fromkeys(place.modality for place in places):
         seen = [
@@ -86,22 +98,44 @@ def check_images(
             if place.modality == modality and finding.hash is not None
         ]
         if seen:
-            _note_duplicates(
-                [place for place, _ in seen], np.stack([bits for _, bits in seen]), manifest, problems
-            )
+            hashes = np.stack([bits for _, bits in seen])
+            _note_duplicates([place for place, _ in seen], hashes, manifest, problems)
 
 
-def _look(paths: list[str], workers: int | None, progress: bool) -> list[Finding]:
-    tasks = [paths[start : start + _TASK_IMAGES] for start in range(0, len(paths), _TASK_IMAGES)]
+def _look(paths: list[str], looking: Looking) -> list[Finding]:
+    """A finding per path; remembered where all of these images were fine before."""
+    memo = _memo_file(paths, looking)
+    known = None if memo is None else read_memo(memo)
+    if known is not None:
+        table = np.frombuffer(known, dtype=np.uint64).reshape(len(paths), HASH_WORDS)
+        return [Finding("", row if row.any() else None) for row in table]
+    full = [f"{looking.root.resolve()}/{path}" for path in paths]
+    tasks = [full[start : start + _TASK_IMAGES] for start in range(0, len(full), _TASK_IMAGES)]
     results = map_in_processes(
         look_at_images,
         tasks,
         [len(task) for task in tasks],
-        workers=workers_for(len(paths), workers),
+        workers=workers_for(len(full), looking.workers),
         description="checking images",
-        progress=progress,
+        progress=looking.progress,
     )
-    return [finding for result in results for finding in result]
+    findings = [finding for result in results for finding in result]
+    if memo is not None and not any(finding.fault for finding in findings):
+        # 0 stands for a flat image: in the hash of any other about half of the bits are set.
+        flat = np.zeros(HASH_WORDS, dtype=np.uint64)
+        hashes = [flat if finding.hash is None else finding.hash for finding in findings]
+        write_memo(memo, b"".join(words.tobytes() for words in hashes))
+    return findings
+
+
+def _memo_file(paths: list[str], looking: Looking) -> Path | None:
+    """Named by the bytes of these images; None = nowhere to remember, or an image cannot be read."""
+    if looking.cache_dir is None:
+        return None
+    digests, failures = FileHashes(looking.root, looking.cache_dir).digests(paths)
+    if failures:
+        return None
+    return looking.cache_dir / f"findings-{short_hash([FORMAT, images_fingerprint(paths, digests)])}.bin"
 
 
 def look_at_images(paths: list[str]) -> list[Finding]:
@@ -154,60 +188,3 @@ def _note_duplicates(
             "another group; training and test may share a fruit: give these fruit one group"
         )
         problems.warning(MANIFEST_FILE, message, row=second.fruit + FIRST_ROW, column=second.column)
-
-
-def near_duplicates(hashes: NDArray[np.uint64], groups: NDArray[np.integer]) -> list[list[int]]:
-    """Images of different groups whose hashes differ in at most ``NEAR`` bits.
-
-    Splitting a hash into NEAR + 1 parts leaves one part equal in any such pair, so only images that share
-    a part are compared: sorting instead of n^2 comparisons. Of more than 1,000 images that share a part,
-    each is compared with the next 1,000.
-
-    Args:
-        hashes: (n, W) words of 64 bits.
-        groups: (n,) group numbers.
-
-    Returns:
-        Clusters of at least two positions, ascending, linked by such pairs.
-    """
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    pairs = [pair for part in _parts(hashes) for pair in _close_pairs(part, hashes, groups)]
-    if not pairs:
-        return []
-    left, right = np.concatenate(pairs, axis=1)
-    links = coo_array((np.ones(len(left), bool), (left, right)), shape=(len(hashes), len(hashes)))
-    _, labels = connected_components(links, directed=False)
-    clusters: dict[int, list[int]] = {}
-    for position in np.unique([left, right]):
-        clusters.setdefault(int(labels[position]), []).append(int(position))
-    return list(clusters.values())
-
-
-def _parts(hashes: NDArray[np.uint64]) -> Iterator[NDArray[np.uint64]]:
-    """NEAR + 1 keys of (n,): every (NEAR + 1)th bit, because neighbouring frequencies go together."""
-    bits = np.unpackbits(hashes.view(np.uint8), axis=1)
-    for part in range(NEAR + 1):
-        chosen = bits[:, part :: NEAR + 1].astype(np.uint64)
-        yield (chosen << np.arange(chosen.shape[1], dtype=np.uint64)).sum(axis=1)
-
-
-def _close_pairs(
-    keys: NDArray[np.uint64], hashes: NDArray[np.uint64], groups: NDArray[np.integer]
-) -> Iterator[NDArray[np.intp]]:
-    """(2, m) positions of images with equal keys, different groups and close hashes, once a lag."""
-    order = np.argsort(keys, kind="stable")
-    ordered = keys[order]
-    left = np.arange(len(keys))
-    for lag in range(1, _LONGEST_LAG + 1):
-        # In sorted keys a run that ends before this lag has ended for every longer one.
-        left = left[left < len(keys) - lag]
-        left = left[ordered[left] == ordered[left + lag]]
-        if not left.size:
-            return
-        a, b = order[left], order[left + lag]
-        a, b = (side[groups[a] != groups[b]] for side in (a, b))
-        near = np.bitwise_count(hashes[a] ^ hashes[b]).sum(axis=1) <= NEAR
-        if near.any():
-            yield np.stack([a[near], b[near]])

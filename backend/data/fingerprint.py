@@ -7,7 +7,6 @@ of a file is remembered by (path, size, time of change) in a small file of the c
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
@@ -20,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from backend.data.memo import read_memo, write_memo
 from backend.data.problem import shown
 from backend.data.spec import Spec
 
@@ -137,27 +137,11 @@ class FileHashes:
         return key, digest, ""
 
     def _load(self) -> dict[bytes, bytes]:
-        """Memo key to hash; empty where there is no memo or it is damaged."""
-        try:
-            raw = b"" if self._memo is None else self._memo.read_bytes()
-        except OSError:
-            return {}
-        body, checksum = raw[:-DIGEST_BYTES], raw[-DIGEST_BYTES:]
-        if checksum != _digest(body):
-            return {}
+        """Memo key to hash."""
+        body = (read_memo(self._memo) if self._memo else None) or b""
         starts = range(0, len(body), _RECORD_BYTES)
         return {body[i : i + DIGEST_BYTES]: body[i + DIGEST_BYTES : i + _RECORD_BYTES] for i in starts}
 
     def _save(self, records: dict[bytes, bytes]) -> None:
-        if self._memo is None:
-            return
-        body = b"".join(key + digest for key, digest in records.items())
-        temporary = self._memo.with_suffix(f".{os.getpid()}.tmp")
-        try:
-            self._memo.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_bytes(body + _digest(body))
-            temporary.replace(self._memo)
-        except OSError:
-            # The memo only saves time: a full or read-only disk costs the next start some seconds.
-            with contextlib.suppress(OSError):
-                temporary.unlink()
+        if self._memo:
+            write_memo(self._memo, b"".join(key + digest for key, digest in records.items()))

@@ -8,6 +8,7 @@ pages the first. 16-bit sensors rarely use 16 bits, so values are scaled by the 
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import warnings
 from collections.abc import Iterator
@@ -27,6 +28,7 @@ MOST_PIXELS = 64_000_000
 
 BIT_DEPTHS = (8, 10, 12, 14, 16)
 
+_READ_BYTES = 1 << 15  # most working images in one read, where Pillow would make ten small ones
 _FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP", "PPM", "JPEG2000", "GIF")  # none that runs a program
 _GREY_MODES = ("1", "L", "LA", "La", "I", "I;16", "I;16L", "I;16B", "I;16N")
 _DEEP_MODES = ("I", "I;16", "I;16L", "I;16B", "I;16N")
@@ -92,7 +94,9 @@ def decode_image(path: str, resolution: int, bits: int | None = None) -> NDArray
             # Only JPEG heeds the draft: it decodes 4000 x 3000 at an eighth, leaving twice what is needed.
             image.draft(image.mode, (2 * resolution, 2 * resolution))
             _load_upright(image)
-            pixels = np.asarray(_resized(_on_black(image).convert(mode), resolution))
+            opaque = _on_black(image)
+            shallow = opaque if opaque.mode == mode else opaque.convert(mode)  # converting to itself copies
+            pixels = np.asarray(_resized(shallow, resolution))
     return pixels if pixels.ndim == 3 else pixels[:, :, np.newaxis]
 
 
@@ -100,10 +104,9 @@ def decode_image(path: str, resolution: int, bits: int | None = None) -> NDArray
 def _opened(path: str) -> Iterator[ImageFile.ImageFile]:
     """The file with its header read, everything that can go wrong in a decoder turned into ``DataError``."""
     try:
-        with open(path, "rb") as file:  # noqa: PTH123 - a Path per image costs as much as opening it
-            if not file.read(1):
+        with open(path, "rb", _READ_BYTES) as file:  # noqa: PTH123 - a Path per image costs as much as opening it
+            if os.fstat(file.fileno()).st_size == 0:
                 raise DataError("0 bytes", expected="an image", action="replace the file")
-            file.seek(0)
             with Image.open(file, formats=_FORMATS) as image:
                 width, height = image.size
                 if width * height > MOST_PIXELS:
@@ -175,7 +178,8 @@ def _scaled_to_8_bits(levels: Levels, bits: int | None, resolution: int) -> NDAr
 def _load_upright(image: ImageFile.ImageFile) -> None:
     """Decode and turn as the camera noted in EXIF, so that sensors with and without it stay registered."""
     image.load()
-    ImageOps.exif_transpose(image, in_place=True)
+    if image.info:
+        ImageOps.exif_transpose(image, in_place=True)
 
 
 def _on_black(image: Image.Image) -> Image.Image:

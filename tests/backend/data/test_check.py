@@ -9,7 +9,7 @@ from PIL import Image, ImageEnhance
 
 from backend.data import check_images, parallel
 from backend.data.check import check_dataset
-from backend.data.check_images import NEAR, near_duplicates
+from backend.data.duplicates import NEAR, near_duplicates
 from backend.errors import DataError
 
 
@@ -70,6 +70,29 @@ def test_more_processes_find_the_same(folder, monkeypatch):
     monkeypatch.setattr(parallel, "IMAGES_PER_WORKER", 1)
     monkeypatch.setattr(check_images, "_TASK_IMAGES", 4)
     assert found(folder, workers=2) == alone != []
+
+
+def test_a_second_check_of_good_images_decodes_nothing(folder, tmp_path, monkeypatch):
+    Image.new("L", (12, 12), 0).save(folder.root / "images/nir-3-1.png")
+    Image.open(folder.root / "images/rgb-2-1.png").save(folder.root / "images/rgb-5-1.png")
+    first = found(folder, severity="warning", cache_dir=tmp_path / "cache")
+    assert len(first) == 2
+    monkeypatch.setattr(check_images, "look_at_images", lambda paths: pytest.fail("decoded again"))
+    assert found(folder, severity="warning", cache_dir=tmp_path / "cache") == first
+
+
+@pytest.mark.parametrize("damage", [b"", b"x" * 200])
+def test_a_damaged_memory_of_a_check_is_ignored(folder, tmp_path, damage):
+    assert found(folder, cache_dir=tmp_path / "cache") == []
+    (memo,) = (tmp_path / "cache").glob("findings-*")
+    memo.write_bytes(damage)
+    assert found(folder, cache_dir=tmp_path / "cache") == []
+
+
+def test_broken_images_are_not_remembered_as_good(folder, tmp_path):
+    (folder.root / "images/rgb-1-1.png").write_bytes(b"")
+    for _ in range(2):
+        assert len(found(folder, cache_dir=tmp_path / "cache")) == 1
 
 
 # --- labels ------------------------------------------------------------------------------------------

@@ -6,7 +6,9 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from backend.cli import run_command
 from backend.data.__main__ import main
@@ -166,6 +168,29 @@ def test_unusable_arguments_are_one_line(arguments, capsys, tmp_path, monkeypatc
     err = capsys.readouterr().err
     assert err.startswith("error: ")
     assert err.count("\n") == 1
+
+
+def test_import_help_names_every_kind_and_option(capsys):
+    from backend.data.importers.registry import _IMPORTERS
+
+    with pytest.raises(SystemExit):
+        main(["import", "--help"])
+    words = capsys.readouterr().out
+    for kind, importer in _IMPORTERS.items():
+        assert kind in words
+        for option in importer.options:
+            assert f"--{option.replace('_', '-')}" in words
+
+
+def test_import_then_check(tmp_path):
+    for name, level in (("good", 40), ("bad", 200)):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for i in range(6):
+            pixels = np.random.default_rng(level + i).integers(0, level, (16, 16, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "photos" / name / f"{i}.png")
+    arguments = ["import", "folder", tmp_path / "photos", tmp_path / "set", "--healthy", "good", "--quiet"]
+    assert run_command(main, list(map(str, arguments))) == 0
+    assert run_command(main, ["check", str(tmp_path / "set")]) == 0
 
 
 def test_synth_then_check(tmp_path):
