@@ -85,17 +85,21 @@ def data_version(connection: sqlite3.Connection) -> int:
 
 
 @contextmanager
-def transaction(connection: sqlite3.Connection, path: Path) -> Iterator[sqlite3.Connection]:
+def transaction(
+    connection: sqlite3.Connection, path: Path, *, durable: bool = False
+) -> Iterator[sqlite3.Connection]:
     """All or nothing: commit at the end of the block, roll back on any error.
 
     Args:
         connection: in autocommit mode (``isolation_level=None``).
         path: the store, for messages.
+        durable: wait until this commit, and every one before it, is on the disk and survives a power cut.
 
     Raises:
         StoreError: SQLite could not do it (disk full, locked, read-only, corrupt).
     """
     try:
+        connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
         connection.execute("BEGIN IMMEDIATE")
         yield connection
         connection.execute("COMMIT")

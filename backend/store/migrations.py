@@ -102,8 +102,8 @@ def _prepare(connection: sqlite3.Connection, path: Path, steps: tuple[Step, ...]
     if 0 < version < newest:
         back_up(path, path.with_name(f"{path.name}.v{version}.bak"))
     connection.execute("PRAGMA journal_mode = WAL")
-    # FULL: a power cut loses no finished fold. One fsync a commit is nothing beside a fold's minutes.
-    connection.execute("PRAGMA synchronous = FULL")
+    # A power cut may take the last commits, but never damages; what must last asks for more (transaction).
+    connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute("PRAGMA trusted_schema = OFF")
     if version == 0:
         create_schema(connection, path)

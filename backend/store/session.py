@@ -61,9 +61,9 @@ class WriteSession:
             self._lock.release()
 
     @contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
+    def transaction(self, *, durable: bool = False) -> Iterator[sqlite3.Connection]:
         """All or nothing: see ``backend.store.connection.transaction``."""
-        with self._mutex, transaction(self.connection, self.path) as connection:
+        with self._mutex, transaction(self.connection, self.path, durable=durable) as connection:
             yield connection
 
     @contextmanager

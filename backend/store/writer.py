@@ -8,6 +8,8 @@
         store.finish_run(run.run_id, metrics)
 
 A fold is the unit of progress: it is in the store whole or not at all, and writing it again replaces it.
+When ``write_fold`` returns, the fold survives a power cut; everything else that one may take (the start or
+the end of a run) follows from the folds when the study goes on.
 """
 
 from __future__ import annotations
@@ -122,7 +124,7 @@ class RunStore(FindingsStore):
         """
         assert status in STUDY_ENDINGS, status
         now = utc_now()
-        with self.transaction() as connection:
+        with self.transaction(durable=True) as connection:
             connection.execute(
                 "UPDATE study SET status = ?, summary = ?, finished = ?, heartbeat = ? WHERE study_id = ?",
                 (status, compact_json(summary), now, now, study_id),
@@ -160,7 +162,7 @@ class RunStore(FindingsStore):
         fold, now = int(bundle.fold), utc_now()
         files = self._keep_files(run_id, bundle.artifacts, fold)
         before = self.rows("SELECT path FROM artifact WHERE run_id = ? AND fold = ?", run_id, fold)
-        with self.transaction() as connection:
+        with self.transaction(durable=True) as connection:
             folds.delete_fold(connection, run_id, fold)
             if bundle.predictions is not None:
                 folds.insert_predictions(connection, run_id, fold, bundle.predictions)

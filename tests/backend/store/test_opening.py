@@ -101,7 +101,7 @@ def test_a_new_store_has_the_tables_of_the_contract(tmp_path):
     assert pragmas == {
         "user_version": SCHEMA_VERSION,
         "journal_mode": "wal",
-        "synchronous": 2,
+        "synchronous": 1,
         "foreign_keys": 1,
     }
 

@@ -426,3 +426,19 @@ def test_the_documented_query_works_in_plain_sqlite(store, fill, store_path):
             (run_id,),
         ).fetchall()
     assert sums == pooled
+
+
+def test_folds_are_on_the_disk_when_they_are_written_and_the_rest_need_not_be(store, fill):
+    seen = []
+    store.connection.set_trace_callback(seen.append)
+    fill(store)
+    levels: dict[str, set[str]] = {}
+    level = ""
+    for sql in seen:
+        if sql.startswith("PRAGMA synchronous"):
+            level = sql.rsplit(maxsplit=1)[-1]
+        elif sql.startswith("INSERT "):
+            table = sql.split(" INTO ")[1].split()[0].strip('"')
+            levels.setdefault(table, set()).add(level)
+    assert levels["run_fold"] == levels["prediction"] == levels["artifact"] == {"FULL"}
+    assert levels["run"] == {"NORMAL"}
