@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,6 +52,11 @@ class Bootstrap:
     samples: NDArray[np.float64]
     jackknife: NDArray[np.float64]
 
+    @cached_property
+    def accelerations(self) -> list[float]:
+        """The acceleration of each statistic."""
+        return [acceleration(values) for values in self.jackknife.T]
+
     def standard_error(self, column: int) -> float:
         """Standard deviation of the defined resamples of one statistic; NaN with fewer than two."""
         values = self.samples[:, column]
@@ -85,7 +91,7 @@ class Bootstrap:
         below = ((defined < point).mean() + (defined <= point).mean()) / 2
         bias = ndtri(np.clip(below, 0.5 / len(defined), 1 - 0.5 / len(defined)))
         shifted = bias + ndtri(np.array([alpha / 2, 1 - alpha / 2]))
-        denominator = 1 - acceleration(self.jackknife[:, column]) * shifted
+        denominator = 1 - self.accelerations[column] * shifted
         # Far out the correction turns over; the extreme resample is then the limit.
         limits = np.where(denominator > 0, ndtr(bias + shifted / denominator), shifted > 0)
         levels: NDArray[np.float64] = limits.astype(np.float64)

@@ -116,7 +116,7 @@ def _recall(c: Counts) -> NDArray[np.float64]:
 
 
 def multiclass_mcc(counts: Counts) -> NDArray[np.float64]:
-    """The MCC of C exclusive classes (Gorodkin 2004, "Comparing two K-category assignments", eq. 8).
+    """The MCC of C exclusive classes (Gorodkin 2004, "Comparing two K-category assignments").
 
     Args:
         counts: (..., C, 4), each class against the rest, all over the same fruit.

@@ -4,11 +4,17 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 from backend.store.bundle import Predictions
 
 MULTICLASS_KINDS = {"ripe": "other", "unripe": "external", "occluded": "external", "rotten": "internal"}
-MULTILABEL_KINDS = {"stem-end rot": "internal", "body rot": "internal", "wind scar": "external", "odd": "other"}
+MULTILABEL_KINDS = {
+    "stem-end rot": "internal",
+    "body rot": "internal",
+    "wind scar": "external",
+    "odd": "other",
+}
 
 
 def _multiclass(n: int = 300, seed: int = 0, skill: float = 1.5, n_classes: int = 4) -> Predictions:
@@ -17,7 +23,9 @@ def _multiclass(n: int = 300, seed: int = 0, skill: float = 1.5, n_classes: int 
     logits = rng.normal(size=(n, n_classes)) + skill * np.eye(n_classes)[true]
     score = np.exp(logits)
     score /= score.sum(axis=1, keepdims=True)
-    names = tuple(MULTICLASS_KINDS)[:n_classes] if n_classes <= 4 else tuple(f"c{j}" for j in range(n_classes))
+    names = (
+        tuple(MULTICLASS_KINDS)[:n_classes] if n_classes <= 4 else tuple(f"c{j}" for j in range(n_classes))
+    )
     return Predictions(
         fruit_ids=tuple(f"f{i}" for i in range(n)),
         defects=names,
@@ -63,3 +71,10 @@ def sorter() -> Callable[[str], dict]:
         "healthy": "ripe" if task == "multiclass" else "a-quality",
         "kinds": MULTICLASS_KINDS if task == "multiclass" else MULTILABEL_KINDS,
     }
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread():
+    """Small products are faster on one thread, and tests run beside each other."""
+    with threadpool_limits(limits=1):
+        yield

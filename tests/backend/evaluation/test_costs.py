@@ -59,7 +59,9 @@ def test_the_curve_meets_the_table(multilabel):
     p = multilabel()
     for j, name in enumerate(p.defects):
         defect = Defect(name, cost_miss=4.0, cost_false_alarm=1.0)
-        value = costs(p, tuple(Defect(d, cost_miss=4.0) for d in p.defects), task="multilabel", healthy="-")[j]
+        value = costs(p, tuple(Defect(d, cost_miss=4.0) for d in p.defects), task="multilabel", healthy="-")[
+            j
+        ]
         curve = cost_curve(p.y_true[:, j], p.score[:, j], defect)
         assert (np.diff(curve.thresholds) > 0).all()
         assert curve.costs.min() == pytest.approx(value.best_cost)

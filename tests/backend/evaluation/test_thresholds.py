@@ -1,4 +1,4 @@
-"""Thresholds: as good as the best of a brute-force search, in the middle, and the same in single precision."""
+"""Thresholds: as good as the best of a brute-force search, in the middle, the same in single precision."""
 
 import numpy as np
 import pytest
@@ -34,7 +34,7 @@ def labelled(draw):
     return true, score.astype(np.float32)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(labelled())
 def test_no_cut_has_a_higher_mcc(case):
     true, score = case
@@ -48,7 +48,7 @@ def test_no_cut_has_a_higher_mcc(case):
     assert reached >= best - 1e-9 or (best <= 1e-9 and threshold == 0.5)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(labelled(), st.floats(0.1, 10), st.floats(0.1, 10))
 def test_no_cut_is_cheaper(case, miss, alarm):
     true, score = case

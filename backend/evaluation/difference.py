@@ -1,0 +1,181 @@
+"""One difference between two models or sets of runs: its interval, p-value and verdict.
+
+Two kinds of luck blur a difference: which fruit were tested, and which models training happened to end in.
+Resampling fruit sees the first alone; between two seeds of one configuration it alone would often find a
+"difference". So the interval joins two independent parts by their squared distances from the estimate
+(Zou & Donner 2008, "Construction of confidence limits about effect measures: a general approach", MOVER):
+the BCa bootstrap over groups, and a t-interval from how much single trainings differ.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.evaluation.bootstrap import Bootstrap, Interval
+from backend.evaluation.paired import fruit_needed
+
+LABELS = {"mcc": "MCC", "auroc": "AUROC", "f1": "F1", "sorting_mcc": "sorting MCC"}
+HOPELESS = 100_000
+"""More fruit than this is not worth naming."""
+
+
+@dataclass(frozen=True)
+class TrainingLuck:
+    """How much a difference varies with the training run.
+
+    Attributes:
+        variance: (M,) of each mean difference.
+        degrees: of freedom behind it; 0 = one training a side, nothing known.
+    """
+
+    variance: NDArray[np.float64]
+    degrees: float
+
+
+def training_luck(differences: NDArray[np.float64], fruit_error: NDArray[np.float64]) -> TrainingLuck:
+    """The variance of a mean difference that comes from training.
+
+    Every fold and seed is a training of its own. With several seeds, they are compared inside each fold, on
+    the same fruit. With one seed the folds are all there is; their differences hold the luck of the fruit
+    too, so the estimate errs on the safe side, and as few folds estimate a variance badly, the ratio to the
+    fruit's variance is also pooled over the M metrics, and the larger of both counts.
+
+    Args:
+        differences: (K, S, M) b minus a for each fold, seed and metric; NaN where undefined.
+        fruit_error: (M,) standard error from resampling fruit.
+    """
+    n_folds, n_seeds, n_metrics = differences.shape
+    if n_folds * n_seeds < 2:
+        return TrainingLuck(np.zeros(n_metrics), 0)
+    if n_seeds > 1:
+        own = _variance(differences, axis=1).reshape(n_folds, n_metrics)
+        variance = _mean(own) / (n_folds * n_seeds)
+        degrees = float(n_folds * (n_seeds - 1))
+    else:
+        variance = _variance(differences[:, 0], axis=0) / n_folds
+        degrees = max(n_folds - 1, (n_folds - 1) * int(np.isfinite(variance).sum()) / 2)
+    fruit = fruit_error**2
+    ratio = _mean(np.divide(variance, fruit, out=np.full(n_metrics, np.nan), where=fruit > 0)[:, None])[0]
+    pooled = np.nan_to_num(ratio * fruit)
+    variance = np.where(np.isnan(variance), pooled, variance if n_seeds > 1 else np.fmax(variance, pooled))
+    return TrainingLuck(variance, degrees)
+
+
+def _variance(values: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
+    """Variance of the defined values along an axis; NaN with fewer than two."""
+    defined = ~np.isnan(values)
+    n = defined.sum(axis=axis)
+    mean = np.where(defined, values, 0).sum(axis=axis) / np.maximum(n, 1)
+    squares = np.where(defined, (values - np.expand_dims(mean, axis)) ** 2, 0).sum(axis=axis)
+    return np.where(n > 1, squares / np.maximum(n - 1, 1), np.nan)
+
+
+def _mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Mean of the defined values along the first axis; NaN without one."""
+    defined = ~np.isnan(values)
+    n = defined.sum(axis=0)
+    return np.where(n > 0, np.where(defined, values, 0).sum(axis=0) / np.maximum(n, 1), np.nan)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """b minus a in one metric.
+
+    Attributes:
+        boot: bootstrap of all differences.
+        column: this one's column.
+        luck: of training, of all differences.
+        n_fruit: fruit compared.
+        n_groups: groups they lie in.
+    """
+
+    boot: Bootstrap
+    column: int
+    luck: TrainingLuck
+    n_fruit: int
+    n_groups: int
+
+    @property
+    def delta(self) -> float:
+        """The difference; NaN where undefined."""
+        return float(self.boot.point[self.column])
+
+    def interval(self, alpha: float) -> Interval:
+        """Limits at confidence 1 - ``alpha``; None where there are none."""
+        from scipy.special import stdtrit
+
+        fruit = self.boot.interval(self.column, alpha)
+        if fruit.low is None or fruit.high is None:
+            return fruit
+        training = 0.0
+        if self.luck.degrees:
+            quantile = stdtrit(self.luck.degrees, 1 - alpha / 2)
+            training = float(quantile**2 * self.luck.variance[self.column])
+        below, above = max(0.0, self.delta - fruit.low), max(0.0, fruit.high - self.delta)
+        low, high = self.delta - np.sqrt(below**2 + training), self.delta + np.sqrt(above**2 + training)
+        return Interval(float(low), float(high), fruit.reason)
+
+    def excludes_zero(self, alpha: float) -> bool:
+        """Whether the interval at confidence 1 - ``alpha`` lies on one side of zero."""
+        interval = self.interval(alpha)
+        return (
+            interval.low is not None and interval.high is not None and (interval.low > 0 or interval.high < 0)
+        )
+
+    def p_value(self) -> float:
+        """The smallest alpha at which the interval excludes zero, by bisection; NaN without an interval.
+
+        No smaller than 2 / resamples, where the bootstrap has no finer tail.
+        """
+        if self.interval(0.05).low is None:
+            return float("nan")
+        low, high = np.log(2 / len(self.boot.samples)), 0.0
+        if self.excludes_zero(float(np.exp(low))):
+            return float(np.exp(low))
+        for _ in range(20):
+            middle = (low + high) / 2
+            low, high = (low, middle) if self.excludes_zero(float(np.exp(middle))) else (middle, high)
+        return float(np.exp(high))
+
+    def effect_size(self) -> float | None:
+        """The difference in standard deviations between groups of fruit (Cohen's d_z)."""
+        spread = self.boot.standard_error(self.column) * np.sqrt(self.n_groups)
+        return float(self.delta / spread) if spread > 0 else None
+
+    def fruit_needed(self, alpha: float) -> float:
+        """Labelled fruit for 80 % power, were the difference as large as it looks; may be infinite."""
+        fruit = self.boot.standard_error(self.column) ** 2
+        luck = float(self.luck.variance[self.column])
+        # What training seems to add up to the fruit's own variance is mostly fruit (see training_luck).
+        shared = min(luck, fruit)
+        return fruit_needed(self.delta, self.n_fruit, fruit + shared, luck - shared, alpha)
+
+    def verdict(self, metric: str, alpha: float) -> str:
+        """What to tell a manager, from the interval at confidence 1 - ``alpha``."""
+        interval, label = self.interval(alpha), LABELS.get(metric, metric.replace("_", " "))
+        if interval.low is None or interval.high is None:
+            return f"no verdict: {interval.reason or 'undefined on these fruit'}"
+        caveat = "" if self.luck.degrees else " (one training each: its luck is not in the interval)"
+        low, high = interval.low, interval.high
+        if low > 0:
+            return f"better by {self.delta:.2f} {label} ({low:.2f} to {high:.2f}){caveat}"
+        if high < 0:
+            return f"worse by {-self.delta:.2f} {label} ({-high:.2f} to {-low:.2f}){caveat}"
+        return f"not distinguishable with these {self.n_fruit:,} fruit; {self._what_would_help(alpha)}"
+
+    def _what_would_help(self, alpha: float) -> str:
+        needed = self.fruit_needed(alpha)
+        if self.delta == 0:
+            return "no difference was seen"
+        if np.isinf(needed):
+            return (
+                "training runs differ more than the methods do: more seeds, not more fruit, would settle it"
+            )
+        if needed > HOPELESS:
+            return f"a difference this small would take more than {HOPELESS:,} labelled fruit"
+        more = max(1, round(needed - self.n_fruit))
+        digits = 10 ** max(0, len(str(more)) - 2)
+        return f"about {-(-more // digits) * digits:,} more labelled fruit would settle it"
