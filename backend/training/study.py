@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from backend.data.cache import open_cache
@@ -22,9 +21,10 @@ from backend.models.backbones import check_backbone
 from backend.store.rows import COMPLETE, FAILED, INTERRUPTED, StudyRow
 from backend.store.writer import RunStore
 from backend.training.driver import Driver
-from backend.training.executor import make_executor
+from backend.training.executor import Executor, InProcessExecutor
 from backend.training.optim import resolve_device
 from backend.training.plan import Plan
+from backend.training.pool import PoolExecutor
 from backend.training.progress import StudyProgress
 from backend.training.stages import STAGES, StageContext
 from backend.training.task import WorkerContext
@@ -80,9 +80,7 @@ def prepare_study(plan: Plan, options: StudyOptions, seed: int) -> PreparedStudy
     dataset = read_dataset(options.dataset, cache_dir=options.cache)
     modalities = resolve_modalities(plan.modalities, dataset)
     warnings = check_before_training(dataset, plan)
-    folds = outer_folds(
-        dataset.labels, np.asarray(dataset.groups), plan.folds, seed, fixed_split=dataset.fixed_split
-    )
+    folds = outer_folds(dataset.labels, dataset.groups, plan.folds, seed, fixed_split=dataset.fixed_split)
     cache = open_cache(dataset, plan.resolution, options.cache, progress=not options.quiet)
     row = study_row(plan, dataset, folds, seed, modalities)
     return PreparedStudy(plan, row, WorkerContext(dataset, cache, folds, device), modalities, warnings, seed)
@@ -126,10 +124,7 @@ def _run_stages(study: PreparedStudy, store: RunStore, options: StudyOptions) ->
     progress = StudyProgress(
         quiet=options.quiet, report=lambda facts: store.update_progress(study.row.study_id, facts)
     )
-    workers = default_workers(study.plan.threads, study.context.device)
-    if options.workers is not None:
-        workers = options.workers
-    executor = make_executor(study.context, workers, study.plan.threads, options.timeout)
+    executor = make_executor(study, options)
     try:
         driver = Driver(store, executor, study.context, study.row.study_id, study.seed, progress)
         stage = StageContext(study.plan, driver, study.modalities, study.seed, storage_url(options))
@@ -139,6 +134,15 @@ def _run_stages(study: PreparedStudy, store: RunStore, options: StudyOptions) ->
     finally:
         executor.close()
         progress.close()
+
+
+def make_executor(study: PreparedStudy, options: StudyOptions) -> Executor:
+    """Worker processes, or this process where ``workers`` is 0."""
+    if options.workers == 0:
+        return InProcessExecutor(study.context)
+    threads = study.plan.threads
+    workers = options.workers or default_workers(threads, study.context.device)
+    return PoolExecutor(study.context, workers, threads, options.timeout)
 
 
 def storage_url(options: StudyOptions) -> str:

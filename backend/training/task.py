@@ -92,19 +92,18 @@ def fold_parts(context: WorkerContext, config: RunConfig, fold: int) -> FoldPart
     that choose a threshold were paid for as well.
     """
     dataset = context.dataset
-    groups = np.asarray(dataset.groups)
     labelled = dataset.labelled
     test = np.flatnonzero(context.folds == fold)
     outer_train = np.flatnonzero(labelled & (context.folds != fold))
     train = outer_train
     if config.data.label_fraction < 1:
         seed = derive_seed(config.data.split_seed, "labels", fold, config.seed)
-        train = label_fraction(dataset.labels, groups, outer_train, config.data.label_fraction, seed)
+        train = label_fraction(dataset.labels, dataset.groups, outer_train, config.data.label_fraction, seed)
     fixed = None
     if dataset.fixed_split is not None:
         rows = np.flatnonzero(np.asarray(dataset.fixed_split) == "val")
         fixed = np.intersect1d(rows, train)
         fixed = fixed if len(fixed) else None
     seed = derive_seed(config.data.split_seed, "inner", fold)
-    fit, validation = inner_split(dataset.labels, groups, train, seed, fixed_val=fixed)
+    fit, validation = inner_split(dataset.labels, dataset.groups, train, seed, fixed_val=fixed)
     return FoldParts(fit, validation, test, np.flatnonzero(~labelled), outer_train)

@@ -1,0 +1,196 @@
+"""Worker processes that survive each other's death.
+
+Each worker has a pipe of its own, so one that is killed in the middle of a message takes nothing with it
+but its task. (Pools that share one pipe between workers - concurrent.futures, loky, pebble - break or
+lose other tasks when a worker gets SIGKILL; this was tried.)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnContext, SpawnProcess
+from pathlib import Path
+
+from backend.training.execute import TaskFunction, execute
+from backend.training.executor import Outcome, run_safely
+from backend.training.task import FoldTask, WorkerContext
+
+TICK_SECONDS = 10.0
+"""How often the pool says that it is still at it."""
+LOG_LINES = 30
+"""Last lines of a worker's log that are kept with a failure."""
+_STOP_SECONDS = 5.0
+
+
+def _serve(pipe: Connection, context: WorkerContext, function: TaskFunction, threads: int, log: str) -> None:
+    """The life of a worker: take a task, send its outcome, until the driver hangs up."""
+    # Ctrl-C reaches the whole process group; the driver decides what happens to workers.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.environ["OMP_NUM_THREADS"] = str(threads)
+    descriptor = os.open(log, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
+    os.dup2(descriptor, sys.stderr.fileno())
+    with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
+        pipe.send(None)  # ready: a task's time starts when its worker has, not while it imports torch
+        while True:
+            pipe.send(run_safely(function, pipe.recv(), context))
+
+
+@dataclass
+class _Worker:
+    """One process: its end of the pipe, its log, what it works on and until when."""
+
+    process: SpawnProcess
+    pipe: Connection
+    log: Path
+    ready: bool = False
+    task: FoldTask | None = None
+    deadline: float = float("inf")
+
+
+class PoolExecutor:
+    """A pool of worker processes, started once and reused: importing torch takes seconds.
+
+    Args:
+        context: the data; handed to each worker once.
+        workers: processes.
+        threads: CPU threads a worker starts with; each task sets its own number.
+        timeout: seconds after which a task counts as hung and its worker is replaced; None = never.
+        function: what does a task; importable by the workers.
+    """
+
+    def __init__(
+        self,
+        context: WorkerContext,
+        workers: int,
+        threads: int = 1,
+        timeout: float | None = None,
+        function: TaskFunction = execute,
+    ) -> None:
+        self._context = context
+        self._size = workers
+        self._threads = threads
+        self._timeout = timeout
+        self._function = function
+        self._spawn: SpawnContext = multiprocessing.get_context("spawn")
+        self._logs = tempfile.TemporaryDirectory(prefix="avocado-workers-")
+        self._started = 0
+        self._workers: list[_Worker] = []
+
+    def run(self, tasks: Iterable[FoldTask]) -> Iterator[Outcome | None]:
+        """Run the tasks, at most one a worker at a time, and yield outcomes as they come."""
+        queue = iter(tasks)
+        exhausted = False
+        while True:
+            while not exhausted and (worker := self._idle()) is not None:
+                task = next(queue, None)
+                if task is None:
+                    exhausted = True
+                else:
+                    self._give(worker, task)
+            busy = [worker for worker in self._workers if worker.task is not None]
+            if not busy:
+                return
+            yield from self._collect(busy) or (None,)
+
+    def _idle(self) -> _Worker | None:
+        """A worker without a task, started where there are fewer than allowed."""
+        for worker in self._workers:
+            if worker.task is None:
+                return worker
+        return self._start() if len(self._workers) < self._size else None
+
+    def _start(self) -> _Worker:
+        ours, theirs = self._spawn.Pipe()
+        self._started += 1
+        log = Path(self._logs.name, f"worker-{self._started}.log")
+        process = self._spawn.Process(
+            target=_serve,
+            args=(theirs, self._context, self._function, self._threads, str(log)),
+            daemon=True,
+        )
+        process.start()
+        theirs.close()  # so that the death of the worker closes the pipe
+        worker = _Worker(process, ours, log)
+        self._workers.append(worker)
+        return worker
+
+    def _give(self, worker: _Worker, task: FoldTask) -> None:
+        worker.task = task
+        if worker.ready:
+            self._start_clock(worker)
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it died: _collect will find out
+            worker.pipe.send(task)
+
+    def _start_clock(self, worker: _Worker) -> None:
+        worker.deadline = time.monotonic() + (self._timeout or float("inf"))
+
+    def _collect(self, busy: list[_Worker]) -> list[Outcome]:
+        """Wait until a worker answers, dies, or has taken too long; then say how its task ended."""
+        now = time.monotonic()
+        patience = min(TICK_SECONDS, *(max(0.0, worker.deadline - now) for worker in busy))
+        ready = wait([worker.pipe for worker in busy], patience)
+        outcomes = []
+        for worker in busy:
+            if worker.pipe in ready:
+                outcomes += self._receive(worker)
+            elif time.monotonic() >= worker.deadline:
+                outcomes.append(self._fail(worker, f"no end after {self._timeout:.0f} s: it was stopped"))
+        return outcomes
+
+    def _receive(self, worker: _Worker) -> list[Outcome]:
+        """What a worker sent: nothing yet where it only says that it is ready."""
+        try:
+            outcome: Outcome | None = worker.pipe.recv()
+        except (EOFError, ConnectionResetError):
+            worker.process.join()
+            return [self._fail(worker, _describe_death(worker.process.exitcode or 0))]
+        if outcome is None:
+            worker.ready = True
+            self._start_clock(worker)
+            return []
+        worker.task = None
+        worker.deadline = float("inf")
+        return [outcome]
+
+    def _fail(self, worker: _Worker, reason: str) -> Outcome:
+        """Remove a worker that is dead or hangs; its place is free for a new one."""
+        assert worker.task is not None
+        worker.process.kill()
+        worker.process.join()
+        worker.pipe.close()
+        self._workers.remove(worker)
+        tail = ""
+        if worker.log.exists():
+            tail = "\n".join(worker.log.read_text(errors="replace").splitlines()[-LOG_LINES:])
+        return Outcome(worker.task, None, f"the worker process failed: {reason}\n{tail}".strip())
+
+    def close(self) -> None:
+        """Stop the workers at once; tasks in flight are lost."""
+        for worker in self._workers:
+            worker.pipe.close()
+            worker.process.terminate()
+        for worker in self._workers:
+            worker.process.join(_STOP_SECONDS)
+            if worker.process.is_alive():
+                worker.process.kill()
+                worker.process.join()
+        self._workers.clear()
+        self._logs.cleanup()
+
+
+def _describe_death(exitcode: int) -> str:
+    if exitcode >= 0:
+        return f"exit code {exitcode}"
+    with contextlib.suppress(ValueError):
+        name = signal.Signals(-exitcode).name
+        return f"{name} (killed from outside: out of memory?)" if name == "SIGKILL" else name
+    return f"signal {-exitcode}"

@@ -1,0 +1,267 @@
+"""Pretrain encoders with any registered method: uint8 pixels in, safetensors weights and curves out.
+
+Pixels are gathered as uint8, become floats and are augmented on the device. The order of samples and
+every draw of an epoch derive from (seed, epoch). After each epoch the health of the embeddings is measured
+on a fixed part of the pool; a training that has collapsed or diverged stops with the reason.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from backend.augment.pipeline import Augmenter
+from backend.config import RunConfig, config_hash, derive_seed
+from backend.data.cache import ImageCache
+from backend.data.dataset import FruitDataset
+from backend.errors import ConfigError, TrainingError
+from backend.evaluation.features import class_index
+from backend.evaluation.health import collapse_reason, health
+from backend.methods.base import UNLABELLED, Method, MethodContext
+from backend.methods.registry import check_method, compatible_augment, create_method, method_info
+from backend.models.network import FruitNetwork, ImageEncoder
+from backend.store.bundle import CurvePoint
+from backend.training.checkpoint import ENCODERS, pack_weights
+from backend.training.feed import FruitFeed
+from backend.training.optim import cosine_schedule, make_optimizer, require_finite
+from backend.training.pretrain_state import load_state, save_state
+from backend.training.samples import EpochOrder, IntArray, SampleFeed, SamplePool
+
+HEALTH_SAMPLES = 256
+"""Size of the part of the pool on which health is measured."""
+
+
+@dataclass(frozen=True)
+class EpochReport:
+    """What a callback is told after each epoch.
+
+    Attributes:
+        epoch: epochs done, from 1.
+        loss: mean over the epoch's steps.
+        health: measures of ``backend.evaluation.health``, averaged over the encoders.
+        encoders: in evaluation mode, for a probe or kNN; not to be changed.
+    """
+
+    epoch: int
+    loss: float
+    health: dict[str, float]
+    encoders: nn.ModuleDict
+
+
+@dataclass(frozen=True)
+class PretrainResult:
+    """What a pretraining leaves.
+
+    Attributes:
+        weights: safetensors bytes; names start with ``encoders.``, as a ``FruitNetwork`` has them.
+        curves: loss, task scores and health by epoch.
+        notes: (key, value) facts worth keeping.
+    """
+
+    weights: bytes
+    curves: tuple[CurvePoint, ...]
+    notes: tuple[tuple[str, str], ...]
+
+
+def pretrain(
+    config: RunConfig,
+    dataset: FruitDataset,
+    cache: ImageCache,
+    fruit: NDArray[np.int64],
+    *,
+    seed: int,
+    device: str = "cpu",
+    labels: NDArray[np.float32] | None = None,
+    checkpoint: Path | None = None,
+    on_epoch: Callable[[EpochReport], None] | None = None,
+) -> PretrainResult:
+    """Pretrain the encoders of a configuration.
+
+    Args:
+        config: method, model, augmentation and optimisation.
+        dataset: the fruit.
+        cache: their pixels at the configuration's resolution.
+        fruit: rows of the data set that may be seen. Never test fruit.
+        seed: of everything random.
+        device: ``cpu``, ``cuda`` or ``mps``.
+        labels: (n, D) for metric learning, NaN wherever a label may not be used. Methods that are
+            registered with ``labels="never"`` do not see them.
+        checkpoint: a file to write after each epoch and to go on from; removed by the caller.
+        on_epoch: called after each epoch; an exception it raises ends the training.
+
+    Raises:
+        ConfigError: a method, its positives or hyper-parameters that cannot work on these data.
+        TrainingError: the loss diverged or the embeddings collapsed.
+    """
+    feed = FruitFeed(dataset, cache, config.model.image_modalities, device)
+    pool = _make_pool(config, feed, fruit, labels)
+    batch_size = config.optim.batch_size
+    while True:
+        try:
+            return _Pretraining(config, feed, pool, seed, batch_size).run(checkpoint, on_epoch)
+        except torch.OutOfMemoryError:
+            if batch_size <= 2:
+                raise
+            batch_size //= 2
+            torch.cuda.empty_cache()
+
+
+def _make_pool(
+    config: RunConfig, feed: FruitFeed, fruit: IntArray, labels: NDArray[np.float32] | None
+) -> SamplePool:
+    """The samples of the configured modalities; raises where method, positives and data do not fit."""
+    modalities = config.model.image_modalities
+    if not modalities:
+        raise ConfigError(
+            "no image sensor",
+            where="ModelConfig.modalities",
+            expected="at least one besides pressure",
+            action="pretraining learns from images: add one",
+        )
+    classes = None
+    if labels is not None and method_info(config.method.name).labels != "never":
+        classes = class_index(labels).astype(np.int64)
+    check_method(config.method, labels=classes is not None and bool((classes[fruit] != UNLABELLED).any()))
+    views = {name: feed.dataset.modalities[name] for name in modalities}
+    return SamplePool(feed.cache.present, views, fruit, config.method.positives, classes)
+
+
+class _Pretraining:
+    """One pretraining: method, optimiser and the loop over the pool."""
+
+    def __init__(
+        self, config: RunConfig, feed: FruitFeed, pool: SamplePool, seed: int, batch_size: int
+    ) -> None:
+        self.config, self.seed, self.device = config, seed, feed.device
+        self.augment = compatible_augment(config.method.name, config.augment)
+        self.method = self._make_method(feed, pool, batch_size)
+        self.method.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        limit = self.method.sample_limit or len(pool)
+        self.order = EpochOrder(pool.limited(limit, seed), batch_size, seed)
+        self.samples = SampleFeed(feed, pool, self.order.samples)
+        self.total = self.order.steps * config.optim.epochs
+        self.optimizer = make_optimizer(
+            self.method.named_parameters(),
+            learning_rate=config.optim.learning_rate,
+            weight_decay=config.optim.weight_decay,
+            backbone_rate=config.optim.backbone_rate,
+        )
+        self.schedule = cosine_schedule(self.optimizer, self.total, config.optim.warmup)
+        self.curves: list[CurvePoint] = []
+        digest = hashlib.sha256(pool.fruit.tobytes()).hexdigest()[:16]
+        parts = (config_hash(config), seed, feed.dataset.dataset_id, digest, self.order.batch_size)
+        self.identity = " ".join(str(part) for part in parts)
+
+    def _make_method(self, feed: FruitFeed, pool: SamplePool, batch_size: int) -> Method:
+        """The method around fresh encoders; weights derive from the seed."""
+        config = self.config
+        context = MethodContext(feed.spec.channels, config.data.resolution, len(pool), batch_size)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derive_seed(self.seed, "weights"))
+            encoders = _build_encoders(config, feed, pool)
+            augmenter = Augmenter(self.augment, config.data.resolution)
+            return create_method(config.method, encoders, augmenter, context)
+
+    def run(self, checkpoint: Path | None, on_epoch: Callable[[EpochReport], None] | None) -> PretrainResult:
+        """Train the epochs that are left."""
+        parts = (self.method, self.optimizer, self.schedule)
+        done = 0
+        if checkpoint is not None:
+            done, self.curves = load_state(checkpoint, self.identity, parts)
+        for epoch in range(done + 1, self.config.optim.epochs + 1):
+            loss = self._epoch(epoch)
+            measured = self._health()
+            means = _mean_over_encoders(measured)
+            self._record(epoch, "health", means)
+            _require_no_collapse(measured, epoch)
+            if checkpoint is not None:
+                save_state(checkpoint, self.identity, epoch, self.curves, parts)
+            if on_epoch is not None:
+                on_epoch(EpochReport(epoch, loss, means, self.method.encoders))
+        encoders = {ENCODERS + name: value for name, value in self.method.encoders.state_dict().items()}
+        return PretrainResult(pack_weights(encoders), tuple(self.curves), self._notes())
+
+    def _epoch(self, epoch: int) -> float:
+        """Train one epoch; returns the mean loss. Nothing waits for the device before its end."""
+        self.method.train()
+        generator = torch.Generator(self.device).manual_seed(derive_seed(self.seed, "augment", epoch))
+        half = self.device.type == "cuda"
+        sums: dict[str, Tensor] = {}
+        for number, (chosen, rng) in enumerate(self.order.epoch(epoch)):
+            batch = self.samples.batch(chosen, rng)
+            self.method.set_progress((epoch - 1) * self.order.steps + number, self.total)
+            with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=half):
+                loss, metrics = self.method.loss(batch, generator)
+            self.optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            self.optimizer.step()
+            self.schedule.step()
+            self.method.after_step()
+            for name, value in {"loss": loss.detach(), **metrics}.items():
+                sums[name] = sums[name] + value if name in sums else value
+        means = {name: float(value) / self.order.steps for name, value in sums.items()}
+        require_finite(means["loss"], epoch)
+        self._record(epoch, "train", means)
+        return means["loss"]
+
+    def _record(self, epoch: int, split: str, values: dict[str, float]) -> None:
+        self.curves += [CurvePoint(epoch, split, name, float(value)) for name, value in values.items()]
+
+    @torch.no_grad()
+    def _health(self) -> dict[str, dict[str, float]]:
+        """Each encoder's health on two augmented views of the same samples, the same in every epoch."""
+        self.method.eval()
+        generator = torch.Generator(self.device).manual_seed(derive_seed(self.seed, "health"))
+        images = self.samples.spread(HEALTH_SAMPLES)
+        first, second = (
+            self.method.features(self.method.augmenter(images, generator, second_view=number == 1))
+            for number in range(2)
+        )
+        return {name: health(first[name], second[name]) for name in first}
+
+    def _notes(self) -> tuple[tuple[str, str], ...]:
+        notes = [
+            ("samples", str(len(self.order.samples))),
+            ("steps", str(self.total)),
+            ("batch_size", str(self.order.batch_size)),
+            ("augmentation_without", ", ".join(self.augment.without)),
+        ]
+        return tuple(notes + [("method", note) for note in self.method.notes])
+
+
+def _mean_over_encoders(measured: dict[str, dict[str, float]]) -> dict[str, float]:
+    names = next(iter(measured.values()))
+    return {name: float(np.mean([values[name] for values in measured.values()])) for name in names}
+
+
+def _require_no_collapse(measured: dict[str, dict[str, float]], epoch: int) -> None:
+    for name, values in measured.items():
+        reason = collapse_reason(values)
+        if reason:
+            raise TrainingError(
+                f"collapsed in epoch {epoch}: {reason}",
+                where=f"encoder {name}",
+                action="lower the learning rate, enlarge the batch, or choose another method",
+            )
+
+
+def _build_encoders(config: RunConfig, feed: FruitFeed, pool: SamplePool) -> nn.ModuleDict:
+    """The encoders of the configured network, normalised by the statistics of the pretraining pool."""
+    modalities = config.model.image_modalities
+    model = dataclasses.replace(config.model, modalities=modalities)
+    encoders = FruitNetwork(model, feed.spec).encoders
+    statistics = feed.cache.channel_statistics(np.unique(pool.fruit))
+    for name, encoder in encoders.items():
+        names = (name,) if name in statistics else modalities
+        mean, std = (np.concatenate([statistics[m][i] for m in names]) for i in (0, 1))
+        assert isinstance(encoder, ImageEncoder)
+        encoder.normalise.set_statistics(torch.from_numpy(mean), torch.from_numpy(std))
+    return encoders
