@@ -101,8 +101,10 @@ def write_spec(folder: Path, spec: Spec) -> None:
 
     names = ("name", "task", "healthy", "synthetic", "description", "licence", "source")
     content: dict[str, Any] = {name: getattr(spec, name) for name in names}
-    content["defect"] = [vars(defect) for defect in spec.defects]
-    (folder / SPEC_FILE).write_text(tomli_w.dumps(content, multiline_strings=True), encoding="utf-8")
+    parts = [tomli_w.dumps(content, multiline_strings=True)]
+    # tomli_w would put small tables into one line each; the contract's [[defect]] is easier to edit
+    parts += ["[[defect]]\n" + tomli_w.dumps(vars(defect)) for defect in spec.defects]
+    (folder / SPEC_FILE).write_text("\n".join(parts), encoding="utf-8")
 
 
 def _read_recipe(out: Path) -> dict[str, Any] | None:

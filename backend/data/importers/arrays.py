@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -31,6 +32,19 @@ class Part:
     split: str
     pixels: NDArray[np.uint8]
     classes: NDArray[np.intp]
+
+
+@contextmanager
+def tidy(folder: Path) -> Iterator[None]:
+    """Remove the empty folders that a download makes at and above ``folder`` before it fails."""
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        yield
+    except BaseException:
+        for path in made:
+            with suppress(OSError):
+                path.rmdir()
+        raise
 
 
 def choose(parts: Sequence[Part], limit: int | None) -> list[NDArray[np.intp]]:

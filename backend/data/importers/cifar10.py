@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from backend.data.importers import folder
-from backend.data.importers.arrays import Part, choose, pictures
+from backend.data.importers.arrays import Part, choose, pictures, tidy
 from backend.data.importers.common import Collection, has_fixed_split, multiclass_spec
 from backend.data.spec import Spec
 from backend.data.writing import note
@@ -66,7 +66,8 @@ def _read(root: Path, split: str) -> Part:
 
     try:
         # torchvision checks the published MD5 of every batch before it unpickles one
-        data = CIFAR10(str(root), train=split == "train", download=True)
+        with tidy(root):
+            data = CIFAR10(str(root), train=split == "train", download=True)
     except (RuntimeError, OSError, ValueError, EOFError) as error:
         reason = " ".join(str(error).split())[:160] or type(error).__name__
         raise DataError(

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from backend.data.importers.arrays import Part, choose, pictures
+from backend.data.importers.arrays import Part, choose, pictures, tidy
 from backend.data.importers.common import Collection, multiclass_spec
 from backend.data.writing import note
 from backend.errors import DataError
@@ -85,7 +85,8 @@ def _root(source: Path, name: str) -> Path:
 
 def _read(reader: Any, root: Path, title: str, split: str) -> Part:
     try:
-        data = reader(str(root), train=split == "train", download=True)
+        with tidy(root / reader.__name__ / "raw"):
+            data = reader(str(root), train=split == "train", download=True)
     except _FAILURES as error:
         reason = " ".join(str(error).split())[:160] or type(error).__name__
         raise DataError(

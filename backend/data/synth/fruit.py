@@ -2,32 +2,6 @@
 
 Everything here is drawn from one generator per pallet, ``default_rng([seed, pallet])``, always for a whole
 pallet, so a fruit depends on (seed, its index) alone: not on how many fruit are made or by how many workers.
-
-Which sensor sees what. The table is the reason why fusing sensors can pay at all; ``DEFECTS`` and
-``backend.data.synth.defects`` follow it.
-
-================== ======== ============== ============== ========== =====================================
-defect             kind     RGB            NIR            pressure   why
-================== ======== ============== ============== ========== =====================================
-stem-end-rot       internal severe only    strong         yes        fungus grows from the stem inwards;
-                                                                     the skin darkens late
-body-rot           internal severe only    strong         yes        lesions under the skin; sunken and
-                                                                     dark only when advanced
-vascular-browning  internal no             weak strands   no         fibres brown along the fruit, flesh
-                                                                     stays firm
-bruising           internal no             soft patch     yes        Hass skin hides it; broken cells
-                                                                     absorb and give way
-grey-pulp          internal no             diffuse        recovery   flesh breaks down at the blossom end;
-                                                                     it stays dented
-sunburn            external pale patch     trace          no         chlorophyll bleached on the sun side
-lenticel-damage    external dark specks    no             no         brown pores, harder to see on dark skin
-wind-scar          external tan streaks    trace          no         corky skin where a twig rubbed
-insect-damage      external small pits     trace          no         bites: dark pits with a pale rim
-chilling-injury    external dark blotches  dark blotches  no         skin and the cells below it die
-================== ======== ============== ============== ========== =====================================
-
-NIR as the sensor of bruises and rots: Wedding et al., VII World Avocado Congress, 2011; grey pulp found at
-about 80 %, isolated rots less surely, on a packline: Blakey et al., VIII World Avocado Congress, 2015.
 """
 
 from __future__ import annotations
@@ -37,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.data.dataset import EXTERNAL, INTERNAL, Defect
+from backend.data.synth.catalogue import DEFECTS, FRUIT_FACTORS, MARKS, PALLET_FACTORS, DefectSpec
 
 Floats = NDArray[np.float32]
 
@@ -47,67 +21,6 @@ VIEW_ANGLES: Floats = np.float32(np.pi / 2) * np.arange(4, dtype=np.float32)
 PRESSURES = ("tap1", "tap2", "tap3", "recovery")
 TAP_ANGLES: Floats = np.float32(2 * np.pi / 3) * np.arange(3, dtype=np.float32)
 TAP_HEIGHT = 0.2
-MARKS = 8
-"""Most spots, streaks or lesions that one defect has on one fruit."""
-
-PALLET_FACTORS = ("storage", "rain", "handling", "exposure")
-FRUIT_FACTORS = ("infection", "knocks", "sun")
-
-
-@dataclass(frozen=True)
-class DefectSpec:
-    """One defect of the synthetic fruit.
-
-    Attributes:
-        defect: name, kind and costs as in dataset.toml.
-        prevalence: share of all fruit that have it, before label noise.
-        pallet: loadings on ``PALLET_FACTORS``; what a pallet went through decides how much of it there is.
-        fruit: loadings on ``FRUIT_FACTORS``; shared ones make defects occur together.
-        marks: fewest and most marks on a fruit, growing with severity.
-        heights: range of a mark's centre along the long axis, -1 stem end to 1 blossom end.
-        tap: share of the tap force lost under a mark at full severity.
-        recovery: drop of the recovery reading at full severity.
-    """
-
-    defect: Defect
-    prevalence: float
-    pallet: tuple[float, float, float, float]
-    fruit: tuple[float, float, float]
-    marks: tuple[int, int] = (1, 1)
-    heights: tuple[float, float] = (-0.5, 0.6)
-    tap: float = 0.0
-    recovery: float = 0.0
-
-    @property
-    def name(self) -> str:
-        """The defect's name."""
-        return self.defect.name
-
-
-# A missed internal defect reaches a customer who cuts the fruit open (a complaint, often a lost sale); a
-# missed external one costs the difference between the grades; a false alarm costs the fruit's premium.
-DEFECTS: tuple[DefectSpec, ...] = (
-    DefectSpec(Defect("stem-end-rot", INTERNAL, 1.2, 0.35), 0.07, (0.45, 0.2, 0, 0), (0.45, 0, 0),
-               (1, 1), (-0.9, -0.9), 0.12, 0.10),
-    DefectSpec(Defect("body-rot", INTERNAL, 1.3, 0.35), 0.09, (0.35, 0.3, 0, 0), (0.5, 0.35, 0),
-               (1, 3), (-0.5, 0.7), 0.35, 0.08),
-    DefectSpec(Defect("vascular-browning", INTERNAL, 0.8, 0.35), 0.06, (0.5, 0, 0, 0), (0.3, 0, 0),
-               (4, 8), (-0.3, 0.1)),
-    DefectSpec(Defect("bruising", INTERNAL, 0.7, 0.35), 0.13, (0, 0, 0.5, 0), (0, 0.6, 0),
-               (1, 2), (-0.2, 0.65), 0.40, 0.04),
-    DefectSpec(Defect("grey-pulp", INTERNAL, 1.0, 0.35), 0.05, (0.6, 0, 0, 0), (0, 0, 0),
-               (1, 1), (0.6, 0.8), 0.10, 0.16),
-    DefectSpec(Defect("sunburn", EXTERNAL, 0.4, 0.25), 0.07, (0, 0, 0, 0.4), (0, 0, 0.55),
-               (1, 1), (-0.45, 0.2)),
-    DefectSpec(Defect("lenticel-damage", EXTERNAL, 0.3, 0.25), 0.11, (0, 0.5, 0.2, 0), (0, 0.2, 0.4),
-               (1, 3), (-0.5, 0.6)),
-    DefectSpec(Defect("wind-scar", EXTERNAL, 0.35, 0.25), 0.09, (0, 0, 0, 0.4), (0, 0, 0.25),
-               (2, 4), (-0.5, 0.6)),
-    DefectSpec(Defect("insect-damage", EXTERNAL, 0.5, 0.25), 0.05, (0, 0, 0, 0.25), (0, 0, 0),
-               (3, 8), (-0.6, 0.7)),
-    DefectSpec(Defect("chilling-injury", EXTERNAL, 0.6, 0.25), 0.05, (0.55, 0, 0, 0), (0, 0, 0),
-               (3, 6), (-0.6, 0.7)),
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -222,8 +135,8 @@ def draw_severities(rng: np.random.Generator, storage_and_more: Floats, count: i
     """
     from scipy.special import ndtr
 
-    pallet_loadings = np.array([spec.pallet for spec in DEFECTS])
-    fruit_loadings = np.array([spec.fruit for spec in DEFECTS])
+    pallet_loadings = np.array([[spec.pallet.get(name, 0) for name in PALLET_FACTORS] for spec in DEFECTS])
+    fruit_loadings = np.array([[spec.fruit.get(name, 0) for name in FRUIT_FACTORS] for spec in DEFECTS])
     prevalence = np.array([spec.prevalence for spec in DEFECTS])
     rest = np.sqrt(1 - (pallet_loadings**2).sum(1) - (fruit_loadings**2).sum(1))
     factors = rng.standard_normal((count, len(FRUIT_FACTORS)))

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from backend.data.dataset import INTERNAL, MULTILABEL
 from backend.data.spec import DEFAULT_HEALTHY, Spec
+from backend.data.synth.catalogue import DEFECTS
 from backend.data.synth.fruit import (
-    DEFECTS,
     PALLET_SIZE,
     VIEWS,
     Floats,

@@ -15,7 +15,8 @@ import numpy as np
 
 from backend.cli import run_command
 from backend.data.dataset import EXTERNAL, INTERNAL
-from backend.data.synth.fruit import DEFECTS, Floats, Pallet, draw_pallet, shape_fruit
+from backend.data.synth.catalogue import DEFECTS
+from backend.data.synth.fruit import Floats, Pallet, draw_pallet, shape_fruit
 from backend.data.synth.painters import PAINTERS
 from backend.data.synth.render import Bytes, Pictures, render
 from backend.data.writing import note

@@ -191,9 +191,9 @@ def sunburn(job: PaintJob) -> Painted:
 def lenticel_damage(job: PaintJob) -> Painted:
     """Pores that turned brown: a field of dark specks."""
     s = job.severity
-    field = lesions(job, np.float32(0.14) + np.float32(0.11) * s, 0.15, 1.6)
+    field = lesions(job, np.float32(0.17) + np.float32(0.13) * s, 0.15, 1.6)
     specks = np.clip(job.noise("pores") * 5, 0, 1) * field
-    return Painted(field, (Coat(specks, (0.13, 0.07, 0.04), 0.50 + 0.50 * s),))
+    return Painted(field, (Coat(specks, (0.11, 0.06, 0.035), 0.60 + 0.40 * s),))
 
 
 def wind_scar(job: PaintJob) -> Painted:
@@ -222,12 +222,12 @@ def wind_scar(job: PaintJob) -> Painted:
 def insect_damage(job: PaintJob) -> Painted:
     """Bites: small dark pits with a pale rim."""
     s = job.severity
-    radius = np.float32(0.024) + np.float32(0.015) * s
+    radius = np.float32(0.021) + np.float32(0.016) * s
     rim = lesions(job, radius * np.float32(1.5), 0.08, 1.8)
     pit = lesions(job, radius * np.float32(0.85), 0.08, 1.8)
     coats = (
-        Coat(rim, (0.64, 0.57, 0.40), 0.40 + 0.50 * s),
-        Coat(pit, (0.07, 0.05, 0.04), 0.5 + 0.5 * s, 0.15 * s),
+        Coat(rim, (0.64, 0.57, 0.40), 0.25 + 0.55 * s),
+        Coat(pit, (0.07, 0.05, 0.04), 0.3 + 0.65 * s, 0.15 * s),
     )
     return Painted(rim, coats)
 
@@ -235,8 +235,8 @@ def insect_damage(job: PaintJob) -> Painted:
 def chilling_injury(job: PaintJob) -> Painted:
     """Blotches of dead skin, very ragged; the flesh just below is dark too."""
     s = job.severity
-    cover = lesions(job, np.float32(0.075) + np.float32(0.085) * s, 0.38, 1.8)
-    return Painted(cover, (Coat(cover, (0.06, 0.045, 0.04), 0.50 + 0.45 * s, 0.04 + 0.20 * s),))
+    cover = lesions(job, np.float32(0.06) + np.float32(0.09) * s, 0.38, 1.8)
+    return Painted(cover, (Coat(cover, (0.06, 0.045, 0.04), 0.35 + 0.55 * s, 0.04 + 0.20 * s),))
 
 
 PAINTERS: dict[str, Painter] = {

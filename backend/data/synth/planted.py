@@ -24,13 +24,12 @@ from backend.config import PRESSURE
 from backend.data.columns import WORD
 from backend.data.dataset import EXTERNAL, INTERNAL, MULTILABEL, Defect
 from backend.data.spec import DEFAULT_HEALTHY, Spec
+from backend.data.synth.catalogue import MARKS, DefectSpec
 from backend.data.synth.fruit import (
-    MARKS,
     PALLET_SIZE,
     TAP_HEIGHT,
     VIEW_ANGLES,
     VIEWS,
-    DefectSpec,
     draw_pallet,
     draw_pressures,
     shape_fruit,
@@ -76,9 +75,8 @@ class Plant:
         felt = self.sensor == PRESSURE
         defect = Defect(self.name, EXTERNAL if self.sensor == "rgb" else INTERNAL)
         marks = (MARKS, MARKS) if felt else (1, 1)
-        none = (0.0, 0.0, 0.0, 0.0), (0.0, 0.0, 0.0)
-        softness = (0.95, 0.25) if felt else (0.0, 0.0)
-        return DefectSpec(defect, PREVALENCE, *none, marks, (-0.2, 0.4), *softness)
+        tap, recovery = (0.95, 0.25) if felt else (0.0, 0.0)
+        return DefectSpec(defect, PREVALENCE, marks=marks, heights=(-0.2, 0.4), tap=tap, recovery=recovery)
 
 
 def make_planted(

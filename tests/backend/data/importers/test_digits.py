@@ -2,6 +2,7 @@
 
 import struct
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -74,6 +75,7 @@ def test_limit_takes_every_class_and_part_in_its_share(tmp_path, write_idx):
 
 def test_offline_without_files_is_one_clear_line(tmp_path, monkeypatch, capsys):
     def offline(self):
+        Path(self.raw_folder).mkdir(parents=True)
         raise RuntimeError("Error downloading train-images-idx3-ubyte.gz:\nTried nothing")
 
     monkeypatch.setattr(MNIST, "download", offline)
@@ -81,7 +83,7 @@ def test_offline_without_files_is_one_clear_line(tmp_path, monkeypatch, capsys):
         run("mnist", tmp_path / "src", tmp_path / "out")
     assert "\n" not in str(caught.value)
     assert "downloading MNIST there" in capsys.readouterr().err
-    assert not (tmp_path / "out").exists()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_truncated_file_is_one_clear_line(tmp_path, write_idx):

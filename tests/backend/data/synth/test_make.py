@@ -10,7 +10,7 @@ from PIL import Image
 
 from backend.data.manifest import read_dataset
 from backend.data.synth import make_dataset
-from backend.data.synth.fruit import DEFECTS
+from backend.data.synth.catalogue import DEFECTS
 from backend.data.synth.make import Request
 from backend.errors import ConfigError, DataError
 

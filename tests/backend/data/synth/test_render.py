@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from backend.data.synth.fruit import DEFECTS, VIEW_ANGLES, VIEWS, draw_pallet, shape_fruit
+from backend.data.synth.catalogue import DEFECTS
+from backend.data.synth.fruit import VIEW_ANGLES, VIEWS, draw_pallet, shape_fruit
 from backend.data.synth.painters import PAINTERS
 from backend.data.synth.render import render
 from backend.data.synth.surface import surface
