@@ -1,33 +1,26 @@
-import os
-import signal
-import time
+import importlib
+from pathlib import Path
+
+import pytest
 
 from backend.errors import DataError
-from backend.store.bundle import FoldBundle
 from backend.training.executor import InProcessExecutor, describe_failure
 from backend.training.pool import PoolExecutor
 from backend.training.task import FoldTask
 
 
-def behave(task, context):
-    """Stands in for training: what a task does is its label."""
-    action = task.config.label
-    if action == "die":
-        os.kill(os.getpid(), signal.SIGKILL)
-    if action == "hang":
-        time.sleep(60)
-    if action == "raise":
-        raise ZeroDivisionError("a defect of ours")
-    if action == "refuse":
-        raise DataError("no fruit", where="here")
-    return FoldBundle(fold=task.fold, seconds=0.0, notes=(("pid", str(os.getpid())), ("context", context)))
+@pytest.fixture
+def behave(monkeypatch):
+    """A function that workers can import."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    return importlib.import_module("fake_work").behave
 
 
 def tasks(small_run, *actions):
     return [FoldTask(action, small_run(label=action), i, 0) for i, action in enumerate(actions)]
 
 
-def test_in_process_keeps_going_after_a_fault(small_run):
+def test_in_process_keeps_going_after_a_fault(small_run, behave):
     outcomes = list(InProcessExecutor("shared", behave).run(tasks(small_run, "ok", "raise", "refuse", "ok")))
     assert [o.bundle is not None for o in outcomes] == [True, False, False, True]
     assert "a defect of ours" in outcomes[1].error
@@ -39,7 +32,7 @@ def test_a_reason_is_one_line_where_the_user_can_mend_it():
     assert "ZeroDivisionError" in describe_failure(ZeroDivisionError("z"))
 
 
-def test_workers_are_reused_and_survive_each_others_death(small_run):
+def test_workers_are_reused_and_survive_each_others_death(small_run, behave):
     pool = PoolExecutor("shared", workers=2, timeout=5, function=behave)
     try:
         actions = ("ok", "die", "ok", "raise", "hang", "ok", "ok", "ok")
@@ -61,7 +54,7 @@ def test_workers_are_reused_and_survive_each_others_death(small_run):
         pool.close()
 
 
-def test_a_worker_that_is_still_at_it_is_reported(small_run, monkeypatch):
+def test_a_worker_that_is_still_at_it_is_reported(small_run, behave, monkeypatch):
     monkeypatch.setattr("backend.training.pool.TICK_SECONDS", 0.05)
     pool = PoolExecutor("shared", workers=1, timeout=2, function=behave)
     try:
