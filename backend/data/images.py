@@ -140,7 +140,7 @@ def _is_deep(image: ImageFile.ImageFile) -> bool:
     """Whether the file has more than 8 bits a channel; Pillow hides it for colour behind the raw mode."""
     if image.mode == "F":
         raise DataError("32-bit floating point", expected="8 or 16 bit", action="convert the image")
-    return image.mode in _DEEP_MODES or _DEEP_RAW.search(str(image.tile)) is not None
+    return image.mode in _DEEP_MODES or _DEEP_RAW.search(str(image.tile[:1])) is not None
 
 
 def _deep_levels(image: ImageFile.ImageFile, path: str) -> Levels:

@@ -76,7 +76,9 @@ def read_paths(
         column = f"image:{modality}:{view}"
         found = []
         for number, (cells, group) in enumerate(zip(rows, groups, strict=True), start=FIRST_ROW):
-            path = str(PurePosixPath(cells[position])) if cells[position] else ""
+            path = cells[position]
+            if "//" in path or "./" in path:
+                path = str(PurePosixPath(path))  # keeps "..", which ``fault`` refuses
             found.append(path)
             if not path:
                 continue
