@@ -28,7 +28,7 @@ from backend.store.writer import RunStore
 HOSTILE_NAME = "<script>document.title='owned'</script> **bold** $x$ [link](http://example.invalid)"
 """A run label that must show as text wherever it appears."""
 
-SKILL = {"supervised": 1.7, "simclr": 1.9, "moco": 1.95, "byol": 1.8, "barlow_twins": 2.3, "rotnet": 1.6}
+SKILL = {"supervised": 1.0, "simclr": 1.15, "moco": 1.2, "byol": 1.1, "barlow_twins": 1.4, "rotnet": 0.95}
 ENVIRONMENT = {
     "host": "sample",
     "python": "3.11",
@@ -56,7 +56,7 @@ def predictions(dataset: FruitDataset, skill: float, key: str, fold: int) -> Pre
         decided = np.eye(truth.shape[1], dtype=np.uint8)[score.argmax(axis=1)]
     else:
         score = (1 / (1 + np.exp(-logits))).astype(np.float32)
-        decided = (score >= 0.42 + 0.04 * fold).astype(np.uint8)
+        decided = (score >= 0.58 + 0.02 * fold).astype(np.uint8)
     return Predictions(tuple(dataset.fruit_ids[i] for i in rows), dataset.defect_names, truth, score, decided)
 
 
@@ -192,7 +192,7 @@ class Builder:
             keep: whether predictions are stored (trials of the search store only metrics).
         """
         run_id = self.start(study_id, dataset, chosen)
-        skill = SKILL.get(chosen.method.name, 1.7) * (0.6 + 0.4 * chosen.data.label_fraction**0.3)
+        skill = SKILL.get(chosen.method.name, 1.0) * (0.6 + 0.4 * chosen.data.label_fraction**0.3)
         parts = []
         for fold in range(folds):
             part = predictions(dataset, skill, f"{run_id}", fold)

@@ -156,7 +156,9 @@ def test_verdict(test: dict[str, Any]) -> str:
 
 
 def _brackets(ends: str, n: Any) -> str:
-    inside = "; ".join(part for part in (ends, "" if missing(n) else f"{count(n)} fruit") if part)
+    inside = "; ".join(
+        part for part in (ends, "" if missing(n) else f"{count(n)}\N{NO-BREAK SPACE}fruit") if part
+    )
     return f" ({inside})" if inside else ""
 
 
@@ -256,7 +258,22 @@ def average(who: str, metrics: pd.DataFrame, fruit: int, *, multiclass: bool) ->
     return Answer(SAY["mean"].format(**values), alarms)
 
 
-def decided(who: str, counts: pd.DataFrame, metrics: pd.DataFrame | None = None) -> Answer:
+def classified(who: str, confusion: pd.DataFrame) -> Answer:
+    """What a multiclass run amounts to.
+
+    Args:
+        who: the subject: "the baseline".
+        confusion: true_class, predicted_class, n.
+    """
+    n = int(confusion["n"].sum())
+    right = int(confusion.loc[confusion["true_class"] == confusion["predicted_class"], "n"].sum())
+    text = SAY["classes"].format(
+        Who=sentence_start(who), found=per_hundred(right / n if n else None), brackets=_brackets("", n)
+    )
+    return Answer(text)
+
+
+def decided(who: str, counts: pd.DataFrame, metrics: pd.DataFrame | None = None, what: str = "") -> Answer:
     """What decisions amount to, from their confusion counts.
 
     Args:
@@ -264,6 +281,7 @@ def decided(who: str, counts: pd.DataFrame, metrics: pd.DataFrame | None = None)
         counts: see ``results.defect_confusion``: one defect, or several that are summed.
         metrics: of one run, whose interval of ``recall`` is quoted where one defect is asked for and the
             counts are those the interval belongs to.
+        what: how several defects together are called; empty = "defects".
     """
     tp, fp, fn = (int(counts[name].sum()) for name in ("tp", "fp", "fn"))
     fruit = int(counts[["tp", "fp", "fn", "tn"]].sum(axis=1).max()) if len(counts) else 0
@@ -280,7 +298,7 @@ def decided(who: str, counts: pd.DataFrame, metrics: pd.DataFrame | None = None)
         brackets=_brackets(ends, fruit),
         tp=count(tp),
         n=count(tp + fn),
-        fruit=count(fruit),
+        what=what or SAY["defects"],
     )
     return Answer(text, SAY["alarms"].format(right=per_hundred(tp / (tp + fp))) if tp + fp else "")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,7 +16,7 @@ _MARKDOWN = frozenset("\\`*_{}[]()<>#+-.!|~$:&^=\"'")
 
 def plain(text: object) -> str:
     """Text from the store for a Markdown element, so that it shows as it is and never as markup."""
-    words = " ".join(str(text).split())
+    words = re.sub(r"[ \t\r\n]+", " ", str(text)).strip()
     return "".join(f"\\{char}" if char in _MARKDOWN else char for char in words)
 
 

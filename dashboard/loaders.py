@@ -20,8 +20,20 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import pandas as pd
 
-from backend.store.queries import StoreWatch, as_store_error, catalog, fruit, open_readonly, results, runs
+from backend.errors import StoreError
+from backend.store.queries import (
+    StoreMissing,
+    StoreWatch,
+    as_store_error,
+    catalog,
+    fruit,
+    open_readonly,
+    results,
+    runs,
+)
 from dashboard.scores import ScoreTable
+
+__all__ = ["Store", "StoreError", "StoreMissing", "open_store", "store_path"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -99,6 +111,10 @@ class Store:
     def running_studies(self) -> pd.DataFrame:
         """See ``catalog.running_studies``."""
         return _small(self, catalog.running_studies)
+
+    def finished_runs(self) -> int:
+        """See ``catalog.finished_runs``."""
+        return _small(self, catalog.finished_runs)
 
     def choices(self, dataset_id: str, study_id: str) -> pd.DataFrame:
         """See ``runs.choices``."""

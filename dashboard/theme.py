@@ -45,10 +45,6 @@ class Look:
         families = dict(self.families)
         return families.get(kind, families[OTHER])
 
-    def on(self, share: float) -> str:
-        """A text colour for a cell whose fill is ``share`` of the way from the background to a colour."""
-        return self.background if share > 0.5 else self.text
-
 
 LIGHT = Look(
     mode="light",
@@ -89,25 +85,74 @@ DARK = Look(
 LOOKS = {look.mode: look for look in (LIGHT, DARK)}
 
 
-def defect_colours(kinds: dict[str, str], healthy: str, look: Look) -> dict[str, str]:
-    """The colour of each defect, the same on every page.
+def channels(colour: str) -> tuple[float, float, float]:
+    """Red, green and blue of ``#RRGGBB``, 0 to 1."""
+    red, green, blue = (int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5))
+    return red, green, blue
+
+
+def contrast(a: tuple[float, float, float], b: tuple[float, float, float]) -> float:
+    """Contrast ratio of two colours after WCAG 2.2, 1 to 21."""
+
+    def luminance(colour: tuple[float, float, float]) -> float:
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in colour]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    light, dark = sorted((luminance(a), luminance(b)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def turning_point(colour: str, look: Look) -> float:
+    """From which share of ``colour`` mixed into the background its own colour reads better than the text's.
+
+    Returns:
+        0 to 1, or above 1 where the text's colour always reads better.
+    """
+    ground, text, end = channels(look.background), channels(look.text), channels(colour)
+    for percent in range(101):
+        share = percent / 100
+        mixed = tuple(a + share * (b - a) for a, b in zip(ground, end, strict=True))
+        fill = (mixed[0], mixed[1], mixed[2])
+        if contrast(ground, fill) > contrast(text, fill):
+            return share
+    return 1.01
+
+
+HEALTHY = "healthy"
+
+
+@dataclass(frozen=True)
+class Tint:
+    """The colour of one defect, whatever the look: its family and its place in it."""
+
+    kind: str
+    place: int = 0
+
+    def colour(self, look: Look) -> str:
+        """The colour itself."""
+        if self.kind == HEALTHY:
+            return look.healthy
+        family = look.family(self.kind)
+        return family[self.place % len(family)]
+
+
+def tints(kinds: dict[str, str], healthy: str) -> dict[str, Tint]:
+    """The colour of each defect, the same on every page and in every file.
 
     Args:
         kinds: defect to kind, in the fixed order (internal first, then by frequency).
         healthy: the class without defects, which is green.
-        look: light or dark.
     """
     used = dict.fromkeys(KINDS, 0)
-    colours = {}
+    found = {}
     for name, kind in kinds.items():
+        family = kind if kind in used else OTHER
         if name == healthy:
-            colours[name] = look.healthy
+            found[name] = Tint(HEALTHY)
             continue
-        family = look.family(kind)
-        place = used.get(kind, 0)
-        colours[name] = family[place % len(family)]
-        used[kind] = place + 1
-    return colours
+        found[name] = Tint(family, used[family])
+        used[family] += 1
+    return found
 
 
 def config(look: Look) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import altair as alt
 import pandas as pd
 
 from dashboard.figure import layered
-from dashboard.theme import Look
+from dashboard.theme import Look, Tint, turning_point
 
 CELL = "cell"
 """Name of the selection; its fields are ``truth`` and ``said``."""
@@ -23,32 +23,27 @@ def confusion_matrix(
     look: Look,
     *,
     order: tuple[str, ...],
-    colour: str,
+    tint: Tint,
     axes: tuple[str, str],
     height: int = 190,
     large: int = 22,
 ) -> alt.LayerChart:
-    """One matrix on a sequential scale: the background at 0, ``colour`` at 1.
+    """One matrix on a sequential scale: the background at 0, ``tint`` at 1.
 
     Args:
         frame: K x K cells.
         look: light or dark.
         order: the K classes, the same down and across.
-        colour: of a share of 1.
+        tint: of a share of 1.
         axes: titles of the truth axis and of the said axis.
         height: of the matrix in pixels.
         large: font size of the larger text.
     """
-    fill = alt.condition(
-        QUIET,
-        alt.value(look.neutral),
-        alt.Color(
-            "shade:Q",
-            scale=alt.Scale(domain=[0, 1], range=[look.background, colour], clamp=True),
-            legend=None,
-        ),
-    )
-    ink = alt.condition((alt.datum.shade > 0.55) & ~QUIET, alt.value(look.background), alt.value(look.text))
+    colour = tint.colour(look)
+    scale = alt.Scale(domain=[0, 1], range=[look.background, colour], clamp=True, interpolate="rgb")
+    fill = alt.condition(QUIET, alt.value(look.neutral), alt.Color("shade:Q", scale=scale, legend=None))
+    deep = (alt.datum.shade >= turning_point(colour, look)) & ~QUIET
+    ink = alt.condition(deep, alt.value(look.background), alt.value(look.text))
     return _matrix(frame, look, fill=fill, ink=ink, order=order, axes=axes, height=height, large=large)
 
 
@@ -60,7 +55,7 @@ def difference_matrix(
     axes: tuple[str, str],
     reach: float = 0.25,
     height: int = 190,
-    large: int = 22,
+    large: int = 18,
 ) -> alt.LayerChart:
     """What the second run does more (accent) or less (amber) often, on a diverging scale around zero.
 
@@ -73,10 +68,12 @@ def difference_matrix(
         height: of the matrix in pixels.
         large: font size of the larger text.
     """
-    scale = alt.Scale(domain=[-reach, 0, reach], range=[look.fewer, look.background, look.accent], clamp=True)
+    ends = [look.fewer, look.background, look.accent]
+    scale = alt.Scale(domain=[-reach, 0, reach], range=ends, clamp=True, interpolate="rgb")
     fill = alt.Color("shade:Q", scale=scale, legend=None)
-    strong = (alt.datum.shade > 0.6 * reach) | (alt.datum.shade < -0.6 * reach)
-    ink = alt.condition(strong, alt.value(look.background), alt.value(look.text))
+    more, fewer = (reach * turning_point(colour, look) for colour in (look.accent, look.fewer))
+    deep = (alt.datum.shade >= more) | (alt.datum.shade <= -fewer)
+    ink = alt.condition(deep, alt.value(look.background), alt.value(look.text))
     return _matrix(frame, look, fill=fill, ink=ink, order=order, axes=axes, height=height, large=large)
 
 

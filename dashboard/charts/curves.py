@@ -6,14 +6,14 @@ import altair as alt
 import pandas as pd
 
 from dashboard.figure import layered
-from dashboard.theme import Look
+from dashboard.theme import Look, Tint
 
 SHARE = alt.Scale(domain=[0, 1])
 PERCENT = ".0%"
 
 
 def precision_recall(
-    frame: pd.DataFrame, look: Look, *, colour: str, axes: tuple[str, str], height: int = 210
+    frame: pd.DataFrame, look: Look, *, tint: Tint, axes: tuple[str, str], height: int = 210
 ) -> alt.LayerChart:
     """How many alarms are right (up) as more of the defective fruit are found (right).
 
@@ -21,7 +21,7 @@ def precision_recall(
         frame: ``recall``, ``precision`` and ``part``: ``curve``, ``chosen`` (where the run decided, with
             its ``label``) or ``chance`` (the share of defective fruit).
         look: light or dark.
-        colour: of the defect.
+        tint: of the defect.
         axes: titles of x and y.
         height: in pixels.
     """
@@ -29,19 +29,19 @@ def precision_recall(
     y = alt.Y("precision:Q", title=axes[1], scale=SHARE, axis=alt.Axis(format=PERCENT, tickCount=3))
     base = alt.Chart().encode(x=x, y=y)
     curve = base.transform_filter(alt.datum.part == "curve").mark_line(
-        color=colour, interpolate="step-before"
+        color=tint.colour(look), interpolate="step-before"
     )
     chance = base.transform_filter(alt.datum.part == "chance").mark_line(
         color=look.muted, strokeDash=[4, 4], strokeWidth=1.5
     )
     chosen = base.transform_filter(alt.datum.part == "chosen")
-    dot = chosen.mark_point(color=look.text, size=130)
+    dot = chosen.mark_point(color=look.text, size=130, opacity=1)
     words = chosen.mark_text(align="right", dx=-10, dy=12, baseline="top").encode(text="label:N")
     return layered(frame, height, chance, curve, dot, words)
 
 
 def calibration(
-    frame: pd.DataFrame, look: Look, *, colour: str, axes: tuple[str, str], height: int = 210
+    frame: pd.DataFrame, look: Look, *, tint: Tint, axes: tuple[str, str], height: int = 210
 ) -> alt.LayerChart:
     """How often fruit with a given score do have the defect; on the dashed line the score means what it says.
 
@@ -49,7 +49,7 @@ def calibration(
         frame: ``score``, ``rate``, ``n`` of each bin (``part`` = ``bin``) and the two ends of the diagonal
             (``part`` = ``ideal``).
         look: light or dark.
-        colour: of the defect.
+        tint: of the defect.
         axes: titles of x and y.
         height: in pixels.
     """
@@ -65,32 +65,37 @@ def calibration(
         alt.Tooltip("rate:Q", title=axes[1], format=PERCENT),
         alt.Tooltip("n:Q", title="Fruit", format=","),
     ]
-    line = bins.mark_line(color=colour, strokeWidth=1.5)
-    dots = bins.mark_point(color=colour, opacity=1).encode(
+    line = bins.mark_line(color=tint.colour(look), strokeWidth=1.5)
+    dots = bins.mark_point(color=tint.colour(look), opacity=1).encode(
         size=alt.Size("n:Q", scale=alt.Scale(type="sqrt", range=[30, 260]), legend=None), tooltip=tooltip
     )
     return layered(frame, height, ideal, line, dots)
 
 
 def cost_curve(
-    frame: pd.DataFrame, look: Look, *, colour: str, axes: tuple[str, str], height: int = 210
+    frame: pd.DataFrame, look: Look, *, tint: Tint, axes: tuple[str, str], height: int = 210
 ) -> alt.LayerChart:
     """What errors cost as the threshold moves.
 
     Args:
-        frame: ``threshold``, ``cost`` (per 1,000 fruit) and ``part``: ``curve``, ``cheapest`` or ``chosen``,
-            the last two with a ``label``.
+        frame: ``threshold``, ``cost`` (per 1,000 fruit) and ``part``: ``curve``, ``cheapest`` (with a
+            ``label``), ``now`` (two ends of a level line) or ``chosen``.
         look: light or dark.
-        colour: of the defect.
+        tint: of the defect.
         axes: titles of x and y.
         height: in pixels.
     """
     x = alt.X("threshold:Q", title=axes[0], scale=SHARE, axis=alt.Axis(format=".1f", tickCount=5))
     y = alt.Y("cost:Q", title=axes[1], scale=alt.Scale(zero=True), axis=alt.Axis(format=",.0f", tickCount=3))
     base = alt.Chart().encode(x=x, y=y)
-    curve = base.transform_filter(alt.datum.part == "curve").mark_line(color=colour)
+    curve = base.transform_filter(alt.datum.part == "curve").mark_line(color=tint.colour(look))
+    now = base.transform_filter(alt.datum.part == "now").mark_line(
+        color=look.muted, strokeDash=[4, 4], strokeWidth=1.5
+    )
     cheapest = base.transform_filter(alt.datum.part == "cheapest")
-    ring = cheapest.mark_point(color=look.healthy, filled=False, strokeWidth=3, size=140)
-    words = cheapest.mark_text(dy=20, baseline="top").encode(text="label:N")
-    chosen = base.transform_filter(alt.datum.part == "chosen").mark_point(color=look.text, size=130)
-    return layered(frame, height, curve, ring, words, chosen)
+    ring = cheapest.mark_point(color=look.text, filled=False, strokeWidth=3, size=140, opacity=1)
+    words = cheapest.mark_text(dy=-16, baseline="bottom").encode(text="label:N")
+    chosen = base.transform_filter(alt.datum.part == "chosen").mark_point(
+        color=look.text, size=130, opacity=1
+    )
+    return layered(frame, height, now, curve, ring, words, chosen)

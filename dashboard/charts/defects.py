@@ -1,4 +1,4 @@
-"""Defect by defect: the baseline in grey, the best pretraining in the accent colour, one row a defect."""
+"""Defect by defect: the baseline as a grey ring, the best pretraining as a dot in the accent colour."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ import pandas as pd
 from dashboard.figure import layered
 from dashboard.theme import Look
 
+ROW = 54
+"""Pixels a defect: its name and the difference above, the points below them."""
+
 
 def defect_by_defect(
     frame: pd.DataFrame,
@@ -16,30 +19,27 @@ def defect_by_defect(
     order: tuple[str, ...],
     axis: str,
     domain: tuple[float, float] = (0, 100),
-    room: int = 130,
 ) -> alt.LayerChart:
     """Reference and challenger of each defect on one axis.
 
+    Names stand above their rows and not beside them, so that the chart also fits a telephone.
+
     Args:
         frame: a row a defect and side: ``defect``, ``side`` (``reference`` or ``challenger``), ``value``,
-            ``low``, ``high`` (the interval), ``text`` (the value), ``gap`` (the difference in words, in a
-            column on the right), ``name`` (the side's direct label, on the top row alone) and ``end``
-            (which end of the name stands at its point).
+            ``low``, ``high`` (the interval), ``text`` (the value), ``gap`` (the difference in words),
+            ``heading`` (the defect's name, on one of its rows), ``name`` (the side's direct label, on the
+            top row alone) and ``end`` (which end of the name stands at its point).
         look: light or dark.
         order: the defects, top to bottom.
         axis: title of the axis: what and unit.
         domain: ends of the axis.
-        room: pixels for the differences on the right.
     """
-    y = alt.Y("defect:N", sort=list(order), axis=alt.Axis(title=None, labelPadding=10, grid=True))
+    y = alt.Y("defect:N", sort=list(order), axis=None)
     x = alt.X(
         "value:Q", title=axis, scale=alt.Scale(domain=list(domain), nice=False), axis=alt.Axis(tickCount=5)
     )
-    side = alt.Color(
-        "side:N",
-        scale=alt.Scale(domain=["reference", "challenger"], range=[look.reference, look.accent]),
-        legend=None,
-    )
+    sides = alt.Scale(domain=["reference", "challenger"], range=[look.reference, look.accent])
+    side = alt.Color("side:N", scale=sides, legend=None)
     tooltip = [
         alt.Tooltip("defect:N", title="Defect"),
         alt.Tooltip("text:N", title="Value"),
@@ -47,20 +47,32 @@ def defect_by_defect(
     ]
     base = alt.Chart().encode(y=y)
     gap = base.mark_line(color=look.muted, strokeWidth=1.5).encode(x=x, detail="defect:N")
-    whiskers = base.mark_rule(strokeWidth=6, opacity=0.28).encode(
-        x=alt.X("low:Q", title=axis), x2="high:Q", color=side
+    whisker = base.encode(x=alt.X("low:Q", title=axis), x2="high:Q", color=side)
+    upper = whisker.transform_filter(alt.datum.side == "reference").mark_rule(
+        strokeWidth=5, opacity=0.3, yOffset=-5
     )
-    points = base.mark_point(size=150, opacity=1).encode(x=x, color=side, tooltip=tooltip)
+    lower = whisker.transform_filter(alt.datum.side == "challenger").mark_rule(
+        strokeWidth=5, opacity=0.3, yOffset=5
+    )
+    points = base.encode(x=x, color=side, tooltip=tooltip)
+    # The reference is a ring around the dot, so that both are seen where they agree.
+    ring = points.transform_filter(alt.datum.side == "reference").mark_point(
+        filled=False, size=210, strokeWidth=3, opacity=1
+    )
+    dot = points.transform_filter(alt.datum.side == "challenger").mark_point(size=120, opacity=1)
     named = base.encode(x=x, text="name:N", color=side)
     left = named.transform_filter(alt.datum.end == "left").mark_text(
-        align="left", dx=-8, dy=-20, fontWeight=600
+        align="left", dx=-8, dy=22, fontWeight=600
     )
     right = named.transform_filter(alt.datum.end == "right").mark_text(
-        align="right", dx=8, dy=-20, fontWeight=600
+        align="right", dx=8, dy=22, fontWeight=600
     )
-    words = base.mark_text(align="left", dx=10, fontSize=14).encode(
+    heading = base.mark_text(align="left", dy=-20).encode(
+        x=alt.value(0), text="heading:N", color=alt.value(look.text)
+    )
+    words = base.mark_text(align="right", dy=-20, fontWeight=600).encode(
         x=alt.value("width"), text="gap:N", color=alt.value(look.text)
     )
-    height = 44 * max(1, len(order)) + 20
-    chart = layered(frame, height, gap, whiskers, points, left, right, words)
-    return chart.properties(padding={"left": 4, "top": 24, "bottom": 4, "right": room})
+    height = ROW * max(1, len(order))
+    chart = layered(frame, height, gap, upper, lower, ring, dot, left, right, heading, words)
+    return chart.properties(padding={"left": 4, "top": 4, "bottom": 4, "right": 12})

@@ -22,7 +22,7 @@ def training_curve(
         splits: training first.
         height: in pixels.
     """
-    colours = [look.reference, look.accent, look.text][: len(splits)]
+    colours = [look.reference, look.accent, look.text][: len(splits)] if len(splits) > 1 else [look.accent]
     side = alt.Color("split:N", scale=alt.Scale(domain=list(splits), range=colours), legend=None)
     base = alt.Chart().encode(
         x=alt.X("epoch:Q", title=axes[0], axis=alt.Axis(tickMinStep=1, format="d", grid=False)),

@@ -19,30 +19,37 @@ CELLS = {
 """Outcome to (truth, said)."""
 
 
-def cell_words(outcome: str) -> tuple[str, str]:
+def sides(*, multiclass: bool) -> tuple[str, str]:
+    """How the two rows of a matrix are called: fruit with the defect, or of the class, and the others."""
+    words = texts.DEFECTS
+    return (words["this_class"], words["other_class"]) if multiclass else (words["with"], words["without"])
+
+
+def cell_of(outcome: str, names: tuple[str, str]) -> tuple[str, str]:
     """Truth and decision of an outcome as the matrix names them."""
-    truth, said = CELLS[outcome]
-    return texts.DEFECTS[truth], texts.DEFECTS[said]
+    truth, said = (names[0 if side == "with" else 1] for side in CELLS[outcome])
+    return truth, said
 
 
-def outcome_of(truth: str, said: str) -> str:
+def outcome_of(truth: str, said: str, names: tuple[str, str]) -> str:
     """The outcome of a cell that was clicked."""
-    return next(outcome for outcome in OUTCOMES if cell_words(outcome) == (truth, said))
+    return next(outcome for outcome in OUTCOMES if cell_of(outcome, names) == (truth, said))
 
 
-def matrix_rows(counts: dict[str, int], show: str) -> pd.DataFrame:
+def matrix_rows(counts: dict[str, int], show: str, names: tuple[str, str]) -> pd.DataFrame:
     """The four cells of one defect.
 
     Args:
         counts: ``tp``, ``fp``, ``fn``, ``tn``.
         show: ``counts``, ``row`` (of each truth) or ``column`` (of each decision).
+        names: see ``sides``.
 
     Returns:
         truth, said, n, share, large, small, shade, quiet.
     """
     rows = []
     for outcome in OUTCOMES:
-        truth, said = cell_words(outcome)
+        truth, said = cell_of(outcome, names)
         same = 0 if show != "column" else 1
         total = sum(counts[other] for other in OUTCOMES if CELLS[other][same] == CELLS[outcome][same])
         share = counts[outcome] / total if total else None
@@ -65,14 +72,14 @@ def matrix_rows(counts: dict[str, int], show: str) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def matrix_difference(ours: dict[str, int], theirs: dict[str, int]) -> pd.DataFrame:
+def matrix_difference(ours: dict[str, int], theirs: dict[str, int], names: tuple[str, str]) -> pd.DataFrame:
     """The four cells of one defect as ours minus theirs.
 
     Returns:
         truth, said, n (difference of counts), share (difference of the shares of each truth), large, small,
         shade, quiet.
     """
-    a, b = (matrix_rows(counts, "row") for counts in (ours, theirs))
+    a, b = (matrix_rows(counts, "row", names) for counts in (ours, theirs))
     share = a["share"].astype(float) - b["share"].astype(float)
     moved = a["n"] - b["n"]
     return a.assign(

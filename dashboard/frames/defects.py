@@ -9,7 +9,7 @@ import pandas as pd
 from backend.store.queries.catalog import DatasetFacts
 from dashboard import texts
 from dashboard.answers import UNTESTED, Contender, defect_words, test_verdict
-from dashboard.format import missing, number, per_hundred, signed, signed_hundred
+from dashboard.format import count, missing, number, per_hundred, percent, signed, signed_hundred
 from dashboard.theme import EXTERNAL, INTERNAL
 
 FEW = 20
@@ -48,8 +48,8 @@ def defect_rows(
         metric: ``recall`` (shown of 100) or ``mcc``.
 
     Returns:
-        defect, side, run, value, low, high, text, gap, delta, verdict, name (on the top row) and end (which
-        end of the name stands at the point).
+        defect, side, run, value, low, high, text, gap, delta, verdict, heading (the defect, once), name (on
+        the top row) and end (which end of the name stands at the point).
     """
     scale = 100.0 if metric == "recall" else 1.0
     wanted = metrics[(metrics["metric"] == metric) & metrics["defect"].isin(order)]
@@ -111,7 +111,30 @@ def _placed(frame: pd.DataFrame, sides: dict[str, Contender]) -> pd.DataFrame:
     names = {side: contender.words for side, contender in sides.items()}
     top = frame["defect"] == frame["defect"].iloc[0] if len(frame) else frame["defect"].isna()
     smaller = frame["value"] < frame.groupby("defect")["value"].transform("max")
+    first = ~frame["defect"].duplicated()
     return frame.assign(
-        name=frame["side"].map(names).where(top & frame["value"].notna(), None),
+        heading=frame["defect"].where(first, ""),
+        name=frame["side"].map(names).where(top & frame["value"].notna(), ""),
         end=smaller.map({True: "right", False: "left"}),
+    )
+
+
+def balance_rows(order: tuple[str, ...], counts: pd.DataFrame) -> pd.DataFrame:
+    """How many fruit have each defect.
+
+    Returns:
+        defect, positives, labelled, text.
+    """
+    known = counts.set_index("defect").reindex(list(order)).fillna(0).astype(int)
+    shares = known["positives"] / known["labelled"].where(known["labelled"] > 0)
+    return pd.DataFrame(
+        {
+            "defect": [defect_words(name) for name in order],
+            "positives": known["positives"].to_numpy(),
+            "labelled": known["labelled"].to_numpy(),
+            "text": [
+                texts.OVERVIEW["share"].format(n=count(n), share=percent(share))
+                for n, share in zip(known["positives"], shares, strict=True)
+            ],
+        }
     )

@@ -15,7 +15,7 @@ Parameters = Sequence[Any] | Mapping[str, Any]
 
 def frame(connection: sqlite3.Connection, sql: str, parameters: Parameters = ()) -> pd.DataFrame:
     """The rows of a statement; the columns are there even when no row is."""
-    import pandas as pd  # noqa: PLC0415 - half a second that `--help` does not have
+    import pandas as pd
 
     cursor = connection.execute(sql, parameters)
     columns = [column[0] for column in cursor.description]

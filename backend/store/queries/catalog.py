@@ -168,6 +168,37 @@ def running_studies(connection: sqlite3.Connection) -> pd.DataFrame:
     )
 
 
+def finished_runs(connection: sqlite3.Connection) -> int:
+    """How many final runs are complete: changes when there is something new to show."""
+    sql = "SELECT COUNT(*) FROM run WHERE purpose = 'final' AND status = 'complete'"
+    return int(connection.execute(sql).fetchone()[0])
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a study is; ``seconds_left`` None = not known yet."""
+
+    stage: str
+    done: int
+    total: int
+    seconds_left: float | None
+
+
+def progress_of(text: str) -> Progress:
+    """The JSON of ``study.progress`` as values; what is missing or malformed counts as nothing."""
+    values = parsed(text, {})
+    values = values if isinstance(values, dict) else {}
+    numbers = {key: values.get(key) for key in ("done", "total", "seconds_left")}
+    sound = {key: value for key, value in numbers.items() if isinstance(value, int | float)}
+    left = sound.get("seconds_left")
+    return Progress(
+        stage=str(values.get("stage", "")),
+        done=int(sound.get("done", 0)),
+        total=int(sound.get("total", 0)),
+        seconds_left=None if left is None else float(left),
+    )
+
+
 def study(connection: sqlite3.Connection, study_id: str) -> dict[str, Any] | None:
     """One study with ``plan``, ``progress`` and ``summary`` parsed; None where the store does not know it."""
     row = first(

@@ -1,0 +1,71 @@
+"""The dashboard's entry: navigation, the store, and nothing else.
+
+streamlit run dashboard/app.py [-- --store FILE]
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import streamlit as st
+
+from dashboard import texts
+from dashboard.components import states
+from dashboard.filters import sidebar
+from dashboard.loaders import StoreError, StoreMissing, open_store, store_path
+from dashboard.pages import PAGES, Entry
+
+ICON = Path(__file__).parent / "icon.svg"
+
+
+def chosen_store() -> Path:
+    """The store of the command line, else of the environment, else the default."""
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--store")
+    return store_path(parser.parse_known_args(sys.argv[1:])[0].store)
+
+
+def drawing(entry: Entry, path: Path) -> Callable[[], None]:
+    """What draws a page, or says in words why there is nothing to draw."""
+
+    def draw() -> None:
+        try:
+            scope = sidebar(open_store(path))
+            if scope is None:
+                states.no_study(path)
+            else:
+                entry.show(scope)
+        except StoreMissing:
+            states.no_store(path)
+        except StoreError as error:
+            states.broken(error)
+
+    return draw
+
+
+def main() -> None:
+    """Draw the page that the address names."""
+    st.set_page_config(page_title=texts.APP, page_icon=str(ICON), layout="wide")
+    path = chosen_store()
+    page = st.navigation(
+        {
+            texts.APP: [
+                st.Page(
+                    drawing(entry, path),
+                    title=entry.words["title"],
+                    icon=f":material/{entry.icon}:",
+                    url_path=entry.name,
+                    default=entry is PAGES[0],
+                    help=entry.words["help"],
+                )
+                for entry in PAGES
+            ]
+        }
+    )
+    page.run()
+
+
+main()

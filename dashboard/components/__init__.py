@@ -1,0 +1,1 @@
+"""Pieces of pages: the answer, a figure with its exports, a fruit card, and the designed empty states."""

@@ -1,0 +1,145 @@
+"""Fruit cards: pictures of every sensor, truth and decision with score bars, pressure against the population.
+
+A page of cards is one piece of HTML in which every value from the store is escaped.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from dashboard import texts
+from dashboard.answers import defect_words
+from dashboard.components.page import look
+from dashboard.filters import Scope
+from dashboard.format import missing, number, percent, plain, sensors
+from dashboard.pictures import Views, available, sheet
+from dashboard.scores import ScoreTable
+
+WORDS = texts.FRUIT
+ON_A_PAGE = 6
+MOST_SCORES = 5
+
+STYLE = Path(__file__).parent / "cards.css"
+
+
+@dataclass(frozen=True)
+class Card:
+    """One fruit as the table of predictions and the store know it."""
+
+    row: int
+    fruit_id: str
+    group: str
+    views: Views
+    pressures: dict[str, float | None]
+
+
+def gallery(scope: Scope, table: ScoreTable, rows: list[int], key: str, threshold: float | None) -> None:
+    """Fruit cards, a page at a time.
+
+    Args:
+        scope: the sidebar's choice.
+        table: the run's predictions.
+        rows: which of its rows, in order.
+        key: of the page switch.
+        threshold: of the decisions; None = as trained.
+    """
+    pages = -(-len(rows) // ON_A_PAGE)
+    page = st.pagination(pages, key=key) if pages > 1 else 1
+    here = rows[(page - 1) * ON_A_PAGE : page * ON_A_PAGE]
+    facts = scope.store.fruit(scope.dataset.dataset_id, tuple(table.fruit_ids[row] for row in here))
+    cards = [_card(scope, record, row) for record, row in zip(facts.to_dict("records"), here, strict=False)]
+    shown = available(scope.dataset.root)
+    if not shown:
+        st.caption(plain(WORDS["no_pictures"].format(root=scope.dataset.root)))
+    parts = [_html(scope, table, card, threshold, pictures=shown) for card in cards]
+    st.html(STYLE)
+    st.html(f"<div class='cards'>{''.join(parts)}</div>")
+
+
+def _card(scope: Scope, record: dict[Any, Any], row: int) -> Card:
+    images, pressures = json.loads(record["images"]), json.loads(record["pressures"])
+    views = tuple(
+        tuple(str(images.get(sensor, {}).get(view, "")) for view in names)
+        for sensor, names in scope.dataset.modalities.items()
+    )
+    return Card(row, str(record["fruit_id"]), str(record["fruit_group"]), views, pressures)
+
+
+def _html(scope: Scope, table: ScoreTable, card: Card, threshold: float | None, *, pictures: bool) -> str:
+    name, group = escape(card.fruit_id), escape(card.group)
+    where = "" if card.group == card.fruit_id else escape(WORDS["group"].format(group=card.group))
+    alt = escape(WORDS["alt"].format(fruit=card.fruit_id, sensors=sensors(list(scope.dataset.modalities))))
+    picture = ""
+    if pictures and card.views:
+        data = base64.b64encode(sheet(scope.dataset.root, card.views)).decode()
+        picture = f"<img src='data:image/webp;base64,{data}' alt='{alt}' loading='lazy'>"
+    body = [
+        f"<h3>{name}</h3><p class='quiet' title='{group}'>{where}</p>",
+        picture,
+        *_said(scope, table, card.row, threshold),
+        *_scores(scope, table, card.row),
+        *_pressures(scope.store.pressure_quantiles(scope.dataset.dataset_id), card.pressures),
+    ]
+    return f"<article class='card'>{''.join(body)}</article>"
+
+
+def _said(scope: Scope, table: ScoreTable, row: int, threshold: float | None) -> list[str]:
+    """Truth and decision in words."""
+    said = table.said(threshold)[row]
+    lines = []
+    for label, values in ((WORDS["truth"], table.truth[row]), (WORDS["said"], said)):
+        names = [defect_words(table.defects[i]) for i in np.flatnonzero(values == 1)]
+        words = ", ".join(names) or scope.dataset.healthy or WORDS["nothing"]
+        lines.append(f"<p><b>{escape(label)}</b> {escape(words)}</p>")
+    return lines
+
+
+def _scores(scope: Scope, table: ScoreTable, row: int) -> list[str]:
+    """Bars of the highest scores and of every true defect."""
+    score = np.nan_to_num(table.score[row], nan=-1.0)
+    order = [int(i) for i in np.argsort(-score, kind="stable") if score[i] >= 0]
+    keep = [i for place, i in enumerate(order) if place < MOST_SCORES or table.truth[row, i] == 1]
+    tints = scope.tints
+    bars = []
+    for i in keep:
+        name = table.defects[i]
+        style = f"width:{100 * score[i]:.1f}%;background:{tints[name].colour(look())}"
+        bars.append(
+            f"<div class='row'><span>{_bold(escape(defect_words(name)), table.truth[row, i] == 1)}</span>"
+            f"<div class='track'><div class='bar' style='{style}'></div></div>"
+            f"<span>{escape(percent(float(score[i])))}</span></div>"
+        )
+    return bars
+
+
+def _bold(text: str, yes: bool) -> str:
+    return f"<b>{text}</b>" if yes else text
+
+
+def _pressures(population: pd.DataFrame, readings: dict[str, float | None]) -> list[str]:
+    """Each reading as a mark on the range of the population; the band holds 90 of 100 fruit."""
+    bars = []
+    for row in population.to_dict("records"):
+        value, low, high = readings.get(row["reading"]), row["lowest"], row["highest"]
+        mark = ""
+        span = (high - low) or 1.0
+        if not missing(value) and value is not None:
+            mark = f"<div class='dot' style='left:{100 * (value - low) / span:.1f}%'></div>"
+        start, width = ((row["low"] - low) / span, (row["high"] - row["low"]) / span)
+        band = f"left:{100 * start:.1f}%;width:{100 * width:.1f}%"
+        bars.append(
+            f"<div class='row' title='{escape(WORDS['population'])}'>"
+            f"<span>{escape(defect_words(str(row['reading'])))}</span>"
+            f"<div class='track'><div class='band' style='{band}'></div>{mark}</div>"
+            f"<span>{escape(number(value))}</span></div>"
+        )
+    return bars

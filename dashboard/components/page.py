@@ -1,0 +1,93 @@
+"""What every page opens and closes with: where we are, the answer in one sentence, and its caveats."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import streamlit as st
+
+from dashboard import texts
+from dashboard.answers import BETTER, WORSE, Answer
+from dashboard.export import Provenance
+from dashboard.filters import Scope
+from dashboard.format import plain
+from dashboard.loaders import STALE_SECONDS
+from dashboard.theme import LIGHT, LOOKS, Look
+
+
+def look() -> Look:
+    """The colours of the reader's mode."""
+    return LOOKS.get(st.context.theme.type or "", LIGHT)
+
+
+def stale_before() -> str:
+    """Time of the last sign of life below which a run counts as stalled, as the store writes times.
+
+    Rounded to the minute, so that equal questions are asked only once a minute.
+    """
+    now = datetime.now(UTC).replace(second=0, microsecond=0)
+    return (now - timedelta(seconds=STALE_SECONDS)).isoformat(timespec="microseconds")
+
+
+def heading(scope: Scope, question: str) -> None:
+    """Data set, study and the question that the page answers."""
+    place = f"{plain(scope.dataset.name)} · {plain(scope.study)}"
+    badge = f" :orange-badge[{texts.SYNTHETIC}]" if scope.dataset.synthetic else ""
+    st.caption(place + badge, help=texts.GLOSSARY["synthetic"] if scope.dataset.synthetic else None)
+    st.markdown(f":gray[{plain(question)}]")
+
+
+def answer(said: Answer, words: tuple[str, ...] = ("interval",)) -> None:
+    """The sentence, its verdict, and the technical words in it as a tooltip.
+
+    Args:
+        said: what to say.
+        words: entries of the glossary.
+    """
+    help_text = "\n\n".join(f"**{word}**: {texts.GLOSSARY[word]}" for word in words)
+    st.title(plain(said.text), anchor=False, help=help_text or None)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        if said.verdict:
+            _verdict(said.verdict)
+        if said.detail:
+            st.markdown(plain(said.detail), width="stretch")
+
+
+def _verdict(verdict: str) -> None:
+    words, help_text = texts.VERDICTS[verdict], texts.VERDICT_HELP[verdict]
+    if verdict == BETTER:
+        st.badge(words, icon=":material/trending_up:", color="green", help=help_text)
+    elif verdict == WORSE:
+        st.badge(words, icon=":material/trending_down:", color="red", help=help_text)
+    else:
+        st.badge(words, icon=":material/drag_handle:", color="gray", help=help_text)
+
+
+def caveats(found: list[str]) -> None:
+    """What would make the answer wrong; nothing where nothing would."""
+    if not found:
+        return
+    st.markdown(f"**{plain(texts.OVERVIEW['caveats'])}**")
+    st.markdown("\n".join(f"- {plain(text)}" for text in found))
+
+
+def provenance(
+    scope: Scope, runs: tuple[str, ...], commit: object = "", *more: tuple[str, str]
+) -> Provenance:
+    """Where the figures of this page come from.
+
+    Args:
+        scope: the sidebar's choice.
+        runs: ids of the runs shown.
+        commit: of the code that trained them, as the store has it.
+        more: what the page's own controls chose.
+    """
+    return Provenance(
+        runs=runs,
+        dataset=scope.dataset.name,
+        fingerprint=scope.dataset.dataset_id,
+        synthetic=scope.dataset.synthetic,
+        commit=commit if isinstance(commit, str) else "",
+        filters=(*scope.filters(), *more),
+        made=datetime.now(UTC),
+    )

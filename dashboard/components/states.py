@@ -1,0 +1,67 @@
+"""Pages for when there is nothing to show: what is missing, and the command that makes it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import streamlit as st
+
+from dashboard import texts
+from dashboard.format import plain
+from dashboard.loaders import StoreError, StoreMissing, open_store
+
+WORDS = texts.STATES_OF_STORE
+LOOK_AGAIN = 3.0
+"""Seconds after which an empty page looks whether something has come."""
+
+
+def command(text: str) -> None:
+    """A command with its copy button."""
+    st.code(text, language="bash", wrap_lines=True)
+
+
+def no_store(path: Path) -> None:
+    """There is no store yet."""
+    st.title(WORDS["no_store"], anchor=False)
+    st.markdown(plain(WORDS["no_store_text"].format(path=path)))
+    command(texts.COMMANDS["demo"])
+    st.markdown(plain(WORDS["no_store_other"]))
+    command(texts.COMMANDS["other"])
+    _wait(path)
+
+
+def no_study(path: Path) -> None:
+    """The store is there and holds no study."""
+    st.title(WORDS["empty"], anchor=False)
+    st.markdown(plain(WORDS["empty_text"].format(path=path)))
+    command(texts.COMMANDS["tune"])
+    _wait(path)
+
+
+def broken(error: StoreError) -> None:
+    """The file is foreign, corrupt, newer or older."""
+    st.title(WORDS["broken"], anchor=False)
+    st.error(plain(str(error)), icon=":material/error:")
+    command(texts.COMMANDS["doctor"])
+    st.markdown(plain(WORDS["no_store_other"]))
+    command(texts.COMMANDS["other"])
+
+
+def no_runs() -> None:
+    """Nothing of the kind that a page shows is finished yet."""
+    st.header(WORDS["no_runs"], anchor=False)
+    st.markdown(plain(WORDS["no_runs_text"]))
+    command(texts.COMMANDS["resume"])
+
+
+@st.fragment(run_every=LOOK_AGAIN)
+def _wait(path: Path) -> None:
+    """Draw the whole page again as soon as the store has a data set with a study."""
+    try:
+        datasets = open_store(path).datasets()
+    except StoreMissing:
+        return
+    except StoreError:
+        st.rerun()
+    if (datasets["n_studies"] > 0).any():
+        st.rerun()

@@ -1,0 +1,263 @@
+"""Defects: what is found and missed, for each defect, and the fruit behind every number."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from dashboard import answers, scores, texts
+from dashboard.components import page, states
+from dashboard.components.cells import class_charts, fruit_behind
+from dashboard.components.multiples import panels
+from dashboard.figure import Figure
+from dashboard.filters import Scope, choose, labelled
+from dashboard.format import listing, money, plain
+from dashboard.frames.costs import priced, same_prices
+from dashboard.multiples import (
+    Shown,
+    calibration_figures,
+    class_matrix,
+    class_matrix_difference,
+    cost_figures,
+    differences,
+    matrices,
+    precision_figures,
+)
+from dashboard.scores import ScoreTable
+
+WORDS = texts.DEFECTS
+NUMBERS = {WORDS["counts"]: "counts", WORDS["row"]: "row", WORDS["column"]: "column"}
+VIEWS = (WORDS["matrices"], WORDS["precision_recall"], WORDS["calibration"], WORDS["cost"])
+NOTES = {WORDS[name]: WORDS[f"{name}_note"] for name in ("precision_recall", "calibration", "cost")}
+TRAINED, OWN = WORDS["trained"], WORDS["own"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that can be chosen."""
+
+    run_id: str
+    label: str
+    finished: str
+    commit: object
+    seeds: int
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What the page's own controls say.
+
+    Attributes:
+        run: the run shown.
+        against: the run it is compared with, or None.
+        fold: one fold, or None for all.
+        numbers: ``counts``, ``row`` or ``column``.
+        view: one of ``VIEWS``.
+        threshold: the reader's own, or None as trained.
+    """
+
+    run: Run
+    against: Run | None
+    fold: int | None
+    numbers: str
+    view: str
+    threshold: float | None
+
+    def filters(self) -> tuple[tuple[str, str], ...]:
+        """For the provenance of figures."""
+        return (
+            ("run", self.run.label),
+            ("against", self.against.label if self.against else ""),
+            ("fold", "all" if self.fold is None else str(self.fold + 1)),
+            ("threshold", "as trained" if self.threshold is None else f"{self.threshold:.2f}"),
+        )
+
+
+def show(scope: Scope) -> None:
+    """Draw the page."""
+    page.heading(scope, WORDS["question"])
+    runs = scope.keep(scope.store.scored_runs(scope.dataset.dataset_id, scope.study_id, ("final",)))
+    if runs.empty:
+        states.no_runs()
+        return
+    _body(scope, runs)
+
+
+@st.fragment
+def _body(scope: Scope, runs: pd.DataFrame) -> None:
+    """Everything below the heading: a control here redraws this part alone."""
+    top = st.container()
+    chosen = _controls(scope, runs)
+    against = chosen.against
+    refused = scope.store.comparability(chosen.run.run_id, against.run_id) if against else []
+    if refused:
+        reasons = listing([texts.INCOMPARABLE[reason] for reason in refused])
+        st.warning(plain(texts.NOT_COMPARABLE.format(reasons=reasons)), icon=":material/block:")
+        against = None
+    counts = _counts(scope, chosen.run, chosen)
+    with top:
+        _answer(scope, chosen, counts)
+    if scope.multiclass and chosen.view == WORDS["matrices"]:
+        _classes(scope, chosen, against)
+    _multiples(scope, chosen, against, counts)
+    fruit_behind(scope, chosen.run.run_id, chosen.run.finished, chosen.threshold, chosen.fold)
+    page.caveats(_caveats(scope, chosen))
+
+
+def _controls(scope: Scope, runs: pd.DataFrame) -> Chosen:
+    options = run_options(runs)
+    by_label = {run.label: run for run in options}
+    left, middle, right = st.columns([4, 4, 2])
+    with left:
+        run = by_label[choose(WORDS["run"], list(by_label), "run", _first(scope, runs, options))]
+    with middle:
+        others = [label for label in by_label if label != run.label]
+        against = choose(WORDS["against"], [WORDS["nothing"], *others], "against")
+    with right:
+        folds = {WORDS["one_fold"].format(fold=i + 1): i for i in scope.store.folds(run.run_id)["fold"]}
+        fold = choose(WORDS["fold"], [WORDS["every_fold"], *folds], "fold")
+    view, numbers, threshold = _how()
+    return Chosen(run, by_label.get(against), folds.get(fold), numbers, view, threshold)
+
+
+def run_options(runs: pd.DataFrame) -> list[Run]:
+    """The runs under labels that differ: the name, the seed where names repeat, a number where seeds do."""
+    twins = [f" #{twin + 1}" if twin else "" for twin in runs["twin"]]
+    details = [WORDS["seed"].format(seed=seed) + twin for seed, twin in zip(runs["seed"], twins, strict=True)]
+    labels = labelled(runs["name"], details)
+    seeds = runs.groupby("name")["seed"].transform("nunique")
+    columns = (runs["run_id"], labels, runs["finished"], runs["git_commit"], seeds)
+    return [Run(str(a), b, str(c), d, int(e)) for a, b, c, d, e in zip(*columns, strict=True)]
+
+
+def _first(scope: Scope, runs: pd.DataFrame, options: list[Run]) -> str:
+    """The run shown before anything is chosen: the best pretraining, else the best baseline."""
+    metrics = scope.store.pooled_metrics(tuple(runs["run_id"]), ("mcc",))
+    reference, challenger = answers.contenders(runs, metrics, "mcc")
+    best = challenger or reference
+    return next((run.label for run in options if best and run.run_id == best.run_id), options[0].label)
+
+
+def _how() -> tuple[str, str, float | None]:
+    """View, numbers and threshold."""
+    st.session_state.setdefault("decision", TRAINED)
+    row: dict[str, Any] = {"horizontal": True, "vertical_alignment": "bottom", "gap": "medium"}
+    bound: dict[str, Any] = {"bind": "query-params"}
+    counts = WORDS["counts"]
+    with st.container(**row):
+        view = st.segmented_control(
+            WORDS["view"], VIEWS, key="view", default=VIEWS[0], required=True, **bound
+        )
+        numbers = st.segmented_control(
+            WORDS["show"],
+            list(NUMBERS),
+            key="numbers",
+            default=counts,
+            required=True,
+            disabled=view != VIEWS[0],
+            **bound,
+        )
+    with st.container(**row):
+        decision = st.segmented_control(
+            WORDS["decision"], (TRAINED, OWN), key="decision", help=texts.GLOSSARY["as trained"], **bound
+        )
+        threshold = st.slider(
+            WORDS["threshold"], 0.0, 1.0, 0.5, 0.01, key="threshold", on_change=_own, width=420, **bound
+        )
+    own = decision == OWN
+    return view or VIEWS[0], NUMBERS[numbers or counts], float(threshold) if own else None
+
+
+def _own() -> None:
+    """Whoever moves the slider wants to see it work."""
+    st.session_state["decision"] = OWN
+
+
+def _table(scope: Scope, run: Run) -> ScoreTable:
+    return scope.store.scores(run.run_id, run.finished, scope.order)
+
+
+def _counts(scope: Scope, run: Run, chosen: Chosen) -> pd.DataFrame:
+    """Confusion counts of the chosen defects: from SQL as trained, from the scores at another threshold."""
+    if chosen.threshold is None:
+        counts = scope.store.defect_confusion(run.run_id, chosen.fold)
+    else:
+        counts = scores.confusion(_table(scope, run), chosen.threshold, chosen.fold)
+    known = counts.set_index("defect")
+    return known.loc[[name for name in scope.defects if name in known.index]].reset_index()
+
+
+def _answer(scope: Scope, chosen: Chosen, counts: pd.DataFrame) -> None:
+    trained = chosen.threshold is None
+    if scope.multiclass and scope.one_defect is None and trained:
+        confusion = scope.store.class_confusion(chosen.run.run_id, chosen.fold)
+        said = answers.classified(WORDS["this_run"], confusion)
+    else:
+        pooled = trained and chosen.fold is None
+        metrics = scope.store.pooled_metrics((chosen.run.run_id,), ("recall",)) if pooled else None
+        said = answers.decided(WORDS["this_run"], counts, metrics, what=scope.family)
+    bill = priced(scope.dataset, counts)
+    costs = WORDS["bill"].format(misses=money(bill["misses"].sum()), alarms=money(bill["alarms"].sum()))
+    page.answer(answers.Answer(said.text, f"{said.detail} {costs}".strip()), ("found", "false alarm", "cost"))
+
+
+def _multiples(scope: Scope, chosen: Chosen, against: Run | None, counts: pd.DataFrame) -> None:
+    shown = Shown(scope.dataset, scope.defects, scope.tints, chosen.threshold, chosen.fold)
+    groups = [(chosen.run.label, _figures(scope, shown, chosen, chosen.run, counts))]
+    runs = [chosen.run]
+    if against is not None:
+        theirs = _counts(scope, against, chosen)
+        groups.append((against.label, _figures(scope, shown, chosen, against, theirs)))
+        runs.append(against)
+        if chosen.view == WORDS["matrices"]:
+            groups.append((WORDS["difference"], differences(shown, counts, theirs)))
+    tables = [
+        priced(scope.dataset, _counts(scope, run, chosen)).assign(
+            run_id=run.run_id,
+            fold="all" if chosen.fold is None else chosen.fold,
+            threshold="as trained" if chosen.threshold is None else chosen.threshold,
+        )
+        for run in runs
+    ]
+    stamp = page.provenance(scope, tuple(run.run_id for run in runs), chosen.run.commit, *chosen.filters())
+    panels(scope, chosen.view, NOTES.get(chosen.view, ""), groups, pd.concat(tables), stamp)
+
+
+def _figures(
+    scope: Scope, shown: Shown, chosen: Chosen, run: Run, counts: pd.DataFrame
+) -> tuple[Figure, ...]:
+    """The chosen view of one run, a figure a defect."""
+    if chosen.view == WORDS["precision_recall"]:
+        return precision_figures(shown, _table(scope, run), counts)
+    if chosen.view == WORDS["calibration"]:
+        return calibration_figures(shown, _table(scope, run))
+    if chosen.view == WORDS["cost"]:
+        return cost_figures(shown, _table(scope, run), counts)
+    return matrices(shown, counts, chosen.numbers)
+
+
+def _classes(scope: Scope, chosen: Chosen, against: Run | None) -> None:
+    """The full matrix of a multiclass run, beside another one where there is one."""
+    shown = Shown(scope.dataset, scope.defects, scope.tints, None, chosen.fold)
+    ours = scope.store.class_confusion(chosen.run.run_id, chosen.fold)
+    figures = [class_matrix(shown, scope.order, ours, chosen.numbers)]
+    if against is not None:
+        theirs = scope.store.class_confusion(against.run_id, chosen.fold)
+        figures.append(class_matrix_difference(shown, scope.order, ours, theirs))
+    stamp = page.provenance(scope, (chosen.run.run_id,), chosen.run.commit, *chosen.filters())
+    class_charts(scope, figures, stamp)
+    if chosen.threshold is not None:
+        st.caption(plain(WORDS["class_fixed"]))
+
+
+def _caveats(scope: Scope, chosen: Chosen) -> list[str]:
+    found = {
+        "synthetic": scope.dataset.synthetic,
+        "costs": same_prices(scope.dataset),
+        "seeds": chosen.run.seeds == 1,
+        "hindsight": chosen.view == WORDS["cost"],
+    }
+    return [texts.CAVEATS[key] for key, applies in found.items() if applies]
