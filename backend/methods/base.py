@@ -183,14 +183,14 @@ class Method(nn.Module, ABC):
     def after_step(self) -> None:
         """Called after each optimiser step; momentum encoders follow here."""
 
-    def embed(self, images: dict[str, Tensor]) -> Tensor:
-        """(B, F) features as the evaluation uses them: each encoder's normalised features, concatenated.
+    def features(self, images: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Each encoder's (B, F) features of length 1, as the evaluation uses them.
 
         Args:
-            images: modality to (B, C, H, W) in 0..1, not augmented.
+            images: modality to (B, C, H, W) in 0..1.
         """
-        parts = [self.encoders[name](x) for name, x in self.inputs(images).items()]
-        return torch.cat([F.normalize(part.float(), dim=1) for part in parts], dim=1)
+        inputs = self.inputs(images)
+        return {name: F.normalize(self.encoders[name](x).float(), dim=1) for name, x in inputs.items()}
 
 
 def average(losses: list[Tensor]) -> Tensor:

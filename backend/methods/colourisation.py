@@ -1,8 +1,8 @@
 """Colourisation: guess the colour from the light, or one sensor from the other.
 
 One sensor: Zhang, Isola and Efros 2016, "Colorful image colorization", arXiv:1603.08511: L* to bins of
-(a*, b*), rare colours given weight. Several sensors: each encoder predicts the others' images from its own, as
-the split-brain autoencoder does with channels (Zhang, Isola and Efros 2017, arXiv:1611.09842, equation 1).
+(a*, b*), rare colours given weight. Several sensors: each encoder predicts the others' images from its own,
+as the split-brain autoencoder does with channels (Zhang, Isola and Efros 2017, arXiv:1611.09842, equation 1).
 """
 
 from __future__ import annotations

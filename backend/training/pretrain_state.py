@@ -88,11 +88,15 @@ def load_state(
     if _shapes(weights) != _shapes(method.state_dict()):
         return 0, []  # written by another version of the method
     method.load_state_dict(weights)
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     slots: dict[int, dict[str, Any]] = {}
     for name, value in tensors.items():
         if name.startswith(_OPTIMIZER):
             index, _, slot = name.removeprefix(_OPTIMIZER).partition(".")
-            slots.setdefault(int(index), {})[slot] = value
+            like = parameters[int(index)]
+            # A fused optimiser walks through memory: moments have to lie like their parameter.
+            laid_out = torch.empty_like(like).copy_(value) if value.shape == like.shape else value
+            slots.setdefault(int(index), {})[slot] = laid_out.detach()
     optimizer.load_state_dict({"state": slots, "param_groups": about["groups"]})
     schedule.load_state_dict(about["schedule"] | {"lr_lambdas": [None] * len(about["groups"])})
     return about["epoch"], [CurvePoint(**point) for point in about["curves"]]
