@@ -31,7 +31,7 @@ class StudyProgress:
     def start_stage(self, name: str) -> None:
         """Say what the next folds are for."""
         self.stage = name
-        self._bar.set_description(name)
+        self._bar.set_description(name, refresh=False)
         self._report(self.snapshot())
 
     def expect(self, folds: int) -> None:

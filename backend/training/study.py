@@ -16,8 +16,9 @@ from backend.data.cache import open_cache
 from backend.data.check import check_dataset
 from backend.data.dataset import FruitDataset
 from backend.data.manifest import read_dataset
+from backend.data.problem import ERROR, refuse
 from backend.data.splits import outer_folds
-from backend.errors import DataError, unknown_name
+from backend.errors import unknown_name
 from backend.models.backbones import check_backbone
 from backend.store.rows import COMPLETE, FAILED, INTERRUPTED, StudyRow
 from backend.store.writer import RunStore
@@ -180,13 +181,8 @@ def check_before_training(dataset: FruitDataset, plan: Plan) -> list[str]:
         DataError: the first error, and how many more there are.
     """
     problems = check_dataset(dataset.root, plan.folds)
-    errors = [problem for problem in problems if problem.severity == "error"]
-    if errors:
-        more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-        raise DataError(
-            f"{errors[0]}{more}",
-            action=f"run `python -m backend.data check {dataset.root}` for the whole list",
-        )
+    if any(problem.severity == ERROR for problem in problems):
+        refuse(problems, dataset.root)
     return [str(problem) for problem in problems]
 
 

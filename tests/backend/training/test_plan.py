@@ -1,0 +1,53 @@
+from pathlib import Path
+
+import pytest
+
+from backend.errors import ConfigError
+from backend.training.plan import Plan, load_plan, plan_names
+
+
+@pytest.mark.parametrize("name", plan_names())
+def test_every_plan_that_ships_is_valid_and_described(name: str) -> None:
+    plan = load_plan(name)
+    assert plan.name == name
+    assert plan.description
+
+
+def test_an_unknown_plan_lists_the_valid_ones() -> None:
+    with pytest.raises(ConfigError, match=r"'fast'.*overnight, quick"):
+        load_plan("fast")
+
+
+def test_a_plan_of_ones_own(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text("folds = 3\n[baseline]\ntrials = 2\n")
+    plan = load_plan(str(path))
+    assert (plan.name, plan.folds, plan.baseline.trials) == ("mine", 3, 2)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("folds = 1", r"plan folds"),
+        ("fold = 3", r"unknown field 'fold'.*folds"),
+        ("[baseline]\ntrials = 0", r"baseline.trials"),
+        ("[baseline]\nbackbones = []", r"backbones"),
+        ("seeds = []", r"seeds"),
+        ("folds = 'three'", r"mine.toml.folds"),
+        ("folds =", r"mine.toml"),
+        ("threads = 0", r"threads"),
+    ],
+)
+def test_a_broken_plan_says_where(tmp_path: Path, text: str, words: str) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=words):
+        load_plan(str(path))
+    with pytest.raises(ConfigError, match="no such file"):
+        load_plan(str(tmp_path / "missing.toml"))
+
+
+def test_narrowing_leaves_the_rest_alone() -> None:
+    plan = Plan()
+    assert plan.narrowed() == plan
+    assert plan.narrowed(trials=3).baseline.trials == 3

@@ -1,0 +1,126 @@
+import numpy as np
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from backend.config import OptimConfig, RunConfig
+from backend.errors import ConfigError
+from backend.training.driver import RunResult
+from backend.training.tuning import open_storage, prune_floor, tune
+
+
+class FakeDriver:
+    """Scores a run by its learning rate; the best is 0.01."""
+
+    study_seed = 5
+
+    def __init__(self, fail: int = -1) -> None:
+        self.generations: list[int] = []
+        self.rates: list[float] = []
+        self.floors: list[tuple[float, ...]] = []
+        self.fail = fail
+
+    def run(self, configs, *, folds, prune_floor):
+        self.generations.append(len(configs))
+        self.floors.append(prune_floor)
+        results = []
+        for config in configs:
+            rate = config.optim.learning_rate
+            score = 1 - abs(np.log10(rate) + 2) / 3
+            status = "failed" if len(self.rates) == self.fail else "complete"
+            self.rates.append(rate)
+            results.append(RunResult("run", config, status, score, (score / 2, score * 0.9, score)))
+        return results
+
+
+def search(driver, storage, trials=8, **fields):
+    return tune(
+        driver,
+        storage,
+        "search",
+        suggest=lambda trial: {"rate": trial.suggest_float("rate", 1e-5, 1.0, log=True)},
+        configure=lambda values: RunConfig(optim=OptimConfig(learning_rate=values["rate"])),
+        first={"rate": 0.5},
+        trials=trials,
+        generation=3,
+        folds=(0,),
+        **fields,
+    )
+
+
+def memory() -> optuna.storages.BaseStorage:
+    return optuna.storages.InMemoryStorage()
+
+
+def test_the_best_of_all_trials_is_returned_and_the_first_is_the_given_one():
+    driver = FakeDriver()
+    best, score = search(driver, memory())
+    assert driver.generations == [3, 3, 2]
+    assert driver.rates[0] == 0.5
+    assert best["rate"] == min(driver.rates, key=lambda rate: abs(np.log10(rate) + 2))
+    assert score == pytest.approx(1 - abs(np.log10(best["rate"]) + 2) / 3)
+
+
+def test_a_search_can_be_repeated_and_resumed(tmp_path):
+    whole = FakeDriver()
+    search(whole, memory())
+    parts = FakeDriver()
+    url = f"sqlite:///{tmp_path / 'optuna.db'}"
+    search(parts, open_storage(url), trials=3)
+    search(parts, open_storage(url), trials=8)
+    assert parts.rates == whole.rates
+
+
+def test_a_driver_that_dies_leaves_nothing_running_and_is_asked_the_same_again(tmp_path):
+    url = f"sqlite:///{tmp_path / 'optuna.db'}"
+
+    class Dying(FakeDriver):
+        def run(self, configs, **fields):
+            if len(self.generations) == 1:
+                self.asked = [config.optim.learning_rate for config in configs]
+                raise KeyboardInterrupt
+            return super().run(configs, **fields)
+
+    dying = Dying()
+    with pytest.raises(KeyboardInterrupt):
+        search(dying, open_storage(url))
+    states = [trial.state for trial in optuna.load_study(study_name="search", storage=url).trials]
+    assert states == [TrialState.COMPLETE] * 3
+    heir = FakeDriver()
+    search(heir, open_storage(url))
+    assert heir.rates[:3] == dying.asked
+
+
+def test_a_failed_trial_does_not_end_the_search():
+    storage = memory()
+    search(FakeDriver(fail=1), storage)
+    states = [trial.state for trial in optuna.load_study(study_name="search", storage=storage).trials]
+    assert states.count(TrialState.FAIL) == 1
+    assert states.count(TrialState.COMPLETE) == 7
+
+
+def test_pruning_compares_with_earlier_generations_only():
+    driver = FakeDriver()
+    search(driver, memory(), trials=9)
+    assert driver.floors[0] == ()
+    assert driver.floors[1] == ()  # three have ended: too few
+    assert len(driver.floors[2]) == 3
+    assert driver.floors[2][0] == -np.inf  # the first third is never pruned
+    ended = [1 - abs(np.log10(rate) + 2) / 3 for rate in driver.rates[:6]]
+    assert driver.floors[2][2] == pytest.approx(np.median(ended))
+
+
+def test_the_floor_is_of_the_best_so_far():
+    trial = optuna.trial.create_trial(value=0.5, intermediate_values={1: 0.5, 2: 0.1, 3: 0.2})
+    assert prune_floor([trial] * 4) == (-np.inf, 0.5, 0.5)
+
+
+def test_an_early_stop_keeps_what_there_is():
+    driver = FakeDriver()
+    search(driver, memory(), trials=100, stop=lambda: True)
+    assert driver.generations == [3]
+
+
+def test_a_database_that_cannot_be_opened_is_named():
+    with pytest.raises(ConfigError, match="--storage"):
+        open_storage("postgresql://127.0.0.1:1/none")
