@@ -95,9 +95,9 @@ def load_predictions(connection: sqlite3.Connection, run_id: str, fold: int | No
         "SELECT p.fruit_id, p.defect, p.y_true, p.score, p.y_pred FROM prediction AS p "
         "JOIN run AS r USING (run_id) "
         "LEFT JOIN fruit AS f ON f.dataset_id = r.dataset_id AND f.fruit_id = p.fruit_id "
-        "WHERE p.run_id = ?1 AND (?2 IS NULL OR p.fold = ?2) "
+        "WHERE p.run_id = :run_id AND (:fold IS NULL OR p.fold = :fold) "
         "ORDER BY p.fold, f.position, p.fruit_id, p.defect",
-        (run_id, fold),
+        {"run_id": run_id, "fold": fold},
     ).fetchall()
     where = f"run {run_id}" + ("" if fold is None else f", fold {fold}")
     stored = sorted({row[1] for row in rows})
@@ -181,13 +181,13 @@ def count_confusions(connection: sqlite3.Connection, run_id: str, fold: int) -> 
         # Materialised, or the planner joins each fruit with all rows of the run.
         connection.execute(
             "WITH truth AS MATERIALIZED (SELECT fruit_id, defect FROM prediction "
-            "    WHERE run_id = ?1 AND fold = ?2 AND y_true = 1), "
+            "    WHERE run_id = :run_id AND fold = :fold AND y_true = 1), "
             "chosen AS MATERIALIZED (SELECT fruit_id, defect FROM prediction "
-            "    WHERE run_id = ?1 AND fold = ?2 AND y_pred = 1) "
+            "    WHERE run_id = :run_id AND fold = :fold AND y_pred = 1) "
             "INSERT INTO class_confusion (run_id, fold, true_class, predicted_class, n) "
-            "SELECT ?1, ?2, truth.defect, chosen.defect, COUNT(*) FROM truth JOIN chosen USING (fruit_id) "
-            "GROUP BY truth.defect, chosen.defect",
-            (run_id, fold),
+            "SELECT :run_id, :fold, truth.defect, chosen.defect, COUNT(*) "
+            "FROM truth JOIN chosen USING (fruit_id) GROUP BY truth.defect, chosen.defect",
+            {"run_id": run_id, "fold": fold},
         )
 
 

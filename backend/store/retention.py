@@ -65,15 +65,15 @@ def expendable(
     limit = (now or datetime.now(UTC)) - timedelta(days=policy.keep_days)
     rows = connection.execute(
         "WITH RECURSIVE old AS ("
-        "  SELECT run_id FROM run WHERE status <> 'running' AND NOT (?2 AND purpose = 'final') "
-        "  AND COALESCE(finished, heartbeat, started) < ?1), "
+        "  SELECT run_id FROM run WHERE status <> 'running' AND NOT (:keep_finals AND purpose = 'final') "
+        "  AND COALESCE(finished, heartbeat, started) < :before), "
         "kept AS (SELECT run_id, parent_run_id FROM run WHERE run_id NOT IN (SELECT run_id FROM old) "
         "  UNION SELECT run.run_id, run.parent_run_id FROM run JOIN kept ON run.run_id = kept.parent_run_id) "
         "SELECT run_id, name, purpose, status, COALESCE(finished, heartbeat, started), "
         "(SELECT COUNT(*) FROM artifact AS a WHERE a.run_id = run.run_id), "
         "(SELECT COALESCE(SUM(bytes), 0) FROM artifact AS a WHERE a.run_id = run.run_id) "
         "FROM run WHERE run_id NOT IN (SELECT run_id FROM kept) ORDER BY 5, 1",
-        (limit.isoformat(timespec="microseconds"), policy.keep_finals),
+        {"before": limit.isoformat(timespec="microseconds"), "keep_finals": policy.keep_finals},
     )
     found = [Expendable(*row) for row in rows]
     return [run for run in found if run.files] if policy.artifacts_only else found

@@ -209,11 +209,11 @@ class RunStore(FindingsStore):
             self._end(connection, run_id, status, error)
 
     def _end(self, connection: sqlite3.Connection, run_id: str, status: str, error: str | None) -> None:
-        now = utc_now()
         connection.execute(
-            "UPDATE run SET status = ?1, error = ?2, finished = ?3, heartbeat = ?3, "
-            "seconds = (SELECT COALESCE(SUM(seconds), 0) FROM run_fold WHERE run_id = ?4) WHERE run_id = ?4",
-            (status, error, now, run_id),
+            "UPDATE run SET status = :status, error = :error, finished = :now, heartbeat = :now, "
+            "seconds = (SELECT COALESCE(SUM(seconds), 0) FROM run_fold WHERE run_id = :run_id) "
+            "WHERE run_id = :run_id",
+            {"status": status, "error": error, "now": utc_now(), "run_id": run_id},
         )
 
     def heartbeat(self, run_ids: Iterable[str], study_id: str) -> None:
@@ -235,22 +235,23 @@ class RunStore(FindingsStore):
             Run id to finished folds, for every run that is not complete. Runs and studies that were
             ``running`` become ``interrupted``; ``start_study`` and ``start_run`` take them up again.
         """
+        study = {"study": study_id}
         with self.transaction() as connection:
             connection.execute(
                 "UPDATE run SET status = 'interrupted', finished = COALESCE(heartbeat, started), "
                 "error = 'the driver ended before the run did' "
-                "WHERE status = 'running' AND (?1 IS NULL OR study_id = ?1)",
-                (study_id,),
+                "WHERE status = 'running' AND (:study IS NULL OR study_id = :study)",
+                study,
             )
             connection.execute(
                 "UPDATE study SET status = 'interrupted', finished = COALESCE(heartbeat, started) "
-                "WHERE status = 'running' AND (?1 IS NULL OR study_id = ?1)",
-                (study_id,),
+                "WHERE status = 'running' AND (:study IS NULL OR study_id = :study)",
+                study,
             )
             rows = connection.execute(
                 "SELECT run_id, fold FROM run LEFT JOIN run_fold USING (run_id) "
-                "WHERE status <> 'complete' AND (?1 IS NULL OR study_id = ?1)",
-                (study_id,),
+                "WHERE status <> 'complete' AND (:study IS NULL OR study_id = :study)",
+                study,
             ).fetchall()
         finished: dict[str, set[int]] = {}
         for run_id, fold in rows:

@@ -1,5 +1,6 @@
 """The doctor finds every planted fault, repairs what has one right answer, and saves what can be read."""
 
+import dataclasses
 import sqlite3
 from contextlib import closing
 
@@ -8,6 +9,7 @@ import pytest
 from sklearn import metrics as sklearn
 
 from backend.errors import StoreError
+from backend.evaluation.metrics import summarise
 from backend.store import salvage as salvage_module
 from backend.store.bundle import ArtifactData, MetricValue, Predictions
 from backend.store.connection import StoreMissing
@@ -369,3 +371,43 @@ def test_a_run_outlives_its_lost_pretraining(store, fill, make_run, store_path, 
     assert (result.rows["prediction"], result.dropped["curve"]) == (0, 6)
     with RunStore(tmp_path / "saved.db") as saved:
         assert saved.row("SELECT run_id, parent_run_id FROM run")[1] is None
+
+
+@pytest.mark.parametrize("task", ["multilabel", "multiclass"])
+def test_the_evaluation_and_the_doctor_agree(store, fill, dataset, classes, store_path, make_fold, task):
+    data = dataset if task == "multilabel" else classes
+
+    def summary(predictions):
+        kinds = {defect.name: defect.kind for defect in data.defects}
+        return summarise(predictions, task=task, healthy="a-quality", kinds=kinds)
+
+    run_id = fill(store, data)
+    for fold in (0, 1):
+        bundle = make_fold(data, fold)
+        store.write_fold(run_id, dataclasses.replace(bundle, metrics=tuple(summary(bundle.predictions))))
+    store.finish_run(run_id, summary(store.load_predictions(run_id)))
+    checked = store.value("SELECT COUNT(*) FROM metric WHERE value IS NOT NULL")
+    assert checked > 30
+    store.finish_study("study-1", "complete", {})
+    store.close()
+    assert examine(store_path) == []
+
+
+def test_a_clock_that_was_set_back_harms_nothing(
+    store, start, make_run, make_fold, dataset, store_path, monkeypatch
+):
+    start(store)
+    run = make_run()
+    store.start_run(run)
+    monkeypatch.setattr("backend.store.writer.utc_now", lambda: "1970-01-01T00:00:00.000000+00:00")
+    for fold in (0, 1):
+        store.write_fold(run.run_id, make_fold(dataset, fold))
+    store.close()
+    with RunStore(store_path) as resumed:
+        assert resumed.recover() == {run.run_id: {0, 1}}
+        resumed.start_study(resumed.study("study-1"))
+        resumed.start_run(run)
+        resumed.finish_run(run.run_id, [])
+        resumed.finish_study("study-1", "complete", {})
+        assert resumed.row("SELECT status, seconds FROM run")[1] == 4.0
+    assert [problem for problem in examine(store_path) if problem.kind != "metric"] == []
