@@ -8,7 +8,7 @@ DEV := .venv/.dev-installed
 SOURCES := backend dashboard tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-fast check format lint type imports screenshots clean
+.PHONY: help install demo test test-fast check format lint type imports constraints clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -60,6 +60,9 @@ imports: $(DEV)
 format: $(DEV)  ## rewrite the sources in the project's format
 	$(BIN)/ruff check --fix $(SOURCES)
 	$(BIN)/ruff format $(SOURCES)
+
+constraints: $(DEV)  ## pin what is installed now
+	$(BIN)/python -m pip freeze --exclude-editable > constraints.txt
 
 clean:  ## remove caches of tools; results in runs/ stay
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .coverage htmlcov
