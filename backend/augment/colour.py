@@ -1,4 +1,4 @@
-"""Operations on the colour of RGB images, all of them one 3 x 4 matrix for each sample.
+"""Operations on the colour of RGB images, all of them one matrix for each sample.
 
 Values are clamped to [0, 1] once, after the last of them, where torchvision clamps after each: inside
 the range both agree, and nothing that a later operation would bring back is cut off before.
@@ -32,10 +32,14 @@ _QUARTER_TURN = torch.linalg.inv(_TO_YIQ) @ torch.tensor([[0.0, 0, 0], [0, 0, 1]
 
 
 def compose(second: Tensor, first: Tensor) -> Tensor:
-    """(B, 3, 4) map that does ``first``, then ``second``."""
-    linear = torch.bmm(second[..., :3], first)
-    linear[..., 3] += second[..., 3]
-    return linear
+    """(B, 3, 6) map that does ``first``, then ``second``.
+
+    With z = L₂ y + P₂ mean(y) and y = L₁ x + P₁ m: mean(y) = (L₁ + P₁) m, as the mean of x is m.
+    """
+    linear, of_mean = first[..., :3], first[..., 3:]
+    after = torch.bmm(second[..., :3], first)
+    after[..., 3:] += torch.bmm(second[..., 3:], linear + of_mean)
+    return after
 
 
 @register(
@@ -56,28 +60,27 @@ def compose(second: Tensor, first: Tensor) -> Tensor:
 class ColourJitter(Colour):
     """The jitter of SimCLR in a fixed order, with the hue turned in the YIQ plane.
 
-    With L the matrix to grey, the factors b, c, s and the angle θ, the whole is
-    b c (L + s cos θ (I - L) + s sin θ K), plus b (1 - c) times the mean grey: saturation and hue leave
+    With L the matrix to grey, the factors b, c, s and the angle θ, a pixel is multiplied by
+    b c (L + s cos θ (I - L) + s sin θ K) and the image's mean by b (1 - c) L: saturation and hue leave
     grey as it is, so the four matrices multiply to this.
     """
 
     def draw(self, sampler: Sampler, channels: int, magnitudes: Mapping[str, float]) -> Tensor:
-        """(B, 4): three factors and the angle in radians."""
-        factors = [
+        """See the base class."""
+        brightness, contrast, saturation = (
             sampler.uniform(max(0.0, 1 - magnitudes[name]), 1 + magnitudes[name])
             for name in ("brightness", "contrast", "saturation")
-        ]
+        )
         turn = 2 * math.pi * magnitudes["hue"]
-        return torch.stack([*factors, sampler.uniform(-turn, turn)], dim=1)
+        return jitter_maps(brightness, contrast, saturation, sampler.uniform(-turn, turn))
 
-    def matrix(self, drawn: Tensor, mean: Tensor) -> Tensor:
-        """See the base class."""
-        grey, chroma, quarter = (m.to(drawn) for m in (_GREY, _CHROMA, _QUARTER_TURN))
-        brightness, contrast, saturation, angle = drawn.view(-1, 4, 1, 1).unbind(1)
-        linear = grey + saturation * (angle.cos() * chroma + angle.sin() * quarter)
-        pivot = (mean @ _LUMA.to(mean)).view(-1, 1, 1)
-        offset = (brightness * (1 - contrast) * pivot).expand(-1, 3, 1)
-        return torch.cat([brightness * contrast * linear, offset], dim=2)
+
+def jitter_maps(brightness: Tensor, contrast: Tensor, saturation: Tensor, angle: Tensor) -> Tensor:
+    """(B, 3, 6) colour maps of (B,) factors and (B,) hue angles in radians."""
+    grey, chroma, quarter = (matrix.to(angle) for matrix in (_GREY, _CHROMA, _QUARTER_TURN))
+    b, c, s, a = (value.view(-1, 1, 1) for value in (brightness, contrast, saturation, angle))
+    pixel = b * c * (grey + s * (a.cos() * chroma + a.sin() * quarter))
+    return torch.cat([pixel, b * (1 - c) * grey], dim=2)
 
 
 @register(
@@ -94,10 +97,7 @@ class Grey(Colour):
     """A blend of each pixel with its grey value."""
 
     def draw(self, sampler: Sampler, channels: int, magnitudes: Mapping[str, float]) -> Tensor:
-        """(B, 1): the amount, the same for each sample that gets it."""
-        return sampler.uniform(magnitudes["amount"], magnitudes["amount"], 1)
-
-    def matrix(self, drawn: Tensor, mean: Tensor) -> Tensor:
-        """See the base class."""
-        linear = torch.eye(3, device=drawn.device) - drawn.view(-1, 1, 1) * _CHROMA.to(drawn)
-        return torch.cat([linear, linear.new_zeros(len(linear), 3, 1)], dim=2)
+        """See the base class; the amount is the same for each sample that gets it."""
+        pixel = torch.eye(3) - magnitudes["amount"] * _CHROMA
+        maps = torch.cat([pixel, torch.zeros(3, 3)], dim=1)
+        return maps.to(sampler.generator.device).expand(sampler.batch, 3, 6)

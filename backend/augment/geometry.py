@@ -122,6 +122,8 @@ def _turn(degrees: Tensor, zoom: float) -> Tensor:
 class Rotation(Geometry):
     """Corners that come from outside the image show its reflection."""
 
+    padding = "reflection"
+
     def draw(self, sampler: Sampler, channels: int, magnitudes: Mapping[str, float]) -> Tensor:
         """See the base class."""
         return _turn(sampler.uniform(-magnitudes["degrees"], magnitudes["degrees"]), zoom=1.0)
@@ -164,18 +166,17 @@ def warp(images: Tensor, maps: Tensor, size: int, padding: str) -> Tensor:
         images: (n, C, H, W) float.
         maps: (n, 3, 3) output to input points.
         size: side of the output in pixels.
-        padding: ``reflection`` or ``zeros``.
+        padding: one of ``backend.augment.registry.PADDINGS``.
 
     Returns:
         (n, C, size, size), contiguous.
     """
     # Written by hand because F.affine_grid multiplies (size², 3) by (3, 2) and costs as much as the
-    # sampling itself.
+    # sampling itself. As complex numbers x + iy a grid is one sum of rows and columns.
     centres = torch.arange(1, 2 * size, 2, device=images.device, dtype=images.dtype) / size - 1
-    x, y = centres.view(1, 1, size), centres.view(1, size, 1)
-    grid = images.new_empty(len(images), size, size, 2)
-    entries = maps.to(images.dtype).view(-1, 9, 1, 1)
-    for axis in (0, 1):
-        along_x = torch.addcmul(entries[:, 3 * axis + 2], entries[:, 3 * axis], x)
-        torch.add(along_x, entries[:, 3 * axis + 1] * y, out=grid[..., axis])
-    return F.grid_sample(images.contiguous(), grid, padding_mode=padding, align_corners=False)
+    along_x, along_y, shift = torch.view_as_complex(maps[:, :2].mT.contiguous()).unsqueeze(2).unbind(1)
+    rows = (shift + along_x * centres).unsqueeze(1)
+    grid = rows + (along_y * centres).unsqueeze(2)
+    return F.grid_sample(
+        images.contiguous(), torch.view_as_real(grid), padding_mode=padding, align_corners=False
+    )

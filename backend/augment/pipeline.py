@@ -12,9 +12,9 @@ from torch import Tensor
 from backend.augment.colour import RGB_CHANNELS
 from backend.augment.geometry import warp
 from backend.augment.policies import Step, resolve
-from backend.augment.registry import Geometry, get_operation
+from backend.augment.registry import PADDINGS, Geometry, get_operation
 from backend.augment.sampling import Sampler
-from backend.augment.stages import Draw, Prepared, Stage, bind
+from backend.augment.stages import Draw, Prepared, Stage, bind, chosen_or_identity
 from backend.config import AugmentConfig
 from backend.errors import ConfigError, DataError
 
@@ -169,15 +169,12 @@ class Augmenter:
 
 def _draw_geometry(steps: tuple[Prepared, ...], sampler: Sampler) -> _Geometry | None:
     """Multiply the maps of all geometry steps; the first step is the first that the image meets."""
-    maps, padding = None, "reflection"
+    maps, padding = None, PADDINGS[0]
     for step in steps:
-        if not isinstance(step.operation, Geometry):
-            continue
-        drawn, chosen = step.draw(sampler)
-        if chosen is not None:
-            drawn = torch.where(chosen.view(-1, 1, 1), drawn, torch.eye(3, device=drawn.device))
-        maps = drawn if maps is None else torch.bmm(maps, drawn)
-        padding = "zeros" if step.operation.padding == "zeros" else padding
+        if isinstance(step.operation, Geometry):
+            drawn = chosen_or_identity(step.draw(sampler), torch.eye(3))
+            maps = drawn if maps is None else torch.bmm(maps, drawn)
+            padding = max(padding, step.operation.padding, key=PADDINGS.index)
     return None if maps is None else _Geometry(maps, padding)
 
 
@@ -198,7 +195,7 @@ def _draw_stages(
             continue
         sampler = per_view if step.kind == "pixel" else per_fruit
         draws.append((step.operation, patches.get(step) or step.draw(sampler, channels)))
-    return bind(draws)
+    return bind(draws, gather=per_view.generator.device.type == "cpu")
 
 
 def _place(images: Tensor, geometry: _Geometry | None, rows: slice, size: int) -> Tensor:

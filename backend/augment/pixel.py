@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 
 import torch
@@ -43,22 +44,23 @@ class GaussianBlur(Effect):
         n, channels, height, width = images.shape
         across = _kernel(width, drawn)
         down = across if height == width else _kernel(height, drawn)
-        rows = torch.bmm(images.reshape(n, channels * height, width), across.mT)
-        rows = rows.view(n, channels, height, width)
-        blurred = torch.empty_like(images)
-        for channel in range(channels):
-            # One product a channel: a broadcast product would copy the kernels for each of them.
-            blurred[:, channel] = torch.bmm(down, rows[:, channel])
-        return blurred
+        # With H before C both products take the tensor as it lies in memory.
+        lines = images.transpose(1, 2).reshape(n, height * channels, width)
+        lines = torch.bmm(down, torch.bmm(lines, across.mT).view(n, height, channels * width))
+        return lines.view(n, height, channels, width).transpose(1, 2)
 
 
 def _kernel(size: int, sigma: Tensor) -> Tensor:
     """(n, size, size) blur matrices: row i holds the weights of pixel i, which add up to 1."""
-    position = torch.arange(size, device=sigma.device, dtype=sigma.dtype)
-    distance = position.view(size, 1) - position
     sharpness = -0.5 / sigma.clamp(min=1e-3).square().view(-1, 1, 1)
-    weights = torch.softmax(distance.square() * sharpness, dim=-1)
+    weights = torch.softmax(_squared_distances(size, sigma.device) * sharpness, dim=-1)
     return F.threshold(weights, _NEGLIGIBLE, 0.0, inplace=True)
+
+
+@functools.lru_cache(maxsize=8)
+def _squared_distances(size: int, device: torch.device) -> Tensor:
+    position = torch.arange(size, device=device, dtype=torch.float32)
+    return (position.view(size, 1) - position).square()
 
 
 @register(

@@ -7,7 +7,7 @@ it. What is drawn and who uses it depends on the kind:
 kind     drawn for each sample        used by                        drawn anew for each
 ======== ============================ ============================== =====================
 geometry a matrix of the plane        one warp for all of them       view, not modality
-colour   factors                      one colour matrix for them all fruit; RGB only
+colour   a matrix of the colours      one product for all of them    fruit; RGB only
 sensor   factors                      ``apply``                      fruit and modality; all but RGB
 pixel    whatever it needs            ``apply``                      view and modality
 patch    whatever it needs            ``apply``                      view, not modality
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from backend.augment.sampling import Sampler
+
+PADDINGS = ("border", "reflection", "zeros")
+"""Beyond the edge lies: the outermost pixels again and again; the image mirrored; black."""
 
 KINDS = ("geometry", "colour", "pixel", "patch", "sensor")
 
@@ -130,24 +133,19 @@ class Geometry(Operation):
     Points are homogeneous (x, y, 1) with x and y from -1 (left, top edge) to 1 (right, bottom edge).
 
     Attributes:
-        padding: what lies outside the image: its ``reflection``, or ``zeros``. Zeros win in a policy
-            that holds both.
+        padding: what is seen beyond the edge, one of ``PADDINGS``; of several operations the last of
+            these rules.
     """
 
-    padding: ClassVar[str] = "reflection"
+    padding: ClassVar[str] = "border"
 
 
 class Colour(Operation):
-    """Mixes the channels of an RGB image, the same way at each pixel of a sample."""
+    """Mixes the channels of an RGB image, the same way at each pixel of a sample.
 
-    @abstractmethod
-    def matrix(self, drawn: Tensor, mean: Tensor) -> Tensor:
-        """Turn draws into (B, 3, 4) affine maps of (R, G, B, 1).
-
-        Args:
-            drawn: (B, ...) what ``draw`` returned.
-            mean: (B, 3) mean colour of each image as it arrives at this operation.
-        """
+    ``draw`` returns (B, 3, 6) maps of (R, G, B of the pixel; mean R, G, B of the image) to R, G, B, which
+    is closed under composition and holds all that contrast needs to know of the image.
+    """
 
 
 class Effect(Operation):
@@ -158,12 +156,12 @@ class Effect(Operation):
         """Change the images by what was drawn for them.
 
         Args:
-            images: (n, C, H, W) float in [0, 1], contiguous; must not be changed.
+            images: (n, C, H, W) float in [0, 1]; must not be changed.
             drawn: (n, ...) the rows of ``draw`` that belong to ``images``.
             generator: for randomness that is as large as the images, such as noise.
 
         Returns:
-            (n, C, H, W); the caller clamps to [0, 1].
+            (n, C, H, W), a new tensor in any memory format; the caller clamps to [0, 1].
         """
 
 

@@ -57,18 +57,21 @@ class EffectStage:
     Attributes:
         effect: the operation.
         draw: its draws for the whole batch.
+        gather: apply it to the drawn samples only. Otherwise to all, keeping the results that were drawn:
+            asking a GPU which ones they are would wait for everything queued before.
     """
 
     effect: Effect
     draw: Draw
+    gather: bool
 
     def __call__(self, images: Tensor, rows: slice, generator: torch.Generator) -> Tensor:
         """See ``Stage``."""
-        drawn, chosen = _rows(self.draw, rows)
+        drawn, chosen = self.draw[0][rows], self.draw[1]
         if chosen is None:
             return self.effect.apply(images, drawn, generator).clamp_(0, 1)
-        if images.device.type != "cpu":
-            # Asking a GPU which samples were drawn would stop the pipeline; doing all of them does not.
+        chosen = chosen[rows]
+        if not self.gather:
             changed = self.effect.apply(images, drawn, generator).clamp_(0, 1)
             return torch.where(chosen.view(-1, 1, 1, 1), changed, images)
         index = chosen.nonzero().squeeze(1)
@@ -83,44 +86,42 @@ class ColourStage:
     """Neighbouring colour operations as one matrix for each sample.
 
     Attributes:
-        parts: operations and their draws for the whole batch.
+        maps: (B, 3, 6), see ``Colour``.
     """
 
-    parts: tuple[tuple[Colour, Draw], ...]
+    maps: Tensor
 
     def __call__(self, images: Tensor, rows: slice, generator: torch.Generator) -> Tensor:
         """See ``Stage``."""
-        flat = images.view(len(images), 3, -1)
-        mean = flat.mean(dim=2)
-        identity = torch.eye(3, 4, device=images.device)
-        total = identity.expand(len(images), 3, 4)
-        for operation, draw in self.parts:
-            drawn, chosen = _rows(draw, rows)
-            matrix = operation.matrix(drawn, mean)
-            if chosen is not None:
-                matrix = torch.where(chosen.view(-1, 1, 1), matrix, identity)
-            mean = torch.baddbmm(matrix[..., 3:], matrix[..., :3], mean.unsqueeze(2)).squeeze(2)
-            total = compose(matrix, total)
-        mixed = torch.baddbmm(total[..., 3:], total[..., :3], flat)
-        return mixed.clamp_(0, 1).view_as(images)
+        maps = self.maps[rows]
+        flat = images.flatten(2)
+        offset = torch.bmm(maps[..., 3:], flat.mean(dim=2, keepdim=True))
+        return torch.baddbmm(offset, maps[..., :3], flat).clamp_(0, 1).view_as(images)
 
 
-def bind(draws: Iterable[tuple[Operation, Draw]]) -> list[Stage]:
-    """Bind draws to their operations; colour operations that follow each other become one stage."""
+def bind(draws: Iterable[tuple[Operation, Draw]], *, gather: bool) -> list[Stage]:
+    """Bind draws to their operations; colour operations that follow each other become one stage.
+
+    Args:
+        draws: operations other than geometry, in order, each with its draws.
+        gather: see ``EffectStage``.
+    """
     stages: list[Stage] = []
     for operation, draw in draws:
         if isinstance(operation, Colour):
+            maps = chosen_or_identity(draw, torch.eye(3, 6))
             last = stages[-1] if stages else None
             if isinstance(last, ColourStage):
-                stages[-1] = ColourStage((*last.parts, (operation, draw)))
+                stages[-1] = ColourStage(compose(maps, last.maps))
             else:
-                stages.append(ColourStage(((operation, draw),)))
+                stages.append(ColourStage(maps))
         else:
             assert isinstance(operation, Effect), "geometry is carried out by the warp"
-            stages.append(EffectStage(operation, draw))
+            stages.append(EffectStage(operation, draw, gather))
     return stages
 
 
-def _rows(draw: Draw, rows: slice) -> Draw:
-    drawn, chosen = draw
-    return drawn[rows], None if chosen is None else chosen[rows]
+def chosen_or_identity(draw: Draw, identity: Tensor) -> Tensor:
+    """(B, n, m) the maps that were drawn, and ``identity`` (n, m) for the samples that get none."""
+    maps, chosen = draw
+    return maps if chosen is None else torch.where(chosen.view(-1, 1, 1), maps, identity.to(maps))

@@ -9,20 +9,21 @@ import torch
 import torchvision.transforms.v2.functional as TF
 from torch import Tensor
 
-from backend.augment.colour import compose
+from backend.augment.colour import compose, jitter_maps
 from backend.augment.pipeline import Augmenter
 from backend.augment.registry import get_operation
 from backend.augment.sampling import Sampler
-from backend.augment.stages import ColourStage
+from backend.augment.stages import ColourStage, bind
 from backend.config import AugmentConfig
-
-EVERYTHING = slice(None)
 
 
 def _jitter(images: Tensor, brightness: float, contrast: float, saturation: float, turns: float) -> Tensor:
-    drawn = torch.tensor([[brightness, contrast, saturation, 2 * math.pi * turns]]).repeat(len(images), 1)
-    stage = ColourStage(((get_operation("colour_jitter"), (drawn, None)),))
-    return stage(images.clone(), EVERYTHING, torch.Generator())
+    factors = torch.tensor([brightness, contrast, saturation, 2 * math.pi * turns]).repeat(len(images), 1)
+    return _carry_out(jitter_maps(*factors.unbind(1)), images)
+
+
+def _carry_out(maps: Tensor, images: Tensor) -> Tensor:
+    return ColourStage(maps)(images, slice(None), torch.Generator())
 
 
 @pytest.mark.parametrize("factor", [0.2, 1.0, 1.8])
@@ -78,14 +79,24 @@ def test_hue_keeps_grey_pixels_luma_and_a_full_turn(images: Callable[..., Tensor
 
 
 def test_jitter_draws_each_factor_over_its_range_and_never_below_zero() -> None:
-    operation = get_operation("colour_jitter")
     sampler = Sampler(torch.Generator().manual_seed(0), 4000)
-    values = {"brightness": 1.5, "contrast": 0.4, "saturation": 0.0, "hue": 0.25}
-    drawn = operation.draw(sampler, 3, values)
+    values = {"brightness": 1.5, "contrast": 0.4, "saturation": 0.6, "hue": 0.25}
+    maps = get_operation("colour_jitter").draw(sampler, 3, values)
+    # White is brightened only; the share of its mean is the contrast; what is left of red's chroma and
+    # where it points is saturation and hue.
+    brightness = maps.sum(dim=2)[:, 0]
+    contrast = 1 - maps[..., 3:].sum(dim=2)[:, 0] / brightness
+    i, q = (
+        maps[:, :, 0] @ torch.tensor([[0.595716, -0.274453, -0.321263], [0.211456, -0.522591, 0.311135]]).T
+    ).T
+    red = math.hypot(0.595716, 0.211456)
+    saturation = torch.hypot(i, q) / (brightness * contrast * red)
+    angle = math.atan2(0.211456, 0.595716) - torch.atan2(q, i)
+    drawn = torch.stack([brightness, contrast, saturation, angle], dim=1)[brightness > 0.05]
     low, high = drawn.min(0).values, drawn.max(0).values
-    torch.testing.assert_close(low, torch.tensor([0.0, 0.6, 1.0, -math.pi / 2]), atol=0.01, rtol=0)
-    torch.testing.assert_close(high, torch.tensor([2.5, 1.4, 1.0, math.pi / 2]), atol=0.01, rtol=0)
-    assert torch.corrcoef(drawn[:, [0, 1, 3]].T).sub(torch.eye(3)).abs().max() < 0.06
+    torch.testing.assert_close(low, torch.tensor([0.05, 0.6, 0.4, -math.pi / 2]), atol=0.01, rtol=0)
+    torch.testing.assert_close(high, torch.tensor([2.5, 1.4, 1.6, math.pi / 2]), atol=0.01, rtol=0)
+    assert torch.corrcoef(drawn.T).sub(torch.eye(4)).abs().max() < 0.06
 
 
 def test_grey_is_torchvisions(images: Callable[..., Tensor], seeded) -> None:
@@ -97,25 +108,26 @@ def test_grey_is_torchvisions(images: Callable[..., Tensor], seeded) -> None:
 
 def test_composed_maps_act_one_after_the_other() -> None:
     generator = torch.Generator().manual_seed(0)
-    first, second = torch.randn(2, 5, 3, 4, generator=generator)
-    pixel = torch.rand(5, 3, 1, generator=generator)
+    first, second = torch.randn(2, 5, 3, 6, generator=generator)
+    pixels = torch.rand(5, 3, 7, generator=generator)
 
-    def act(matrix: Tensor, colour: Tensor) -> Tensor:
-        return matrix[..., :3] @ colour + matrix[..., 3:]
+    def act(maps: Tensor, colours: Tensor) -> Tensor:
+        return maps[..., :3] @ colours + maps[..., 3:] @ colours.mean(2, keepdim=True)
 
-    torch.testing.assert_close(act(compose(second, first), pixel), act(second, act(first, pixel)))
+    torch.testing.assert_close(act(compose(second, first), pixels), act(second, act(first, pixels)))
 
 
-def test_neighbouring_colour_operations_equal_one_after_the_other(images: Callable[..., Tensor]) -> None:
+def test_neighbouring_colour_operations_become_one_and_only_where_drawn(
+    images: Callable[..., Tensor],
+) -> None:
     batch = 0.4 + 0.2 * images(4)
-    jitter, grey = get_operation("colour_jitter"), get_operation("grey")
-    factors = torch.tensor([[1.1, 0.8, 1.2, 0.3]]).repeat(4, 1)
+    jitter = jitter_maps(*torch.tensor([1.1, 0.8, 1.2, 0.3]).repeat(4, 1).unbind(1))
+    grey = get_operation("grey").draw(Sampler(torch.Generator(), 4), 3, {"amount": 1.0})
     some = torch.tensor([True, False, True, False])
-    draws = ((jitter, (factors, None)), (grey, (torch.ones(4, 1), some)))
-    together = ColourStage(draws)(batch.clone(), EVERYTHING, torch.Generator())
-    apart = batch.clone()
-    for draw in draws:
-        apart = ColourStage((draw,))(apart, EVERYTHING, torch.Generator())
-    torch.testing.assert_close(together, apart)
-    assert torch.allclose(together[0, 0], together[0, 1], atol=1e-5)
-    assert not torch.allclose(together[1, 0], together[1, 1], atol=1e-2)
+    (stage,) = bind(
+        [(get_operation("colour_jitter"), (jitter, None)), (get_operation("grey"), (grey, some))], gather=True
+    )
+    together = stage(batch, slice(None), torch.Generator())
+    jittered = _carry_out(jitter, batch)
+    torch.testing.assert_close(together[~some], jittered[~some])
+    torch.testing.assert_close(together[some], _carry_out(grey, jittered)[some])

@@ -86,6 +86,18 @@ def test_it_acts(info: OperationInfo, images: Callable[..., Tensor], seeded) -> 
     assert (out - batch).abs().mean() > 0.005
 
 
+def test_it_combines_with_every_other_in_either_order(
+    info: OperationInfo, images: Callable[..., Tensor], seeded
+) -> None:
+    batch = {"rgb": images(3, 3, SIZE, SIZE), "nir": images(3, 1, SIZE, SIZE)}
+    for other in list_operations():
+        config = AugmentConfig(policy="custom", operations=(info.name, other.name))
+        out = Augmenter(config, SIZE, always=True)(batch, seeded())
+        for name, changed in out.items():
+            assert changed.shape == batch[name].shape
+            assert 0 <= changed.min() <= changed.max() <= 1
+
+
 @pytest.mark.parametrize("device", DEVICES)
 def test_the_generator_decides_everything(
     info: OperationInfo, device: str, images: Callable[..., Tensor]

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from backend.augment.registry import Effect, get_operation
 from backend.augment.sampling import Sampler
+from backend.augment.stages import EffectStage
 
 SEED = 5
 
@@ -150,3 +151,18 @@ def test_gain_and_offset_are_linear_for_each_channel(images: Callable[..., Tenso
             assert 0.7 <= gain <= 1.3
             assert -0.2 <= offset <= 0.2
             torch.testing.assert_close(changed[sample, channel], gain * batch[sample, channel] + offset)
+
+
+def test_changing_all_and_keeping_the_drawn_equals_changing_the_drawn(images: Callable[..., Tensor]) -> None:
+    batch = images(6)
+    some = torch.tensor([True, False, True, True, False, False])
+    generator = torch.Generator().manual_seed(SEED)
+    for name in ("gaussian_blur", "solarise", "channel_randomisation", "jigsaw", "cutout", "nir_gain_offset"):
+        draw = (_draw(name, 6), some)
+        results = [
+            EffectStage(_effect(name), draw, gather)(batch.clone(), slice(None), generator)
+            for gather in (True, False)
+        ]
+        torch.testing.assert_close(results[0], results[1])
+        assert torch.equal(results[0][~some], batch[~some])
+        assert not torch.equal(results[0][some], batch[some])

@@ -255,6 +255,8 @@ def test_floats_are_not_taken_for_stored_pixels() -> None:
 def test_simclr_changes_images_as_much_as_lightlys_transform(
     smooth_photo: Callable[..., Tensor], images: Callable[..., Tensor], seeded
 ) -> None:
+    # The same distribution, not the same draws. PIL rounds to 8 bits after each step, which alone adds
+    # up to half a level to what differs between neighbouring pixels.
     photo = (smooth_photo(32) + 0.3 * (images(1, 3, 32, 32) - 0.5)).clamp(0, 1)
     count = 600
     torch.manual_seed(0)
@@ -270,5 +272,5 @@ def test_simclr_changes_images_as_much_as_lightlys_transform(
         lambda x: (x[..., 1:] - x[..., :-1]).abs().mean((1, 2, 3)),  # sharpness
     ):
         us, them = statistic(ours["rgb"]), statistic(theirs)
-        assert us.mean().item() == pytest.approx(them.mean().item(), rel=0.12)
-        assert us.std().item() == pytest.approx(them.std().item(), rel=0.2)
+        assert us.mean().item() == pytest.approx(them.mean().item(), rel=0.1, abs=0.5 / 255)
+        assert us.std().item() == pytest.approx(them.std().item(), rel=0.25)
