@@ -148,10 +148,14 @@ def bootstrap(
         width: the longest row the statistic makes of one weighting (its number of fruit), which bounds
             how many weightings are evaluated at once.
     """
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
     assert n_groups > 0, "no group to resample"
     rows = max(1, _BLOCK // max(n_groups, width))
-    return Bootstrap(
-        point=statistic(np.ones((1, n_groups)))[0],
-        samples=np.concatenate([statistic(w) for w in group_weights(n_groups, resamples, seed, rows)]),
-        jackknife=np.concatenate([statistic(w) for w in leave_out_weights(n_groups, seed, rows)]),
-    )
+    # The products are small: beside trainings, waiting for a second thread takes longer than the work.
+    with threadpool_limits(limits=1, user_api="blas"):
+        return Bootstrap(
+            point=statistic(np.ones((1, n_groups)))[0],
+            samples=np.concatenate([statistic(w) for w in group_weights(n_groups, resamples, seed, rows)]),
+            jackknife=np.concatenate([statistic(w) for w in leave_out_weights(n_groups, seed, rows)]),
+        )
