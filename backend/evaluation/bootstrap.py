@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -135,6 +136,14 @@ def leave_out_weights(n_groups: int, seed: int, rows: int) -> Iterator[Weights]:
         yield (block != left_out[:, None]).astype(np.float64)
 
 
+@cache
+def _numpy_threads() -> Any:
+    """Controls the threads of numpy's products; found once, since looking for them takes milliseconds."""
+    from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
+
+    return ThreadpoolController().select(user_api="blas")
+
+
 def bootstrap(
     statistic: Statistic, n_groups: int, *, resamples: int = 2000, seed: int = 0, width: int = 0
 ) -> Bootstrap:
@@ -148,12 +157,10 @@ def bootstrap(
         width: the longest row the statistic makes of one weighting (its number of fruit), which bounds
             how many weightings are evaluated at once.
     """
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
-
     assert n_groups > 0, "no group to resample"
     rows = max(1, _BLOCK // max(n_groups, width))
     # The products are small: beside trainings, waiting for a second thread takes longer than the work.
-    with threadpool_limits(limits=1, user_api="blas"):
+    with _numpy_threads().limit(limits=1):
         return Bootstrap(
             point=statistic(np.ones((1, n_groups)))[0],
             samples=np.concatenate([statistic(w) for w in group_weights(n_groups, resamples, seed, rows)]),
