@@ -26,7 +26,7 @@ from backend.store.writer import RunStore
 SCRIPT = Path(__file__).with_name("store_process.py")
 SECONDS = float(os.environ.get("AVOCADO_FAULT_SECONDS", "2"))
 KILLS = int(os.environ.get("AVOCADO_KILLS", "6"))
-RUNS = 12
+RUNS = max(12, 4 * KILLS)
 
 
 def load_script():
@@ -65,7 +65,7 @@ def test_kill_9_loses_no_finished_fold_and_changes_no_number(tmp_path, undisturb
         victim = spawn(store, "write", RUNS)
         if kills < KILLS:
             # Wait for a few commits, then strike somewhere inside the next ones.
-            reported.update(victim.stdout.readline().strip() for _ in range(rng.randint(0, RUNS // 3)))
+            reported.update(victim.stdout.readline().strip() for _ in range(rng.randint(0, 4)))
             time.sleep(rng.random() * 0.02)
             victim.kill()
             kills += 1
