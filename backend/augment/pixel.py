@@ -44,10 +44,8 @@ class GaussianBlur(Effect):
         n, channels, height, width = images.shape
         across = _kernel(width, drawn)
         down = across if height == width else _kernel(height, drawn)
-        # With H before C both products take the tensor as it lies in memory.
-        lines = images.transpose(1, 2).reshape(n, height * channels, width)
-        lines = torch.bmm(down, torch.bmm(lines, across.mT).view(n, height, channels * width))
-        return lines.view(n, height, channels, width).transpose(1, 2)
+        rows = torch.bmm(images.reshape(n, channels * height, width), across.mT)
+        return torch.matmul(down.unsqueeze(1), rows.view(n, channels, height, width))
 
 
 def _kernel(size: int, sigma: Tensor) -> Tensor:
@@ -113,7 +111,7 @@ class Solarise(Effect):
         name="channel_randomisation",
         description="channels are replaced by a draw with repetition (CH-Rand), never by themselves",
         kind="pixel",
-        source="Choi et al. 2022, Self-supervised representation learning for agriculture (CH-Rand)",
+        source="Choi et al. 2022, CH-Rand, arXiv 2109.10135",
         probability=0.5,
     )
 )
