@@ -27,6 +27,7 @@ def parser() -> argparse.ArgumentParser:
     add("--dataset", type=Path, help="data set folder (default: AVOCADO_DATASET, else the synthetic demo)")
     add("--store", type=Path, default=Path("runs/store.db"), help="run store (default: %(default)s)")
     add("--trials", type=int, help="Optuna trials of the search")
+    add("--methods", type=_names, default=(), help="pretraining methods, e.g. simclr,moco")
     add("--modalities", type=_names, default=(), help="sensors to use, e.g. rgb,nir,pressure")
     add("--workers", type=int, help="worker processes (default: as many as the cores can feed)")
     add("--seed", type=int, default=0, help="seed of the study (default: %(default)s)")
@@ -53,7 +54,9 @@ def main(argv: list[str] | None = None) -> int:
 
     from backend.training.plan import load_plan
 
-    plan = load_plan(options.plan).narrowed(modalities=options.modalities, trials=options.trials)
+    plan = load_plan(options.plan).narrowed(
+        modalities=options.modalities, methods=options.methods, trials=options.trials
+    )
 
     from backend.training.study import StudyOptions, run_study
 
@@ -100,12 +103,17 @@ def _dataset(given: Path | None, *, quiet: bool) -> Path:
 def _list(*, as_json: bool) -> int:
     from backend.augment.policies import list_policies
     from backend.augment.registry import list_operations
+    from backend.methods.registry import FAMILIES, list_methods
     from backend.models.backbones import list_backbones
     from backend.training.plan import load_plan, plan_names
 
     catalogue: dict[str, dict[str, str]] = {
         "plans": {name: load_plan(name).description for name in plan_names()},
         "backbones": {info.name: info.description for info in list_backbones()},
+        **{
+            f"methods, {family}": {info.name: info.description for info in list_methods(family)}
+            for family in FAMILIES
+        },
         "augmentation policies": {policy.name: policy.description for policy in list_policies()},
         "augmentations": {info.name: info.description for info in list_operations()},
     }
@@ -129,7 +137,9 @@ def _print_summary(summary: dict[str, Any], *, as_json: bool) -> None:
         print(f"failed: {failure['name']}: {failure['error']}")
     best = summary["best"]
     if best:
-        print(f"best: {best['name']}: MCC {best['mcc']:.3f} ({best['ci_low']:.3f} to {best['ci_high']:.3f})")
+        low, high = best["ci_low"], best["ci_high"]
+        interval = f" ({low:.3f} to {high:.3f})" if low is not None and high is not None else ""
+        print(f"best: {best['name']}: MCC {best['mcc']:.3f}{interval}")
     print(f"open it: streamlit run dashboard/app.py -- --store {summary['store']}")
 
 

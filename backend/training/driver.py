@@ -7,7 +7,7 @@ it stopped, and ends with the same numbers.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -21,6 +21,11 @@ from backend.store.writer import RunStore
 from backend.training.executor import Executor, Outcome
 from backend.training.progress import StudyProgress
 from backend.training.task import FoldTask, WorkerContext
+
+WeightsOf = Callable[[RunConfig, int], bytes | None]
+"""From a run and its fold to the encoder weights it starts from; None = as its model says."""
+
+POOLED_PROTOCOLS = {"probe_accuracy", "knn_accuracy", "retrieval_map", "retrieval_r1", "retrieval_r5"}
 
 RESAMPLES = 2000
 """Bootstrap resamples behind every interval."""
@@ -98,7 +103,7 @@ class Driver:
         *,
         folds: tuple[int, ...] | None = None,
         prune_floor: tuple[float, ...] = (),
-        weights: dict[str, bytes] | None = None,
+        weights: WeightsOf = lambda config, fold: None,
     ) -> list[RunResult]:
         """Run every configuration and return the results in the order given.
 
@@ -106,13 +111,13 @@ class Driver:
             configs: the runs; one that the store holds already is not repeated.
             folds: outer folds to run; None = all.
             prune_floor: see ``FoldTask``.
-            weights: parent run id to encoder weights.
+            weights: encoder weights that a fold of a run starts from.
         """
         folds = self.outer_folds if folds is None else folds
         runs = [self._open(config, folds) for config in configs]
         by_id = {run.row.run_id: run for run in runs}
         self.progress.expect(sum(len(run.missing) for run in runs))
-        for outcome in self.executor.run(self._tasks(runs, prune_floor, weights or {})):
+        for outcome in self.executor.run(self._tasks(runs, prune_floor, weights)):
             if outcome is None:
                 self.store.heartbeat([run.row.run_id for run in runs if not run.ended], self.study_id)
                 continue
@@ -139,7 +144,7 @@ class Driver:
         return run
 
     def _tasks(
-        self, runs: list[_Open], prune_floor: tuple[float, ...], weights: dict[str, bytes]
+        self, runs: list[_Open], prune_floor: tuple[float, ...], weights: WeightsOf
     ) -> Iterator[FoldTask]:
         for run in runs:
             for fold in sorted(run.missing):
@@ -152,7 +157,7 @@ class Driver:
                     fold=fold,
                     study_seed=self.study_seed,
                     prune_floor=prune_floor,
-                    weights=weights.get(run.config.parent) if run.config.parent else None,
+                    weights=weights(run.config, fold),
                 )
 
     def _take(self, run: _Open, outcome: Outcome) -> None:
@@ -191,8 +196,25 @@ class Driver:
                 resamples=RESAMPLES,
                 seed=self.study_seed,
             )
+            metrics += self._protocol_means(run, {metric.metric for metric in metrics})
         self.store.finish_run(run.row.run_id, metrics)
         run.ended = COMPLETE
+
+    def _protocol_means(self, run: _Open, known: set[str]) -> list[MetricValue]:
+        """Metrics that folds report beside their predictions (kNN, retrieval): mean over the test fruit.
+
+        Each is a mean over fruit itself, so the mean weighted by the size of the test parts is the pooled
+        value; ``knn_mcc`` and the clustering scores are no such means and stay with their folds.
+        """
+        sizes = {fold: int((self.context.folds == fold).sum()) for fold in run.folds}
+        means = []
+        for name in sorted(POOLED_PROTOCOLS - known):
+            found = self.store.fold_metrics(run.row.run_id, name)
+            values = {fold: value for fold, value in found.items() if value is not None}
+            if values:
+                weights = [sizes[fold] for fold in values]
+                means.append(MetricValue(name, float(np.average(list(values.values()), weights=weights))))
+        return means
 
     def _inner_score(self, run_id: str) -> float | None:
         """Mean over the folds of the inner-validation MCC."""

@@ -6,12 +6,19 @@ from collections.abc import Callable
 
 from backend.store.bundle import FoldBundle
 from backend.training.optim import prepare_worker
+from backend.training.pretraining import pretrain_fold
+from backend.training.probing import probe_fold
 from backend.training.supervised import train_fold
 from backend.training.task import FoldTask, WorkerContext
 
 TaskFunction = Callable[[FoldTask, WorkerContext], FoldBundle]
 
-TASKS: dict[str, TaskFunction] = {"baseline": train_fold, "finetune": train_fold}
+TASKS: dict[str, TaskFunction] = {
+    "baseline": train_fold,
+    "pretrain": pretrain_fold,
+    "finetune": train_fold,
+    "probe": probe_fold,
+}
 """Kind of run to the function that does one fold of it."""
 
 

@@ -10,7 +10,7 @@ import tomllib
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from backend.config import from_dict
+from backend.config import POOLS, from_dict
 from backend.errors import ConfigError, unknown_name
 
 PLANS = Path(__file__).parent.parent / "plans"
@@ -48,6 +48,45 @@ class BaselineStage:
 
 
 @dataclass(frozen=True)
+class PretrainingStage:
+    """Self-supervised methods against the baseline; no method = no such stage.
+
+    Attributes:
+        methods: names from ``backend.methods.registry``.
+        epochs: of pretraining.
+        batch_size: images a step of pretraining.
+        pool: what pretraining sees, see ``DataConfig.pool``.
+        fractions: label fractions at which to probe and fine-tune.
+        seeds: draws of labels and weights, each a run of its own.
+        min_steps: steps that training on few labels takes at least.
+        backbone_rate: factor on the learning rate of pretrained encoders in fine-tuning.
+    """
+
+    methods: tuple[str, ...] = ()
+    epochs: int = 40
+    batch_size: int = 128
+    pool: str = "train"
+    fractions: tuple[float, ...] = (0.1, 1.0)
+    seeds: tuple[int, ...] = (0,)
+    min_steps: int = 250
+    backbone_rate: float = 0.5
+
+    def __post_init__(self) -> None:
+        """Check every field."""
+        for name in ("epochs", "batch_size", "backbone_rate"):
+            if getattr(self, name) <= 0:
+                raise ConfigError(repr(getattr(self, name)), where=f"pretraining.{name}", expected="above 0")
+        if not self.fractions or not all(0 < fraction <= 1 for fraction in self.fractions):
+            raise ConfigError(
+                repr(list(self.fractions)), where="pretraining.fractions", expected="numbers above 0, up to 1"
+            )
+        if not self.seeds:
+            raise ConfigError("no seed", where="pretraining.seeds", expected="at least one number")
+        if self.pool not in POOLS:
+            raise unknown_name("pool", self.pool, POOLS, "pretraining.pool")
+
+
+@dataclass(frozen=True)
 class Plan:
     """Everything one ``tune`` makes.
 
@@ -60,6 +99,7 @@ class Plan:
         threads: CPU threads of a worker; part of every configuration.
         modalities: sensors to use; empty = all that the data set has.
         baseline: the supervised stage.
+        pretraining: the self-supervised stage.
     """
 
     name: str = ""
@@ -70,6 +110,7 @@ class Plan:
     threads: int = 1
     modalities: tuple[str, ...] = ()
     baseline: BaselineStage = field(default_factory=BaselineStage)
+    pretraining: PretrainingStage = field(default_factory=PretrainingStage)
 
     def __post_init__(self) -> None:
         """Check every field."""
@@ -81,7 +122,11 @@ class Plan:
             raise ConfigError(repr(self.threads), where="plan threads", expected="1 or more")
 
     def narrowed(
-        self, *, modalities: tuple[str, ...] = (), trials: int | None = None, seed: int | None = None
+        self,
+        *,
+        modalities: tuple[str, ...] = (),
+        methods: tuple[str, ...] = (),
+        trials: int | None = None,
     ) -> Plan:
         """The plan under the narrowing options of the command line."""
         plan = self
@@ -89,8 +134,8 @@ class Plan:
             plan = replace(plan, modalities=modalities)
         if trials is not None:
             plan = replace(plan, baseline=replace(plan.baseline, trials=trials))
-        if seed is not None:
-            plan = replace(plan, seeds=tuple(seed + offset for offset in range(len(plan.seeds))))
+        if methods:
+            plan = replace(plan, pretraining=replace(plan.pretraining, methods=methods))
         return plan
 
 

@@ -25,7 +25,7 @@ from backend.data.dataset import FruitDataset
 from backend.errors import ConfigError, TrainingError
 from backend.evaluation.features import class_index
 from backend.evaluation.health import collapse_reason, health
-from backend.methods.base import UNLABELLED, Method, MethodContext
+from backend.methods.base import UNLABELLED, Method, MethodContext, PretrainBatch
 from backend.methods.registry import check_method, compatible_augment, create_method, method_info
 from backend.models.network import FruitNetwork, ImageEncoder
 from backend.store.bundle import CurvePoint
@@ -102,11 +102,11 @@ def pretrain(
         TrainingError: the loss diverged or the embeddings collapsed.
     """
     feed = FruitFeed(dataset, cache, config.model.image_modalities, device)
-    pool = _make_pool(config, feed, fruit, labels)
+    pool = make_pool(config, feed, fruit, labels)
     batch_size = config.optim.batch_size
     while True:
         try:
-            return _Pretraining(config, feed, pool, seed, batch_size).run(checkpoint, on_epoch)
+            return Pretraining(config, feed, pool, seed, batch_size).run(checkpoint, on_epoch)
         except torch.OutOfMemoryError:
             if batch_size <= 2:
                 raise
@@ -114,7 +114,7 @@ def pretrain(
             torch.cuda.empty_cache()
 
 
-def _make_pool(
+def make_pool(
     config: RunConfig, feed: FruitFeed, fruit: IntArray, labels: NDArray[np.float32] | None
 ) -> SamplePool:
     """The samples of the configured modalities; raises where method, positives and data do not fit."""
@@ -134,8 +134,16 @@ def _make_pool(
     return SamplePool(feed.cache.present, views, fruit, config.method.positives, classes)
 
 
-class _Pretraining:
-    """One pretraining: method, optimiser and the loop over the pool."""
+class Pretraining:
+    """One pretraining: method, optimiser and the loop over the pool.
+
+    Args:
+        config: method, model, augmentation and optimisation.
+        feed: pixels.
+        pool: samples and their partners.
+        seed: of everything random.
+        batch_size: samples a step; clamped to the pool.
+    """
 
     def __init__(
         self, config: RunConfig, feed: FruitFeed, pool: SamplePool, seed: int, batch_size: int
@@ -193,24 +201,27 @@ class _Pretraining:
         """Train one epoch; returns the mean loss. Nothing waits for the device before its end."""
         self.method.train()
         generator = torch.Generator(self.device).manual_seed(derive_seed(self.seed, "augment", epoch))
-        half = self.device.type == "cuda"
         sums: dict[str, Tensor] = {}
         for number, (chosen, rng) in enumerate(self.order.epoch(epoch)):
-            batch = self.samples.batch(chosen, rng)
             self.method.set_progress((epoch - 1) * self.order.steps + number, self.total)
-            with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=half):
-                loss, metrics = self.method.loss(batch, generator)
-            self.optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            self.optimizer.step()
-            self.schedule.step()
-            self.method.after_step()
-            for name, value in {"loss": loss.detach(), **metrics}.items():
+            for name, value in self.step(self.samples.batch(chosen, rng), generator).items():
                 sums[name] = sums[name] + value if name in sums else value
         means = {name: float(value) / self.order.steps for name, value in sums.items()}
         require_finite(means["loss"], epoch)
         self._record(epoch, "train", means)
         return means["loss"]
+
+    def step(self, batch: PretrainBatch, generator: torch.Generator) -> dict[str, Tensor]:
+        """One optimisation step; returns detached scalars, the loss among them."""
+        half = self.device.type == "cuda"
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=half):
+            loss, metrics = self.method.loss(batch, generator)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimizer.step()
+        self.schedule.step()
+        self.method.after_step()
+        return {"loss": loss.detach(), **metrics}
 
     def _record(self, epoch: int, split: str, values: dict[str, float]) -> None:
         self.curves += [CurvePoint(epoch, split, name, float(value)) for name, value in values.items()]

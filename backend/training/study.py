@@ -19,6 +19,7 @@ from backend.data.manifest import read_dataset
 from backend.data.problem import ERROR, refuse
 from backend.data.splits import outer_folds
 from backend.errors import unknown_name
+from backend.methods.registry import method_info
 from backend.models.backbones import check_backbone
 from backend.store.rows import COMPLETE, FAILED, INTERRUPTED, StudyRow
 from backend.store.writer import RunStore
@@ -78,6 +79,8 @@ def prepare_study(plan: Plan, options: StudyOptions, seed: int) -> PreparedStudy
     """
     for backbone in plan.baseline.backbones:
         check_backbone(backbone)
+    for method in plan.pretraining.methods:
+        method_info(method, "--methods")
     device = resolve_device(options.device)
     dataset = read_dataset(options.dataset, cache_dir=options.cache)
     modalities = resolve_modalities(plan.modalities, dataset)

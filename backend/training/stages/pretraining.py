@@ -1,0 +1,171 @@
+"""Self-supervised pretraining: pretrain once, then probe and fine-tune at every label fraction.
+
+Each result stands beside a supervised partner with the same labels, the same hyper-parameters and the same
+number of steps, and is compared with it on the same fruit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from backend.config import PRESSURE, MethodConfig, ModelConfig, RunConfig
+from backend.evaluation.compare import compare
+from backend.methods.registry import (
+    default_augment,
+    default_method_config,
+    default_optim,
+    method_info,
+)
+from backend.store.rows import COMPLETE
+from backend.training.comparing import run_predictions, store_rows
+from backend.training.driver import RunResult
+from backend.training.pretraining import WEIGHTS
+from backend.training.search import baseline_config
+from backend.training.stages.context import StageContext
+
+
+@dataclass(frozen=True)
+class _Setting:
+    """One cell of the table: how many labels, which draw of them."""
+
+    fraction: float
+    seed: int
+
+
+def run_pretraining(stage: StageContext) -> None:
+    """Pretrain, probe, fine-tune and compare every method of the plan."""
+    plan = stage.plan.pretraining
+    if not plan.methods or all(name == PRESSURE for name in stage.modalities):
+        return
+    settings = [_Setting(fraction, seed) for fraction in plan.fractions for seed in plan.seeds]
+    partners = dict(zip(settings, stage.driver.run([_supervised(stage, s) for s in settings]), strict=True))
+    for name in plan.methods:
+        tuned = _run_method(stage, name, settings)
+        for fraction in plan.fractions:
+            pairs = [(partners[s], tuned[s]) for s in settings if s.fraction == fraction and s in tuned]
+            _compare(stage, [pair for pair in pairs if all(run.status == COMPLETE for run in pair)])
+
+
+def _supervised(stage: StageContext, setting: _Setting) -> RunConfig:
+    """The baseline that a fine-tune is compared with; with all labels it is the final one."""
+    config = baseline_config(
+        stage.baseline_parameters,
+        stage.plan,
+        stage.modalities,
+        purpose="final",
+        seed=setting.seed,
+        split_seed=stage.seed,
+    )
+    if setting.fraction == 1:
+        return config
+    return replace(
+        config,
+        purpose="label-efficiency",
+        data=replace(config.data, label_fraction=setting.fraction),
+        optim=replace(config.optim, min_steps=stage.plan.pretraining.min_steps),
+    )
+
+
+def _run_method(stage: StageContext, name: str, settings: list[_Setting]) -> dict[_Setting, RunResult]:
+    """Pretrain with a method, then probe and fine-tune; returns the fine-tunes that ran."""
+    parents = _parents(stage, name, settings)
+    started = {s: run for s, run in parents.items() if run is None or run.status == COMPLETE}
+    weights = _Weights(stage)
+    stage.driver.run([_probe(stage, name, s, run) for s, run in started.items()], weights=weights)
+    if not method_info(name).pretrains:
+        return {}
+    configs = [_finetune(stage, name, s, run) for s, run in started.items() if run is not None]
+    return dict(zip(started, stage.driver.run(configs, weights=weights), strict=True))
+
+
+def _parents(stage: StageContext, name: str, settings: list[_Setting]) -> dict[_Setting, RunResult | None]:
+    """The pretraining behind each setting; None for references, which have none."""
+    info = method_info(name)
+    if not info.pretrains:
+        return dict.fromkeys(settings)
+    driver = stage.driver
+    configs = {setting: _pretrain(stage, name, setting) for setting in settings}
+    distinct = list(dict.fromkeys(configs.values()))
+    folds = driver.outer_folds[:1] if stage.plan.pretraining.pool == "unlabelled" else None
+    results = dict(zip(distinct, driver.run(distinct, folds=folds), strict=True))
+    return {setting: results[config] for setting, config in configs.items()}
+
+
+def _pretrain(stage: StageContext, name: str, setting: _Setting) -> RunConfig:
+    """A method that never looks at labels is pretrained once a seed, one that does once a setting."""
+    plan = stage.plan.pretraining
+    base = _supervised(stage, setting)
+    fraction = 1.0 if method_info(name).labels == "never" else setting.fraction
+    return replace(
+        base,
+        kind="pretrain",
+        purpose="final",
+        method=default_method_config(name),
+        model=_images_only(base.model),
+        augment=default_augment(name),
+        optim=default_optim(name, epochs=plan.epochs, batch_size=plan.batch_size),
+        data=replace(base.data, label_fraction=fraction, pool=plan.pool),
+    )
+
+
+def _finetune(stage: StageContext, name: str, setting: _Setting, parent: RunResult) -> RunConfig:
+    """The supervised partner's run, started from pretrained encoders."""
+    base = _supervised(stage, setting)
+    return replace(
+        base,
+        kind="finetune",
+        method=parent.config.method,
+        model=replace(base.model, init="ssl"),
+        optim=replace(base.optim, backbone_rate=stage.plan.pretraining.backbone_rate),
+        data=replace(base.data, pool=parent.config.data.pool),
+        parent=parent.run_id,
+    )
+
+
+def _probe(stage: StageContext, name: str, setting: _Setting, parent: RunResult | None) -> RunConfig:
+    """Frozen features under the field's protocols."""
+    base = _supervised(stage, setting)
+    init = "ssl" if parent else ("imagenet" if name == "imagenet" else "random")
+    return replace(
+        base,
+        kind="probe",
+        method=parent.config.method if parent else MethodConfig(name=name),
+        model=replace(_images_only(base.model), init=init),
+        data=replace(base.data, pool=stage.plan.pretraining.pool),
+        parent=parent.run_id if parent else None,
+    )
+
+
+def _images_only(model: ModelConfig) -> ModelConfig:
+    return replace(model, modalities=model.image_modalities)
+
+
+class _Weights:
+    """Encoder weights of a run's parent, read from the store when a fold needs them."""
+
+    def __init__(self, stage: StageContext) -> None:
+        self._driver = stage.driver
+        self._shared = stage.plan.pretraining.pool == "unlabelled"
+
+    def __call__(self, config: RunConfig, fold: int) -> bytes | None:
+        if config.parent is None:
+            return None
+        source = self._driver.outer_folds[0] if self._shared else fold
+        return self._driver.store.artifact_path(config.parent, f"fold{source}/{WEIGHTS}").read_bytes()
+
+
+def _compare(stage: StageContext, pairs: list[tuple[RunResult, RunResult]]) -> None:
+    """Store how far fine-tuning is better than its supervised partners, over all seeds of a fraction."""
+    if not pairs:
+        return
+    dataset = stage.driver.context.dataset
+    rows = compare(
+        [run_predictions(stage.driver, partner) for partner, _ in pairs],
+        [run_predictions(stage.driver, tuned) for _, tuned in pairs],
+        task=dataset.task,
+        healthy=dataset.healthy,
+        kinds={defect.name: defect.kind for defect in dataset.defects},
+        groups=dict(zip(dataset.fruit_ids, dataset.groups, strict=True)),
+        seed=stage.seed,
+    )
+    store_rows(stage.driver, rows)
