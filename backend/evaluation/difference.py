@@ -18,6 +18,11 @@ from backend.evaluation.bootstrap import Bootstrap, Interval
 from backend.evaluation.paired import fruit_needed
 
 LABELS = {"mcc": "MCC", "auroc": "AUROC", "f1": "F1", "sorting_mcc": "sorting MCC"}
+ASSUMED_LUCK = 3.0
+"""With one training a side, and one fold, the luck of training cannot be measured. It is then taken to be
+three times the error from the fruit: a guess, safe for hundreds of fruit and too small for thousands with
+unstable training, where only more seeds tell."""
+
 HOPELESS = 100_000
 """More fruit than this is not worth naming."""
 
@@ -28,11 +33,13 @@ class TrainingLuck:
 
     Attributes:
         variance: (M,) of each mean difference.
-        degrees: of freedom behind it; 0 = one training a side, nothing known.
+        degrees: of freedom behind it; infinite where it is assumed.
+        assumed: one training a side in one fold: nothing to measure it by.
     """
 
     variance: NDArray[np.float64]
     degrees: float
+    assumed: bool = False
 
 
 def training_luck(differences: NDArray[np.float64], fruit_error: NDArray[np.float64]) -> TrainingLuck:
@@ -49,7 +56,7 @@ def training_luck(differences: NDArray[np.float64], fruit_error: NDArray[np.floa
     """
     n_folds, n_seeds, n_metrics = differences.shape
     if n_folds * n_seeds < 2:
-        return TrainingLuck(np.zeros(n_metrics), 0)
+        return TrainingLuck((ASSUMED_LUCK * np.nan_to_num(fruit_error)) ** 2, np.inf, assumed=True)
     if n_seeds > 1:
         own = _variance(differences, axis=1).reshape(n_folds, n_metrics)
         variance = _mean(own) / (n_folds * n_seeds)
@@ -110,10 +117,8 @@ class Difference:
         fruit = self.boot.interval(self.column, alpha)
         if fruit.low is None or fruit.high is None:
             return fruit
-        training = 0.0
-        if self.luck.degrees:
-            quantile = stdtrit(self.luck.degrees, 1 - alpha / 2)
-            training = float(quantile**2 * self.luck.variance[self.column])
+        quantile = stdtrit(self.luck.degrees, 1 - alpha / 2)
+        training = float(quantile**2 * self.luck.variance[self.column])
         below, above = max(0.0, self.delta - fruit.low), max(0.0, fruit.high - self.delta)
         low, high = self.delta - np.sqrt(below**2 + training), self.delta + np.sqrt(above**2 + training)
         return Interval(float(low), float(high), fruit.reason)
@@ -158,7 +163,7 @@ class Difference:
         interval, label = self.interval(alpha), LABELS.get(metric, metric.replace("_", " "))
         if interval.low is None or interval.high is None:
             return f"no verdict: {interval.reason or 'undefined on these fruit'}"
-        caveat = "" if self.luck.degrees else " (one training each: its luck is not in the interval)"
+        caveat = "; one training each, so its luck is assumed" if self.luck.assumed else ""
         low, high = interval.low, interval.high
         if low > 0:
             return f"better by {self.delta:.2f} {label} ({low:.2f} to {high:.2f}){caveat}"
@@ -170,6 +175,8 @@ class Difference:
         needed = self.fruit_needed(alpha)
         if self.delta == 0:
             return "no difference was seen"
+        if np.isinf(needed) and self.luck.assumed:
+            return "one training each: more seeds would settle it"
         if np.isinf(needed):
             return (
                 "training runs differ more than the methods do: more seeds, not more fruit, would settle it"

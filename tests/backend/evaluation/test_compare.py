@@ -76,6 +76,7 @@ def false_alarms(n_pairs, n_seeds, n_folds, luck, n=320):
     [
         (1, 5, 0.3),
         (3, 3, 0.3),
+        (1, 1, 0.3),
         *(
             pytest.param(*case, marks=pytest.mark.slow)
             for case in [(1, 5, 0.0), (1, 3, 0.3), (2, 5, 0.3), (3, 1, 0.0)]
@@ -212,10 +213,12 @@ def test_the_verdict_asks_for_the_fruit_that_are_missing():
     assert row.n_needed - 200 <= asked <= 1.1 * (row.n_needed - 200) + 1
 
 
-def test_one_training_a_side_says_what_its_interval_leaves_out():
+def test_one_training_a_side_in_one_fold_says_that_luck_is_assumed():
     bench = Bench(0, n_folds=1)
     rows = bench.compare([bench.run("a")], [bench.run("b", skill=(9, 9, 9))])
-    assert "one training each" in pick(rows).verdict
+    assert re.fullmatch(r"better by .*; one training each, so its luck is assumed", pick(rows).verdict)
+    small = pick(bench.compare([bench.run("a")], [bench.run("b", skill=(4, 4, 4))]))
+    assert small.verdict.endswith("320 fruit; one training each: more seeds would settle it")
     assert not [row for row in rows if row.test == "corrected-t"]
     several = bench.compare(
         [bench.run("a"), bench.run("a2")], [bench.run("b"), bench.run("b2")], n_train=1280.0
@@ -307,4 +310,6 @@ def test_training_luck_of_one_seed_is_pooled_over_metrics():
     luck = training_luck(differences, np.array([0.1, 0.1, 0.2]))
     # Fold variances of the mean: 0.01 and 0; ratios to the fruit's 0.01: 1 and 0, in the mean 0.5.
     np.testing.assert_allclose(luck.variance, [0.01, 0.005, 0.5 * 0.04])
-    assert training_luck(np.zeros((1, 1, 2)), np.ones(2)).degrees == 0
+    single = training_luck(np.zeros((1, 1, 2)), np.array([0.1, np.nan]))
+    assert single.assumed
+    np.testing.assert_allclose(single.variance, [0.09, 0])
