@@ -44,7 +44,7 @@ class FruitDataset:
         defects: D defects or classes, in the order of dataset.toml.
         fruit_ids: n identifiers, in the order of the manifest.
         groups: n group names (pallet, origin or plant).
-        fixed_split: n words ``train``, ``val``, ``test`` or ``""``; None where the manifest has no such column.
+        fixed_split: n words ``train``, ``val``, ``test`` or ``""``; None where the manifest has no split.
         labels: (n, D) float32, 1, 0 or NaN.
         pressure_names: P names.
         pressures: (n, P) float32, NaN = missing.
@@ -86,7 +86,8 @@ class FruitDataset:
     @property
     def labelled(self) -> NDArray[np.bool_]:
         """(n,) True where a fruit has at least one label."""
-        return ~np.isnan(self.labels).all(axis=1)
+        known: NDArray[np.bool_] = ~np.isnan(self.labels)
+        return np.logical_or.reduce(known, axis=1)
 
     @property
     def sensors(self) -> tuple[str, ...]:

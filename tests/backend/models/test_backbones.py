@@ -49,7 +49,7 @@ def test_an_unknown_name_lists_the_valid_ones() -> None:
 
 def test_a_name_can_be_registered_once() -> None:
     with pytest.raises(ValueError, match="twice"):
-        register_backbone("resnet18", "", "")(lambda channels, imagenet: create_backbone("resnet10", channels))
+        register_backbone("resnet18", "", "")(lambda channels, _: create_backbone("resnet10", channels))
 
 
 def test_imagenet_weights_exist_for_torchvision_only() -> None:
