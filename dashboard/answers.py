@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from dashboard import texts
-from dashboard.format import count, interval, listing, missing, number, per_hundred, signed
+from dashboard.format import count, interval, listing, missing, number, per_hundred, plural, signed
 
 SAY = texts.SENTENCES
 BETTER, WORSE, UNCLEAR, UNTESTED = "better", "worse", "not distinguishable", "not tested"
@@ -248,7 +248,7 @@ def average(who: str, metrics: pd.DataFrame, fruit: int, *, multiclass: bool) ->
         "who": who,
         "Who": sentence_start(who),
         "found": per_hundred(metric["value"]),
-        "n": metrics["defect"].nunique(),
+        "defects": plural(metrics["defect"].nunique(), SAY["defect"], SAY["defects"]),
         "brackets": _brackets(_hundred_ends(metric), fruit),
     }
     if multiclass:

@@ -68,8 +68,10 @@ class Figure:
         return {**shape, "data": {"name": ROWS, "values": records(self.frame)}}
 
     def drawing(self, look: Look, width: int = 760) -> Spec:
-        """The specification at a fixed width, for files."""
-        return {**self.spec(look), "width": width}
+        """The specification at a fixed width and without clicks, for files."""
+        spec = {**self.spec(look), "width": width}
+        spec.pop("params", None)
+        return spec
 
     @property
     def rows(self) -> pd.DataFrame:

@@ -58,9 +58,9 @@ LIGHT = Look(
     neutral="#F0F3F1",
     fewer="#9A4A00",
     families=(
-        (INTERNAL, ("#962100", "#D38400", "#6D0D00", "#C86200", "#B24100")),
-        (EXTERNAL, ("#0167A5", "#11A1D4", "#002F67", "#0187BF", "#004B84")),
-        (OTHER, ("#883182", "#D478CA", "#6B0F66", "#C065B7", "#A44B9C")),
+        (INTERNAL, ("#962100", "#CF8200", "#6D0D00", "#C86200", "#B24100")),
+        (EXTERNAL, ("#0167A5", "#0B9ED0", "#002F67", "#0187BF", "#004B84")),
+        (OTHER, ("#852E7F", "#CF73C5", "#6B0F66", "#B75DAF", "#9E4696")),
     ),
 )
 
@@ -102,18 +102,27 @@ def contrast(a: tuple[float, float, float], b: tuple[float, float, float]) -> fl
     return (light + 0.05) / (dark + 0.05)
 
 
+BLACK, WHITE = "#000000", "#FFFFFF"
+
+
+def inks(look: Look) -> tuple[str, str]:
+    """The colours of words on a pale and on a full cell. Only pure ones read on every step in between."""
+    return (WHITE, BLACK) if look.mode == "dark" else (BLACK, WHITE)
+
+
 def turning_point(colour: str, look: Look) -> float:
-    """From which share of ``colour`` mixed into the background its own colour reads better than the text's.
+    """From which share of ``colour`` mixed into the background the second ink reads better than the first.
 
     Returns:
-        0 to 1, or above 1 where the text's colour always reads better.
+        0 to 1, or above 1 where the first ink always reads better.
     """
-    ground, text, end = channels(look.background), channels(look.text), channels(colour)
+    ground, end = channels(look.background), channels(colour)
+    pale, full = (channels(ink) for ink in inks(look))
     for percent in range(101):
         share = percent / 100
         mixed = tuple(a + share * (b - a) for a, b in zip(ground, end, strict=True))
         fill = (mixed[0], mixed[1], mixed[2])
-        if contrast(ground, fill) > contrast(text, fill):
+        if contrast(full, fill) > contrast(pale, fill):
             return share
     return 1.01
 

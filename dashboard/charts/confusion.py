@@ -10,7 +10,7 @@ import altair as alt
 import pandas as pd
 
 from dashboard.figure import layered
-from dashboard.theme import Look, Tint, turning_point
+from dashboard.theme import Look, Tint, inks, turning_point
 
 CELL = "cell"
 """Name of the selection; its fields are ``truth`` and ``said``."""
@@ -43,7 +43,8 @@ def confusion_matrix(
     scale = alt.Scale(domain=[0, 1], range=[look.background, colour], clamp=True, interpolate="rgb")
     fill = alt.condition(QUIET, alt.value(look.neutral), alt.Color("shade:Q", scale=scale, legend=None))
     deep = (alt.datum.shade >= turning_point(colour, look)) & ~QUIET
-    ink = alt.condition(deep, alt.value(look.background), alt.value(look.text))
+    pale, full = inks(look)
+    ink = alt.condition(deep, alt.value(full), alt.value(pale))
     return _matrix(frame, look, fill=fill, ink=ink, order=order, axes=axes, height=height, large=large)
 
 
@@ -73,7 +74,8 @@ def difference_matrix(
     fill = alt.Color("shade:Q", scale=scale, legend=None)
     more, fewer = (reach * turning_point(colour, look) for colour in (look.accent, look.fewer))
     deep = (alt.datum.shade >= more) | (alt.datum.shade <= -fewer)
-    ink = alt.condition(deep, alt.value(look.background), alt.value(look.text))
+    pale, full = inks(look)
+    ink = alt.condition(deep, alt.value(full), alt.value(pale))
     return _matrix(frame, look, fill=fill, ink=ink, order=order, axes=axes, height=height, large=large)
 
 

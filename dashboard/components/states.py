@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from pathlib import Path
 
 import streamlit as st
 
 from dashboard import texts
 from dashboard.format import plain
-from dashboard.loaders import StoreError, StoreMissing, open_store
+from dashboard.loaders import DEFAULT_STORE, StoreError, StoreMissing, open_store
 
 WORDS = texts.STATES_OF_STORE
 LOOK_AGAIN = 3.0
@@ -24,7 +26,7 @@ def no_store(path: Path) -> None:
     """There is no store yet."""
     st.title(WORDS["no_store"], anchor=False)
     st.markdown(plain(WORDS["no_store_text"].format(path=path)))
-    command(texts.COMMANDS["demo"])
+    command(texts.COMMANDS["demo"] if path == DEFAULT_STORE else _tune(path))
     st.markdown(plain(WORDS["no_store_other"]))
     command(texts.COMMANDS["other"])
     _wait(path)
@@ -34,15 +36,22 @@ def no_study(path: Path) -> None:
     """The store is there and holds no study."""
     st.title(WORDS["empty"], anchor=False)
     st.markdown(plain(WORDS["empty_text"].format(path=path)))
-    command(texts.COMMANDS["tune"])
+    command(_tune(path))
     _wait(path)
+
+
+def _tune(path: Path) -> str:
+    """The command that fills this store."""
+    where = "" if path == DEFAULT_STORE else f" --store {shlex.quote(str(path))}"
+    return texts.COMMANDS["tune"] + where
 
 
 def broken(error: StoreError) -> None:
     """The file is foreign, corrupt, newer or older."""
     st.title(WORDS["broken"], anchor=False)
     st.error(plain(str(error)), icon=":material/error:")
-    command(texts.COMMANDS["doctor"])
+    for remedy in re.findall(r"`([^`]+)`", error.action):
+        command(remedy)
     st.markdown(plain(WORDS["no_store_other"]))
     command(texts.COMMANDS["other"])
 

@@ -1,0 +1,55 @@
+"""Stores of every kind, built through the writer that training uses; nothing in them was trained."""
+
+from __future__ import annotations
+
+import sqlite3
+import sys
+from pathlib import Path
+
+import pytest
+
+from backend.store.writer import RunStore
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "benchmarks"))
+
+import sample_store  # noqa: E402 - lies in benchmarks/, which uses it too
+
+
+@pytest.fixture(scope="session")
+def full_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Several studies, ten defects, four classes, failures, a running study, a hostile name, pictures."""
+    return sample_store.build(tmp_path_factory.mktemp("full") / "store.db")
+
+
+@pytest.fixture
+def empty_store(tmp_path: Path) -> Path:
+    """A store without a study."""
+    RunStore(tmp_path / "empty.db").close()
+    return tmp_path / "empty.db"
+
+
+@pytest.fixture
+def half_written_store(tmp_path: Path) -> Path:
+    """One study whose first run has one fold of three."""
+    path = tmp_path / "half.db"
+    fruit = sample_store.avocados(tmp_path / "fruit", 30, 0)
+    with RunStore(path) as store:
+        build = sample_store.Builder(store, sample_store.Plan())
+        store.add_dataset(fruit, [])
+        study = build.study("s", "tonight", fruit)
+        build.run(study, fruit, sample_store.config("", 0, "baseline"), folds=1, finish=False)
+    return path
+
+
+@pytest.fixture
+def broken_stores(tmp_path: Path) -> dict[str, Path]:
+    """Files that are no store this program can read, and what they are."""
+    foreign, newer, text = (tmp_path / f"{name}.db" for name in ("foreign", "newer", "text"))
+    with sqlite3.connect(foreign) as connection:
+        connection.execute("CREATE TABLE cats (name)")
+    RunStore(newer).close()
+    with sqlite3.connect(newer) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    text.write_text("These are words and not a database. " * 100)
+    return {"foreign": foreign, "newer": newer, "text": text}

@@ -1,0 +1,188 @@
+"""The sentences: the right runs, the right numbers, the right words."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from dashboard import answers
+from dashboard.answers import Contender
+
+RUN = {
+    "kind": "baseline", "method": "supervised", "backbone": "r", "init": "random", "modalities": '["rgb"]',
+    "label_fraction": 1.0, "seed": 0, "transductive": 0, "name": "n", "finished": "t",
+}  # fmt: skip
+OURS = Contender("b", "barlow_twins", "barlow", "t", 0.7, 3)
+THEIRS = Contender("a", "supervised", "base", "t", 0.6, 3)
+
+
+def runs(*changes: dict) -> pd.DataFrame:
+    return pd.DataFrame([RUN | {"run_id": f"r{i}"} | change for i, change in enumerate(changes)])
+
+
+def metrics(*values: tuple) -> pd.DataFrame:
+    columns = ["run_id", "metric", "defect", "value", "ci_low", "ci_high"]
+    return pd.DataFrame(list(values), columns=columns)
+
+
+def overall(*values: float | None) -> pd.DataFrame:
+    return metrics(*((f"r{i}", "mcc", None, value, None, None) for i, value in enumerate(values)))
+
+
+def differences(*rows: tuple) -> pd.DataFrame:
+    columns = [
+        "defect",
+        "metric",
+        "delta",
+        "ci_low",
+        "ci_high",
+        "p_value",
+        "p_adjusted",
+        "test",
+        "n",
+        "verdict",
+    ]
+    return pd.DataFrame(
+        [
+            (defect, metric, delta, low, high, 0.01, 0.02, "t", 412, verdict)
+            for defect, metric, delta, low, high, verdict in rows
+        ],
+        columns=columns,
+    )
+
+
+def spaced(text: str) -> str:
+    return text.replace("\N{NO-BREAK SPACE}", " ")
+
+
+def test_the_best_is_chosen_by_its_mean_and_stands_with_its_first_seed() -> None:
+    lucky = {"method": "moco", "kind": "finetune", "init": "ssl"}
+    steady = {"method": "simclr", "kind": "finetune", "init": "ssl"}
+    found = runs({}, lucky, lucky | {"seed": 1}, steady | {"seed": 2}, steady | {"seed": 1})
+    reference, challenger = answers.contenders(found, overall(0.5, 0.9, 0.1, 0.6, 0.62), "mcc")
+    assert (reference.run_id, reference.seeds) == ("r0", 1)
+    assert (challenger.method, challenger.run_id, challenger.seeds) == ("simclr", "r4", 2)
+    assert challenger.value == pytest.approx(0.61)
+
+
+def test_transductive_and_undefined_runs_never_count() -> None:
+    ssl = {"kind": "finetune", "init": "ssl"}
+    found = runs({}, ssl | {"transductive": 1}, ssl)
+    reference, challenger = answers.contenders(found, overall(0.5, 0.9, None), "mcc")
+    assert reference.run_id == "r0" and challenger is None
+    assert answers.contenders(found.head(0), overall(), "mcc") == (None, None)
+
+
+def test_runs_with_fewer_labels_are_not_the_best() -> None:
+    found = runs({}, {"label_fraction": 0.1, "method": "other"})
+    assert answers.contenders(found, overall(0.5, 0.9), "mcc")[0].run_id == "r0"
+
+
+def test_a_clear_gain_is_said_with_number_interval_and_n() -> None:
+    said = answers.compared(
+        OURS,
+        THEIRS,
+        differences(("stem-end-rot", "recall", 0.09, 0.05, 0.13, "better")),
+        metrics(),
+        "stem-end-rot",
+    )
+    assert spaced(said.text) == (
+        "Pretraining with Barlow Twins finds 9 more of 100 fruit with stem end rot (5 to 13; 412 fruit)."
+    )
+    assert said.verdict == answers.BETTER
+
+
+def test_a_loss_is_said_as_plainly_as_a_gain() -> None:
+    said = answers.compared(
+        OURS, THEIRS, differences((None, "recall", -0.04, -0.07, -0.01, "worse")), metrics(), None
+    )
+    assert (
+        spaced(said.text)
+        == "Pretraining with Barlow Twins finds 4 fewer of 100 defects (−7 to −1; 412 fruit)."
+    )
+    assert said.verdict == answers.WORSE
+
+
+def test_an_unclear_difference_is_never_a_claim() -> None:
+    said = answers.compared(
+        OURS, THEIRS, differences((None, "recall", 0.02, -0.03, 0.06, "")), metrics(), None
+    )
+    assert "no clear difference: 2 more of 100 defects found (−3 to 6" in said.text
+    assert said.verdict == answers.UNCLEAR
+
+
+def test_agreement_speaks_where_finding_was_not_tested() -> None:
+    said = answers.compared(
+        OURS, THEIRS, differences((None, "mcc", 0.07, 0.03, 0.11, "better")), metrics(), None
+    )
+    assert "raises the agreement with the labels by 0.070 (0.030 to 0.11" in said.text
+    unclear = answers.compared(
+        OURS, THEIRS, differences((None, "mcc", 0.01, -0.03, 0.05, "")), metrics(), None
+    )
+    assert "no clear difference to the agreement" in unclear.text and unclear.verdict == answers.UNCLEAR
+
+
+def test_the_detail_names_the_largest_gains_and_the_level() -> None:
+    found = differences(
+        (None, "recall", 0.05, 0.02, 0.08, "better"),
+        ("rot", "recall", 0.12, 0.05, 0.2, "better"),
+        ("scar", "recall", 0.3, -0.1, 0.6, ""),
+        ("sunburn", "recall", 0.08, 0.02, 0.2, "better"),
+    )
+    level = metrics(("a", "mcc", None, 0.64, None, None), ("b", "mcc", None, 0.71, None, None))
+    said = answers.compared(OURS, THEIRS, found, level, None)
+    assert said.detail == (
+        "It helps most with rot (12 more of 100) and sunburn (8 more of 100). "
+        "Agreement with the labels (MCC) is 0.71 against 0.64 for the baseline."
+    )
+
+
+def test_without_a_test_there_is_no_verdict() -> None:
+    level = metrics(("a", "recall", None, 0.78, None, None), ("b", "recall", None, 0.84, None, None))
+    said = answers.compared(OURS, THEIRS, differences(), level, None)
+    assert said.text == "Pretraining with Barlow Twins finds 84 of 100 defects, the baseline 78."
+    assert said.verdict == answers.UNTESTED
+
+
+def test_one_run_alone() -> None:
+    own = metrics(
+        ("a", "recall", None, 0.78, 0.74, 0.82),
+        ("a", "precision", None, 0.9, None, None),
+        ("a", "recall", "rot", 0.7, 0.6, 0.8),
+    )
+    said = answers.average("the baseline", own, 238, multiclass=False)
+    assert spaced(said.text) == (
+        "On average over 1 defect, the baseline finds 78 of 100 fruit that have one (74 to 82; 238 fruit)."
+    )
+    assert said.detail == "90 of 100 alarms are right."
+    classes = metrics(("a", "accuracy", None, 0.91, 0.9, 0.92))
+    assert spaced(answers.average("the baseline", classes, 3520, multiclass=True).text) == (
+        "The baseline puts 91 of 100 fruit into the right class (90 to 92; 3,520 fruit)."
+    )
+    assert "nothing can be said" in answers.average("x", metrics(), 5, multiclass=False).text
+
+
+def test_decisions_are_counted_literally() -> None:
+    counts = pd.DataFrame(
+        {"defect": ["rot", "scar"], "tp": [8, 1], "fp": [2, 1], "fn": [2, 9], "tn": [88, 89]}
+    )
+    said = answers.decided("this run", counts, what="internal defects")
+    assert said.text == "This run finds 45 of 100 internal defects (9 of 20)."
+    assert said.detail == "75 of 100 alarms are right."
+    interval = metrics(("a", "recall", "rot", 0.8, 0.5, 0.95))
+    one = answers.decided("this run", counts.head(1), interval)
+    assert spaced(one.text) == "This run finds 80 of 100 fruit with rot (50 to 95; 100 fruit)."
+
+
+def test_no_fruit_with_the_defect_is_said() -> None:
+    counts = pd.DataFrame({"defect": ["rot"], "tp": [0], "fp": [2], "fn": [0], "tn": [8]})
+    assert answers.decided("this run", counts).text == (
+        "No fruit with rot is among the 10 fruit judged here, so nothing can be said about it."
+    )
+
+
+def test_classes_are_counted() -> None:
+    rows = pd.DataFrame({"true_class": ["a", "b"], "predicted_class": ["a", "a"], "n": [9, 1]})
+    assert spaced(answers.classified("this run", rows).text) == (
+        "This run puts 90 of 100 fruit into the right class (10 fruit)."
+    )
