@@ -135,6 +135,10 @@ class Method(nn.Module, ABC):
         """Makes random views of a batch."""
         return self._augmenter[0]
 
+    def replace_augmenter(self, augmenter: ViewMaker) -> None:
+        """Make views with another augmenter from now on."""
+        self._augmenter = (augmenter,)
+
     @property
     def progress(self) -> float:
         """Share of the training that is done, 0 to 1."""

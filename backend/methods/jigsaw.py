@@ -100,19 +100,19 @@ class Jigsaw(PretextMethod):
         return JigsawHead(self.feature_dim(name), count)
 
     def tiles(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """(B * 9, C, s, s) normalised tiles of (B, C, H, W) images, row by row."""
+        """(B * 9, C, s, s) tiles of (B, C, H, W) images, row by row, from random places in their cells."""
         shape, device = (len(images), TILES), images.device
         room = self.cell - self.side + 1
         corner = torch.arange(TILES, device=device)
         top = corner // GRID * self.cell + torch.randint(room, shape, generator=generator, device=device)
         left = corner % GRID * self.cell + torch.randint(room, shape, generator=generator, device=device)
-        return normalise_patches(crop_patches(images, top, left, self.side))
+        return crop_patches(images, top, left, self.side)
 
     def task_loss(
         self, name: str, images: dict[str, Tensor], batch: PretrainBatch, generator: torch.Generator
     ) -> tuple[Tensor, Tensor]:
         """Cross-entropy over the permutations."""
-        tiles = self.tiles(images[name], generator)
+        tiles = normalise_patches(self.tiles(images[name], generator))
         # Tiles are encoded one by one, so shuffling features is shuffling tiles.
         features = self.last_map(name, tiles).mean(dim=(2, 3)).unflatten(0, (-1, TILES))
         target = torch.randint(
