@@ -121,7 +121,7 @@ def _check(options: argparse.Namespace) -> int:
     else:
         for problem in problems:
             print(problem)
-        print(f"{options.folder}: {len(errors)} errors, {len(problems) - len(errors)} warnings")
+        print(f"{options.folder}: errors {len(errors)}, warnings {len(problems) - len(errors)}")
     if errors:
         others = f" (and {len(errors) - 1} more errors)" if len(errors) > 1 else ""
         print(f"{errors[0]}{others}", file=sys.stderr)

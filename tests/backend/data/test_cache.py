@@ -229,6 +229,13 @@ def test_a_disk_that_really_refuses(folder, cache_dir):
     assert caches(cache_dir) == []
 
 
+def test_a_disk_that_takes_only_part_of_a_write(folder, cache_dir, tmp_path, monkeypatch):
+    expected = opened(folder, cache_dir).batch(range(13), "rgb")
+    write = os.pwrite
+    monkeypatch.setattr(os, "pwrite", lambda file, data, at: write(file, data[:100], at))
+    np.testing.assert_array_equal(opened(folder, tmp_path / "other").batch(range(13), "rgb"), expected)
+
+
 def test_a_folder_that_cannot_be_made_is_one_line(folder, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(DataError, match="cannot write the image cache"):

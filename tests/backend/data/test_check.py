@@ -274,6 +274,16 @@ def test_no_near_duplicate_is_missed_up_to_the_limit(seed):
     assert len(clusters) > 5
 
 
+@pytest.mark.parametrize("spared", range(NEAR + 1))
+def test_a_pair_that_shares_a_single_part_is_found(spared):
+    """The worst case: every part of the hash but one has a bit changed."""
+    changed = np.zeros(256, dtype=np.uint8)
+    changed[[bit for bit in range(NEAR + 1) if bit != spared]] = 1
+    hashes = np.random.default_rng(0).integers(0, 2**63, (2, 4), dtype=np.uint64)
+    hashes[1] = hashes[0] ^ np.packbits(changed).view(np.uint64)
+    assert near_duplicates(hashes, np.arange(2)) == [[0, 1]]
+
+
 def test_finding_near_duplicates_scales():
     """All pairs of 60,000 would be 1.8 billion comparisons."""
     rng = np.random.default_rng(0)

@@ -115,7 +115,7 @@ def test_a_bomb_is_refused_without_a_warning_beside_it(folder, png_header, side)
 def test_check_of_a_good_folder(folder, capsys):
     root = folder.write()
     assert run_command(main, ["check", str(root)]) == 0
-    assert capsys.readouterr().out == f"{root}: 0 errors, 0 warnings\n"
+    assert capsys.readouterr().out == f"{root}: errors 0, warnings 0\n"
 
 
 def test_check_as_json(folder, capsys):

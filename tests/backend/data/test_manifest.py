@@ -283,6 +283,15 @@ def test_a_folder_reached_through_a_link_is_fine(folder):
     assert read_dataset(link).dataset_id == read_dataset(folder.root).dataset_id
 
 
+def test_a_warning_is_never_the_reason_of_a_refusal(folder):
+    folder.toml = "colour = 1\n" + folder.toml
+    assert read_dataset(folder.write()).name == "small"
+    folder.set(3, "defect:rot", "x")
+    line = refusal(folder)
+    assert "row 3, column defect:rot" in line
+    assert "more" not in line
+
+
 def test_every_problem_is_found_before_the_first_is_raised(folder):
     folder.set(3, "defect:rot", "x")
     folder.set(4, "pressure:tap", "x")
