@@ -13,7 +13,7 @@ from backend.cli import EXIT_OK, EXIT_SOME_FAILED, print_json, run_command
 from backend.errors import ConfigError
 
 DEMO = Path("runs/datasets/demo")
-DEMO_FRUITS, DEMO_SEED = 400, 1
+DEMO_FRUITS, DEMO_SEED = 600, 1
 
 
 def parser() -> argparse.ArgumentParser:

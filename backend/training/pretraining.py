@@ -7,6 +7,7 @@ import time
 import numpy as np
 from numpy.typing import NDArray
 
+from backend.data.splits import without_groups_of
 from backend.evaluation.features import Part
 from backend.evaluation.knn import knn_scores
 from backend.store.bundle import ArtifactData, FoldBundle, MetricValue
@@ -23,13 +24,16 @@ def pretraining_pool(parts: FoldParts, context: WorkerContext, pool: str) -> NDA
     """Rows that pretraining may see: the unlabelled fruit, and as the pool says more.
 
     ``train`` adds the outer training part, without its labels; ``all`` adds the test part too, which makes
-    a run transductive: for study only.
+    a run transductive: for study only. Unlabelled fruit of a tested pallet stay out as well.
     """
     if pool == "all":
         return np.arange(len(context.dataset))
+    rows = parts.unlabelled
     if pool == "train":
-        return np.union1d(parts.unlabelled, parts.outer_train)
-    return parts.unlabelled
+        rows = np.union1d(rows, parts.outer_train)
+        return without_groups_of(rows, context.dataset.groups, parts.test)
+    # One pretraining serves all folds, so no pallet that is tested in any of them may be in it.
+    return without_groups_of(rows, context.dataset.groups, np.flatnonzero(context.folds >= 0))
 
 
 def pretrain_fold(task: FoldTask, context: WorkerContext) -> FoldBundle:

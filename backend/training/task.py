@@ -73,7 +73,7 @@ class FoldParts:
         fit: for gradients.
         validation: for early stopping, thresholds and choices.
         test: for the result alone.
-        unlabelled: fruit without any label.
+        unlabelled: fruit without any label, outside the test part of a fixed split.
         outer_train: every labelled fruit outside the test part, whatever the label fraction.
     """
 
@@ -99,11 +99,11 @@ def fold_parts(context: WorkerContext, config: RunConfig, fold: int) -> FoldPart
     if config.data.label_fraction < 1:
         seed = derive_seed(config.data.split_seed, "labels", fold, config.seed)
         train = label_fraction(dataset.labels, dataset.groups, outer_train, config.data.label_fraction, seed)
-    fixed = None
+    fixed, unlabelled = None, ~labelled
     if dataset.fixed_split is not None:
-        rows = np.flatnonzero(np.asarray(dataset.fixed_split) == "val")
-        fixed = np.intersect1d(rows, train)
-        fixed = fixed if len(fixed) else None
+        marked = np.asarray(dataset.fixed_split) == "val"
+        fixed = marked if marked[train].any() else None
+        unlabelled = unlabelled & (np.asarray(dataset.fixed_split) != "test")
     seed = derive_seed(config.data.split_seed, "inner", fold)
     fit, validation = inner_split(dataset.labels, dataset.groups, train, seed, fixed_val=fixed)
-    return FoldParts(fit, validation, test, np.flatnonzero(~labelled), outer_train)
+    return FoldParts(fit, validation, test, np.flatnonzero(unlabelled), outer_train)

@@ -198,3 +198,18 @@ def test_views_get_draws_of_their_own_and_sensors_share_them():
     torch.testing.assert_close(result["rgb"][:, :, :1], result["nir"])
     same = (result["nir"][:, 0] == result["nir"][:, 1]).flatten(1).all(1)
     assert 0 < same.sum() < 40
+
+
+def test_a_fixed_split_is_kept(multilabel_context, small_run):
+    dataset = multilabel_context.dataset
+    words = ("train", "train", "val", "test")
+    split = tuple(words[int(group.removeprefix("pallet")) % 4] for group in dataset.groups)
+    folds = np.where((np.array(split) == "test") & dataset.labelled, 0, -1)
+    context = dataclasses.replace(
+        multilabel_context, dataset=dataclasses.replace(dataset, fixed_split=split), folds=folds
+    )
+    parts = fold_parts(context, small_run(), 0)
+    assert {split[row] for row in parts.fit} == {"train"}
+    assert {split[row] for row in parts.validation} == {"val"}
+    assert {split[row] for row in parts.test} == {"test"}
+    assert "test" not in {split[row] for row in parts.unlabelled}
