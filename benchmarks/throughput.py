@@ -102,10 +102,15 @@ def make_training(method: str, folder: Path, setting: Setting) -> Pretraining:
     """A pretraining by this project on the images in ``folder``."""
     import numpy as np
 
-    from backend.config import DataConfig, ModelConfig, RunConfig
+    from backend.config import AugmentConfig, DataConfig, ModelConfig, RunConfig
     from backend.data.cache import open_cache
     from backend.data.manifest import read_dataset
-    from backend.methods.registry import default_augment, default_method_config, default_optim
+    from backend.methods.registry import (
+        compatible_augment,
+        default_method_config,
+        default_optim,
+        method_info,
+    )
     from backend.training.feed import FruitFeed
     from backend.training.pretrain import Pretraining, make_pool
 
@@ -115,7 +120,8 @@ def make_training(method: str, folder: Path, setting: Setting) -> Pretraining:
         kind="pretrain",
         method=default_method_config(method),
         model=ModelConfig(backbone=setting.backbone),
-        augment=default_augment(method),
+        # The paper's augmentation, as the peer's: it does more than this project's default for fruit.
+        augment=compatible_augment(method, AugmentConfig(method_info(method).paper_policy or "simclr")),
         optim=default_optim(method, epochs=1000, batch_size=setting.batch),
         data=DataConfig(resolution=setting.size),
     )
@@ -255,6 +261,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--methods", default=",".join(FIVE), help="compared with the peer (default: %(default)s)"
     )
+    parser.add_argument("--overheads", default="", help="beside SimCLR's step (default: every method)")
     parser.add_argument("--sizes", default="64,32", help="sides in pixels (default: %(default)s)")
     parser.add_argument("--steps", type=int, default=8, help="steps a repeat (default: %(default)s)")
     parser.add_argument("--repeats", type=int, default=5, help="interleaved repeats (default: %(default)s)")
@@ -273,7 +280,8 @@ def main(argv: list[str] | None = None) -> int:
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     sizes = [32] if options.quick else [int(size) for size in options.sizes.split(",")]
     methods = ["simclr"] if options.quick else options.methods.split(",")
-    compared = ["rotation"] if options.quick else [info.name for info in list_methods() if info.pretrains]
+    every = [info.name for info in list_methods() if info.pretrains]
+    compared = ["rotation"] if options.quick else options.overheads.split(",") if options.overheads else every
     results = []
     for size in sizes:
         setting = Setting(

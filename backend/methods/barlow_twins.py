@@ -26,7 +26,7 @@ from backend.methods.two_view import TwoViewMethod, View
             "redundancy_weight": Range(5e-4, 5e-2, log=True),
             "learning_rate": Range(2e-4, 4e-3, log=True),
         },
-        policy="barlow_twins",
+        paper_policy="barlow_twins",
     )
 )
 class BarlowTwins(TwoViewMethod):

@@ -42,7 +42,7 @@ def symmetric_cosine_loss(
         description="predict the slow encoder's view of the same image; no negatives",
         defaults={"momentum": 0.99, "hidden_dim": 1024, "output_dim": 256},
         search={"momentum": (0.97, 0.99, 0.996), "learning_rate": Range(2e-4, 4e-3, log=True)},
-        policy="byol",
+        paper_policy="byol",
     )
 )
 class BYOL(MomentumMethod):

@@ -47,7 +47,7 @@ def cosine_pair_loss(first: Tensor, second: Tensor, negative: Tensor, margin: fl
         defaults={"margin": 0.0, "output_dim": 64},
         search={"margin": Range(-0.5, 0.5), "learning_rate": Range(3e-4, 6e-3, log=True)},
         positives=POSITIVES,
-        policy="simclr",
+        paper_policy="simclr",
         labels="optional",
     )
 )

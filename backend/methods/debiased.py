@@ -55,7 +55,7 @@ def debiased_loss(first: Tensor, second: Tensor, same: Tensor, temperature: floa
             "learning_rate": Range(3e-4, 6e-3, log=True),
         },
         positives=LABEL_FREE_POSITIVES,
-        policy="simclr",
+        paper_policy="simclr",
     )
 )
 class Debiased(TwoViewMethod):

@@ -44,7 +44,7 @@ _COLDEST = 0.04
             "teacher_temperature": Range(0.04, 0.07),
             "learning_rate": Range(2e-4, 4e-3, log=True),
         },
-        policy="byol",
+        paper_policy="byol",
     )
 )
 class DINO(MomentumMethod):

@@ -44,7 +44,7 @@ def drlim_loss(first: Tensor, second: Tensor, negative: Tensor, margin: float) -
         defaults={"margin": 1.0, "output_dim": 64},
         search={"margin": Range(0.5, 4.0, log=True), "learning_rate": Range(3e-4, 6e-3, log=True)},
         positives=POSITIVES,
-        policy="simclr",
+        paper_policy="simclr",
         labels="optional",
     )
 )

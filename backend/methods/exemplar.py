@@ -25,7 +25,7 @@ from backend.methods.registry import PRETEXT, MethodInfo, Range, register_method
         defaults={"classes": 8000},
         search={"classes": (1000, 2000, 4000, 8000), "learning_rate": Range(3e-4, 6e-3, log=True)},
         positives=ANCHOR_ONLY,
-        policy="simclr",
+        paper_policy="simclr",
     )
 )
 class Exemplar(PretextMethod):

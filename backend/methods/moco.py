@@ -91,7 +91,7 @@ class KeyQueue(nn.Module):
             "momentum": (0.98, 0.99, 0.996),
             "learning_rate": Range(3e-4, 6e-3, log=True),
         },
-        policy="simclr",
+        paper_policy="simclr",
     )
 )
 class MoCo(MomentumMethod):

@@ -67,7 +67,9 @@ class MethodInfo:
         defaults: hyper-parameter to its default; these are all the names that a configuration may hold.
         search: hyper-parameter to what tuning may try.
         positives: choices of ``MethodConfig.positives`` that make sense, the default first.
-        policy: default augmentation policy.
+        policy: default augmentation policy. ``fruit`` throughout: on the strawberries it leaves SimCLR's
+            probe 0.08 MCC ahead of SimCLR's own policy at 5 % of the labels, because colour tells ripeness.
+        paper_policy: the policy nearest to the paper's, for comparisons with others; "" = none.
         conflicts: augmentations that would give the task away or make it unsolvable; always left out.
         labels: ``never`` looks at labels, ``optional`` uses them where given, or ``required``.
         min_modalities: image sensors it needs at least.
@@ -84,6 +86,7 @@ class MethodInfo:
     search: Mapping[str, Search] = field(default_factory=dict)
     positives: tuple[str, ...] = LABEL_FREE_POSITIVES
     policy: str = "fruit"
+    paper_policy: str = ""
     conflicts: tuple[str, ...] = ()
     labels: str = "never"
     min_modalities: int = 1

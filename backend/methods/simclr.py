@@ -47,7 +47,7 @@ def nt_xent_loss(first: Tensor, second: Tensor, same: Tensor, temperature: float
         description="two views of an image attract, every other image of the batch repels",
         defaults={"temperature": 0.2, "hidden_dim": 0, "output_dim": 128},
         search={"temperature": Range(0.05, 0.7, log=True), "learning_rate": Range(3e-4, 6e-3, log=True)},
-        policy="simclr",
+        paper_policy="simclr",
     )
 )
 class SimCLR(TwoViewMethod):

@@ -21,7 +21,7 @@ from backend.methods.two_view import TwoViewMethod, View
         description="predict the other view through a stopped gradient; no negatives, no slow encoder",
         defaults={"hidden_dim": 512, "output_dim": 512, "bottleneck_dim": 128},
         search={"bottleneck_dim": (64, 128, 256), "learning_rate": Range(2e-4, 4e-3, log=True)},
-        policy="simclr",
+        paper_policy="simclr",
     )
 )
 class SimSiam(TwoViewMethod):

@@ -53,7 +53,6 @@ def contrast_classes(batch: PretrainBatch) -> Tensor:
         defaults={"temperature": 0.1, "hidden_dim": 0, "output_dim": 128},
         search={"temperature": Range(0.05, 0.5, log=True), "learning_rate": Range(3e-4, 6e-3, log=True)},
         positives=("class", "augment", "views", "modalities", "fruit"),
-        policy="fruit",
         labels="required",
     )
 )

@@ -99,7 +99,7 @@ def triplet_loss(
             "learning_rate": Range(3e-4, 6e-3, log=True),
         },
         positives=POSITIVES,
-        policy="simclr",
+        paper_policy="simclr",
         labels="optional",
     )
 )

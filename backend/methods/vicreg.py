@@ -67,7 +67,7 @@ def vicreg_loss(
             "covariance": Range(0.2, 5.0, log=True),
             "learning_rate": Range(2e-4, 4e-3, log=True),
         },
-        policy="byol",
+        paper_policy="byol",
     )
 )
 class VICReg(TwoViewMethod):

@@ -71,6 +71,19 @@ class PretrainResult:
     notes: tuple[tuple[str, str], ...]
 
 
+class PretrainingFailedError(TrainingError):
+    """A pretraining that collapsed or diverged.
+
+    Args:
+        reason: what went wrong.
+        curves: of the epochs up to then, worth keeping with the failed run.
+    """
+
+    def __init__(self, reason: TrainingError, curves: tuple[CurvePoint, ...]) -> None:
+        super().__init__(str(reason))
+        self.curves = curves
+
+
 def pretrain(
     config: RunConfig,
     dataset: FruitDataset,
@@ -99,7 +112,7 @@ def pretrain(
 
     Raises:
         ConfigError: a method, its positives or hyper-parameters that cannot work on these data.
-        TrainingError: the loss diverged or the embeddings collapsed.
+        PretrainingFailedError: the loss diverged or the embeddings collapsed; holds the curves.
     """
     feed = FruitFeed(dataset, cache, config.model.image_modalities, device)
     pool = make_pool(config, feed, fruit, labels)
@@ -185,15 +198,15 @@ class Pretraining:
         if checkpoint is not None:
             done, self.curves = load_state(checkpoint, self.identity, parts)
         for epoch in range(done + 1, self.config.optim.epochs + 1):
-            loss = self._epoch(epoch)
-            measured = self._health()
-            means = _mean_over_encoders(measured)
-            self._record(epoch, "health", means)
-            _require_no_collapse(measured, epoch)
+            try:
+                loss = self._epoch(epoch)
+                health = self._require_health(epoch)
+            except TrainingError as error:
+                raise PretrainingFailedError(error, tuple(self.curves)) from error
             if checkpoint is not None:
                 save_state(checkpoint, self.identity, epoch, self.curves, parts)
             if on_epoch is not None:
-                on_epoch(EpochReport(epoch, loss, means, self.method.encoders))
+                on_epoch(EpochReport(epoch, loss, health, self.method.encoders))
         encoders = {ENCODERS + name: value for name, value in self.method.encoders.state_dict().items()}
         return PretrainResult(pack_weights(encoders), tuple(self.curves), self._notes())
 
@@ -227,8 +240,15 @@ class Pretraining:
         self.curves += [CurvePoint(epoch, split, name, float(value)) for name, value in values.items()]
 
     @torch.no_grad()
-    def _health(self) -> dict[str, dict[str, float]]:
-        """Each encoder's health on two augmented views of the same samples, the same in every epoch."""
+    def _require_health(self, epoch: int) -> dict[str, float]:
+        """Measure each encoder on two augmented views of the same samples, the same in every epoch.
+
+        Returns:
+            The means over the encoders.
+
+        Raises:
+            TrainingError: an encoder has collapsed.
+        """
         self.method.eval()
         generator = torch.Generator(self.device).manual_seed(derive_seed(self.seed, "health"))
         images = self.samples.spread(HEALTH_SAMPLES)
@@ -236,7 +256,18 @@ class Pretraining:
             self.method.features(self.method.augmenter(images, generator, second_view=number == 1))
             for number in range(2)
         )
-        return {name: health(first[name], second[name]) for name in first}
+        measured = {name: health(first[name], second[name]) for name in first}
+        names = next(iter(measured.values()))
+        means = {name: float(np.mean([values[name] for values in measured.values()])) for name in names}
+        self._record(epoch, "health", means)
+        for name, values in measured.items():
+            if reason := collapse_reason(values):
+                raise TrainingError(
+                    f"collapsed in epoch {epoch}: {reason}",
+                    where=f"encoder {name}",
+                    action="lower the learning rate, enlarge the batch, or choose another method",
+                )
+        return means
 
     def _notes(self) -> tuple[tuple[str, str], ...]:
         notes = [
@@ -246,22 +277,6 @@ class Pretraining:
             ("augmentation_without", ", ".join(self.augment.without)),
         ]
         return tuple(notes + [("method", note) for note in self.method.notes])
-
-
-def _mean_over_encoders(measured: dict[str, dict[str, float]]) -> dict[str, float]:
-    names = next(iter(measured.values()))
-    return {name: float(np.mean([values[name] for values in measured.values()])) for name in names}
-
-
-def _require_no_collapse(measured: dict[str, dict[str, float]], epoch: int) -> None:
-    for name, values in measured.items():
-        reason = collapse_reason(values)
-        if reason:
-            raise TrainingError(
-                f"collapsed in epoch {epoch}: {reason}",
-                where=f"encoder {name}",
-                action="lower the learning rate, enlarge the batch, or choose another method",
-            )
 
 
 def _build_encoders(config: RunConfig, feed: FruitFeed, pool: SamplePool) -> nn.ModuleDict:

@@ -11,14 +11,14 @@ from torch import nn
 
 from backend.config import DataConfig, MethodConfig, ModelConfig, RunConfig
 from backend.data.dataset import Defect, FruitDataset
-from backend.errors import ConfigError, TrainingError
+from backend.errors import ConfigError
 from backend.methods.registry import default_augment, default_optim, list_methods, method_info
 from backend.methods.simclr import SimCLR
 from backend.models import backbones
 from backend.models.backbones import Backbone, BackboneInfo
 from backend.models.network import FruitNetwork, NetworkSpec
 from backend.training.checkpoint import load_encoders, unpack_weights
-from backend.training.pretrain import pretrain
+from backend.training.pretrain import PretrainingFailedError, pretrain
 
 SIDE = 32
 FRUIT = 32
@@ -118,24 +118,25 @@ def method_config(name, positives=None, **params):
     return MethodConfig(name, positives or info.default_positives, tuple(chosen.items()))
 
 
-def configuration(method, modalities, *, epochs=EPOCHS, **model):
-    """A quick run of a method with the optimisation and augmentation it asks for, at half strength."""
+def configuration(method, modalities, *, epochs=EPOCHS, strength=0.5, **model):
+    """A quick run of a method with the optimisation and augmentation it asks for."""
     optim = default_optim(method.name, epochs=epochs, batch_size=16)
     return RunConfig(
         kind="pretrain",
         method=method,
         model=ModelConfig(backbone="tiny", modalities=modalities, **model),
-        augment=default_augment(method.name, strength=0.5),
+        augment=default_augment(method.name, strength=strength),
         optim=dataclasses.replace(optim, warmup=0.0),
         data=DataConfig(resolution=SIDE),
     )
 
 
-def train(method, data, *, fruit=None, seed=3, epochs=EPOCHS, model=None, **options):
+def train(method, data, *, fruit=None, seed=3, epochs=EPOCHS, strength=0.5, model=None, **options):
     """Pretrain on ``data`` = (dataset, cache); returns the configuration and the result."""
     dataset, cache = data
     method = method if isinstance(method, MethodConfig) else method_config(method)
-    config = configuration(method, tuple(dataset.modalities), epochs=epochs, **(model or {}))
+    model = model or {}
+    config = configuration(method, tuple(dataset.modalities), epochs=epochs, strength=strength, **model)
     options.setdefault("labels", dataset.labels)
     fruit = np.arange(FRUIT) if fruit is None else fruit
     return config, pretrain(config, dataset, cache, fruit, seed=seed, **options)
@@ -250,16 +251,18 @@ def test_normalises_by_the_pool():
     assert mean.item() == pytest.approx(ONE[1].pixels["nir"].mean() / 255, abs=1e-4)
 
 
-def test_collapse_stops_with_the_reason(monkeypatch):
-    monkeypatch.setattr(SimCLR, "pair_loss", lambda self, a, b, batch: a.projection.square().mean())
+def test_collapse_stops_with_the_reason():
     flat = MemoryCache({"nir": np.full((FRUIT, 2, SIDE, SIDE, 1), 99, dtype=np.uint8)})
-    with pytest.raises(TrainingError, match=r"encoder nir: collapsed in epoch 1: .* nearly alike"):
-        train("simclr", (ONE[0], flat))
+    with pytest.raises(
+        PretrainingFailedError, match=r"encoder nir: collapsed in epoch 1: .* nearly alike"
+    ) as failed:
+        train("simclr", (ONE[0], flat), strength=0)
+    assert curve(failed.value, "embedding_std")[0] < 0.05
 
 
 def test_divergence_stops_with_the_reason(monkeypatch):
     monkeypatch.setattr(SimCLR, "pair_loss", lambda self, a, b, batch: a.projection.sum() * float("nan"))
-    with pytest.raises(TrainingError, match="the loss became nan in epoch 1"):
+    with pytest.raises(PretrainingFailedError, match="the loss became nan in epoch 1"):
         train("simclr", ONE)
 
 
