@@ -6,18 +6,27 @@ traceback), 130 interrupted with everything finished so far kept.
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
-from backend.errors import AvocadoError
+from backend.errors import AvocadoError, ConfigError
 
 EXIT_OK = 0
 EXIT_SOME_FAILED = 1
 EXIT_UNUSABLE = 2
 EXIT_INTERRUPTED = 130
+
+
+class CommandParser(argparse.ArgumentParser):
+    """Reports an argument that cannot be used in one line, like every other error."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise what ``run_command`` turns into that line and exit code 2."""
+        raise ConfigError(message, action=f"see {self.prog} --help")
 
 
 def run_command(main: Callable[[list[str] | None], int], argv: list[str] | None = None) -> int:

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from backend.cli import EXIT_OK, EXIT_SOME_FAILED, print_json, run_command
+from backend.cli import EXIT_OK, EXIT_SOME_FAILED, CommandParser, print_json, run_command
 from backend.errors import ConfigError
 
 DEMO = Path("runs/datasets/demo")
@@ -18,7 +18,7 @@ DEMO_FRUITS, DEMO_SEED = 600, 1
 
 def parser() -> argparse.ArgumentParser:
     """The command's options."""
-    command = argparse.ArgumentParser(
+    command = CommandParser(
         prog="python -m backend.tune",
         description="Tune, cross-validate and store experiments. The same command resumes a stopped study.",
     )

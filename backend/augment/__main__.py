@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from backend.cli import EXIT_OK, run_command
+from backend.cli import EXIT_OK, CommandParser, run_command
 from backend.config import AugmentConfig
 from backend.errors import ConfigError
 
@@ -38,7 +38,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="python -m backend.augment",
         description="Draw an augmentation on fruit of a data set: each row a fruit and sensor, as it is and "
         "after random draws. Names: python -m backend.tune --list.",

@@ -5,9 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import NoReturn
 
-from backend.cli import EXIT_OK, EXIT_UNUSABLE, print_json, run_command
+from backend.cli import EXIT_OK, EXIT_UNUSABLE, CommandParser, print_json, run_command
 from backend.errors import ConfigError
 
 DEFAULT_FOLDS = 5
@@ -15,16 +14,11 @@ DEFAULT_SIZE = 64
 DEFAULT_UNLABELLED = 0.5
 
 
-class _Parser(argparse.ArgumentParser):
-    """Reports an argument that cannot be used in one line, like every other error."""
-
-    def error(self, message: str) -> NoReturn:
-        raise ConfigError(message, action=f"see {self.prog} --help")
-
-
 def parser() -> argparse.ArgumentParser:
     """The command's options."""
-    command = _Parser(prog="python -m backend.data", description="Make, import and check data set folders.")
+    command = CommandParser(
+        prog="python -m backend.data", description="Make, import and check data set folders."
+    )
     actions = command.add_subparsers(dest="action", required=True, metavar="synth|import|check")
     synth = actions.add_parser("synth", help="make the synthetic avocado data set")
     synth.add_argument("out", type=Path, metavar="OUT", help="folder to make")

@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from backend.cli import EXIT_OK, EXIT_SOME_FAILED, print_json, run_command
+from backend.cli import EXIT_OK, EXIT_SOME_FAILED, CommandParser, print_json, run_command
 from backend.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -30,12 +30,12 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    shared = argparse.ArgumentParser(add_help=False)
+    shared = CommandParser(add_help=False)
     shared.add_argument(
         "--store", type=Path, default=DEFAULT_STORE, metavar="FILE", help="default: %(default)s"
     )
     shared.add_argument("--json", action="store_true", help="print the result as JSON")
-    parser = argparse.ArgumentParser(prog="python -m backend.store", description="Look after the run store.")
+    parser = CommandParser(prog="python -m backend.store", description="Look after the run store.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     def add(name: str, command: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:

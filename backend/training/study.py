@@ -84,7 +84,7 @@ def prepare_study(plan: Plan, options: StudyOptions, seed: int) -> PreparedStudy
     device = resolve_device(options.device)
     dataset = read_dataset(options.dataset, cache_dir=options.cache)
     modalities = resolve_modalities(plan.modalities, dataset)
-    warnings = check_before_training(dataset, plan)
+    warnings = check_before_training(dataset, plan, options)
     folds = outer_folds(dataset.labels, dataset.groups, plan.folds, seed, fixed_split=dataset.fixed_split)
     cache = open_cache(dataset, plan.resolution, options.cache, progress=not options.quiet)
     row = study_row(plan, dataset, folds, seed, modalities)
@@ -177,13 +177,13 @@ def resolve_modalities(wanted: tuple[str, ...], dataset: FruitDataset) -> tuple[
     return tuple(name for name in dataset.sensors if not wanted or name in wanted)
 
 
-def check_before_training(dataset: FruitDataset, plan: Plan) -> list[str]:
+def check_before_training(dataset: FruitDataset, plan: Plan, options: StudyOptions) -> list[str]:
     """Refuse data that would make results wrong; return the warnings.
 
     Raises:
         DataError: the first error, and how many more there are.
     """
-    problems = check_dataset(dataset.root, plan.folds)
+    problems = check_dataset(dataset.root, plan.folds, cache_dir=options.cache, progress=not options.quiet)
     if any(problem.severity == ERROR for problem in problems):
         refuse(problems, dataset.root)
     return [str(problem) for problem in problems]

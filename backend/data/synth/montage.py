@@ -5,7 +5,6 @@ python -m backend.data.synth.montage docs/images/synthetic-avocados.png
 
 from __future__ import annotations
 
-import argparse
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from backend.cli import run_command
+from backend.cli import CommandParser, run_command
 from backend.data.dataset import EXTERNAL, INTERNAL
 from backend.data.synth.catalogue import DEFECTS
 from backend.data.synth.fruit import Floats, Pallet, draw_pallet, shape_fruit
@@ -111,7 +110,7 @@ def _draw(rng: np.random.Generator, pallet: Pallet, severity: Floats, size: int)
 
 def main(argv: list[str] | None = None) -> int:
     """Command line."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="python -m backend.data.synth.montage", description="Draw a figure of the synthetic avocados."
     )
     parser.add_argument("out", type=Path, help="the PNG to write")

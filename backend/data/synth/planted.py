@@ -10,7 +10,6 @@ each one is. A defect that is only felt has no mask.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from backend.cli import run_command
+from backend.cli import CommandParser, run_command
 from backend.config import PRESSURE
 from backend.data.columns import WORD
 from backend.data.dataset import EXTERNAL, INTERNAL, MULTILABEL, Defect
@@ -175,7 +174,7 @@ def draw_planted(plants: tuple[Plant, ...], request: Request, index: int, rng: n
 
 def main(argv: list[str] | None = None) -> int:
     """Command line."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="python -m backend.data.synth.planted", description="Make a data set with planted truth."
     )
     parser.add_argument("out", type=Path, help="new or empty folder")
