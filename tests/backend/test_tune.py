@@ -1,0 +1,130 @@
+"""The command as its users type it."""
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from backend.tune import main
+
+PLAN = """
+folds = 2
+resolution = 16
+[baseline]
+trials = 1
+generation = 1
+tune_epochs = 1
+epochs = {epochs}
+"""
+
+
+def command(folder: Path, out: Path, *more: str, epochs: int = 1) -> list[str]:
+    plan = out / "small.toml"
+    plan.write_text(PLAN.format(epochs=epochs))
+    arguments = ["--plan", str(plan), "--dataset", str(folder), "--store", str(out / "store.db")]
+    return [*arguments, "--device", "cpu", "--quiet", *more]
+
+
+def run(arguments: list[str], cwd: Path) -> subprocess.CompletedProcess[str]:
+    line = [sys.executable, "-m", "backend.tune", *arguments]
+    return subprocess.run(line, cwd=cwd, capture_output=True, text=True, check=False, timeout=280)
+
+
+def test_it_ends_with_0_and_says_what_to_open(multiclass_folder, tmp_path):
+    result = run(command(multiclass_folder, tmp_path, "--workers", "1"), tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "2 complete" in result.stdout
+    assert "streamlit run dashboard/app.py" in result.stdout
+    assert (tmp_path / "artifacts").is_dir()
+
+
+def test_json_is_the_only_thing_on_stdout(multiclass_folder, tmp_path, capsys):
+    assert main(command(multiclass_folder, tmp_path, "--workers", "0", "--json")) == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert summary["status"] == "complete"
+    assert summary["runs"] == {"complete": 2}
+    assert summary["failed"] == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--plan", "hurried"], ["'hurried'", "overnight", "quick"]),
+        (["--plan", "quick", "--dataset", "nowhere"], ["nowhere", "manifest.csv"]),
+        (["--trials", "0"], ["--trials", "1 or more"]),
+        (["--workers", "-1"], ["--workers"]),
+    ],
+)
+def test_unusable_input_is_one_line_and_exit_code_2(tmp_path, arguments, words):
+    result = run(arguments, tmp_path)
+    assert result.returncode == 2
+    assert result.stdout == ""
+    assert len(result.stderr.strip().splitlines()) == 1, result.stderr
+    assert result.stderr.startswith("error: ")
+    for word in words:
+        assert word in result.stderr
+
+
+def test_an_unknown_backbone_or_sensor_names_the_valid_ones(multiclass_folder, tmp_path):
+    arguments = command(multiclass_folder, tmp_path)
+    plan = Path(arguments[1])
+    plan.write_text(plan.read_text() + 'backbones = ["resnet99"]\n')
+    result = run(arguments, tmp_path)
+    assert result.returncode == 2
+    assert "resnet99" in result.stderr
+    assert "resnet10_half" in result.stderr
+    result = run(command(multiclass_folder, tmp_path, "--modalities", "sonar"), tmp_path)
+    assert result.returncode == 2
+    assert "'sonar'" in result.stderr
+    assert "rgb" in result.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
+def test_a_stop_keeps_what_is_finished(multiclass_folder, tmp_path, number):
+    arguments = command(multiclass_folder, tmp_path, "--workers", "1", epochs=4000)
+    with subprocess.Popen(
+        [sys.executable, "-m", "backend.tune", *arguments], cwd=tmp_path, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert _wait_for(tmp_path / "store.db", "SELECT COUNT(*) FROM run WHERE status = 'running'", 1)
+        assert _wait_for(tmp_path / "store.db", "SELECT COUNT(*) FROM run WHERE status = 'complete'", 1)
+        time.sleep(1)
+        os.kill(process.pid, number)
+        assert process.wait(60) == 130
+        assert process.stderr is not None
+        assert "kept" in process.stderr.read()
+    rows = _query(tmp_path / "store.db", "SELECT status, COUNT(*) FROM run GROUP BY 1 ORDER BY 1")
+    assert rows == [("complete", 1), ("interrupted", 1)]
+    assert _query(tmp_path / "store.db", "SELECT status FROM study") == [("interrupted",)]
+
+
+def _query(store: Path, sql: str) -> list[tuple]:
+    with closing(sqlite3.connect(store)) as connection:
+        return connection.execute(sql).fetchall()
+
+
+def _wait_for(store: Path, sql: str, least: int, seconds: float = 120) -> bool:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            if _query(store, sql)[0][0] >= least:
+                return True
+        except sqlite3.Error:
+            pass
+        time.sleep(0.1)
+    return False
+
+
+def test_the_list_names_everything_that_can_be_chosen(capsys):
+    assert main(["--list", "--json"]) == 0
+    catalogue = json.loads(capsys.readouterr().out)
+    assert {"quick", "overnight"} <= set(catalogue["plans"])
+    assert "resnet18" in catalogue["backbones"]
+    assert "simclr" in catalogue["methods, joint embedding"]
+    assert all(description for entries in catalogue.values() for description in entries.values())
