@@ -50,20 +50,19 @@ def main() -> None:
     """Draw the page that the address names."""
     st.set_page_config(page_title=texts.APP, page_icon=str(ICON), layout="wide")
     path = chosen_store()
+    st.logo(str(ICON), size="large")
     page = st.navigation(
-        {
-            texts.APP: [
-                st.Page(
-                    drawing(entry, path),
-                    title=entry.words["title"],
-                    icon=f":material/{entry.icon}:",
-                    url_path=entry.name,
-                    default=entry is PAGES[0],
-                    help=entry.words["help"],
-                )
-                for entry in PAGES
-            ]
-        }
+        [
+            st.Page(
+                drawing(entry, path),
+                title=entry.words["title"],
+                icon=f":material/{entry.icon}:",
+                url_path=entry.name,
+                default=entry is PAGES[0],
+                help=entry.words["help"],
+            )
+            for entry in PAGES
+        ]
     )
     page.run()
 

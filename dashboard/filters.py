@@ -16,6 +16,7 @@ from backend.store.queries.catalog import DatasetFacts
 from backend.store.queries.runs import RunFilter
 from dashboard import texts
 from dashboard.answers import defect_words, method_words
+from dashboard.components.text import quiet
 from dashboard.format import day, sensors, when
 from dashboard.frames.defects import fixed_order
 from dashboard.loaders import Store
@@ -133,7 +134,7 @@ def choose(
     if st.session_state.get(key) not in options:
         st.session_state[key] = first if first in options else options[0]
     with st.container(gap="xxsmall"):
-        st.caption(label, help=help_text)
+        quiet(label, help_text)
         chosen = st.selectbox(
             label,
             options,

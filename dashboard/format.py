@@ -11,12 +11,15 @@ from typing import Any
 MINUS = "\N{MINUS SIGN}"
 DASH = "\N{EN DASH}"
 
+_ADDRESS = re.compile(r"\b(https?(?=://)|www(?=\.))|@", re.IGNORECASE)
+"""What makes Markdown turn an address into a link; an invisible joiner behind it keeps it text."""
 _MARKDOWN = frozenset("\\`*_{}[]()<>#+-.!|~$:&^=\"'")
 
 
 def plain(text: object) -> str:
     """Text from the store for a Markdown element, so that it shows as it is and never as markup."""
     words = re.sub(r"[ \t\r\n]+", " ", str(text)).strip()
+    words = _ADDRESS.sub("\\g<0>\N{WORD JOINER}", words)
     return "".join(f"\\{char}" if char in _MARKDOWN else char for char in words)
 
 

@@ -95,7 +95,8 @@ def cost_curve(
     cheapest = base.transform_filter(alt.datum.part == "cheapest")
     ring = cheapest.mark_point(color=look.text, filled=False, strokeWidth=3, size=140, opacity=1)
     words = cheapest.mark_text(dy=-16, baseline="bottom").encode(text="label:N")
+    # Often without a row; an empty layer must not be announced.
     chosen = base.transform_filter(alt.datum.part == "chosen").mark_point(
-        color=look.text, size=130, opacity=1
+        color=look.text, size=130, opacity=1, aria=False
     )
     return layered(frame, height, now, curve, ring, words, chosen)

@@ -13,10 +13,11 @@ from dashboard.answers import defect_words
 from dashboard.charts.confusion import CELL, confusion_matrix
 from dashboard.components import figures
 from dashboard.components.fruit import gallery
+from dashboard.components.text import quiet
 from dashboard.export import Provenance
 from dashboard.figure import Figure
 from dashboard.filters import Scope, choose
-from dashboard.format import count, plain
+from dashboard.format import count
 from dashboard.frames.confusion import outcome_of, sides
 from dashboard.scores import OUTCOMES, ScoreTable, class_members, members
 
@@ -93,7 +94,7 @@ def class_charts(scope: Scope, shown: list[Figure], stamp: Provenance) -> None:
     for column, figure in zip(columns, shown, strict=True):
         with column:
             figures.head(figure, stamp, figure.name)
-            st.caption(plain(figure.sentence))
+            quiet(figure.sentence)
             if figure.chart is confusion_matrix:
                 _clickable(figure, figure.name, lambda a, b: pair_label(by_words[a], by_words[b]))
             else:
@@ -124,6 +125,6 @@ def fruit_behind(scope: Scope, run_id: str, finished: str, threshold: float | No
         return
     table = scope.store.scores(run_id, finished, scope.order)
     rows = chosen.members(table, threshold, fold)
-    st.caption(plain(WORDS["fruit_count"].format(n=count(len(rows)))))
+    quiet(WORDS["fruit_count"].format(n=count(len(rows))))
     if rows:
         gallery(scope, table, rows, f"fruit-{chosen.label}", threshold)

@@ -19,8 +19,9 @@ import streamlit as st
 from dashboard import texts
 from dashboard.answers import defect_words
 from dashboard.components.page import look
+from dashboard.components.text import quiet
 from dashboard.filters import Scope
-from dashboard.format import missing, number, percent, plain, sensors
+from dashboard.format import missing, number, percent, sensors
 from dashboard.pictures import Views, available, sheet
 from dashboard.scores import ScoreTable
 
@@ -59,7 +60,7 @@ def gallery(scope: Scope, table: ScoreTable, rows: list[int], key: str, threshol
     cards = [_card(scope, record, row) for record, row in zip(facts.to_dict("records"), here, strict=False)]
     shown = available(scope.dataset.root)
     if not shown:
-        st.caption(plain(WORDS["no_pictures"].format(root=scope.dataset.root)))
+        quiet(WORDS["no_pictures"].format(root=scope.dataset.root))
     parts = [_html(scope, table, card, threshold, pictures=shown) for card in cards]
     st.html(STYLE)
     st.html(f"<div class='cards'>{''.join(parts)}</div>")

@@ -10,6 +10,7 @@ import streamlit as st
 from dashboard import texts
 from dashboard.components import figures
 from dashboard.components.cells import matrix_chart
+from dashboard.components.text import quiet, small
 from dashboard.export import Provenance
 from dashboard.figure import Figure, Panels
 from dashboard.filters import Scope
@@ -45,7 +46,7 @@ def panels(
     )
     figures.head(together, stamp, "multiples")
     if note:
-        st.caption(plain(note))
+        quiet(note)
     if len(groups) == 1:
         _families(scope, groups[0][1])
     else:
@@ -58,12 +59,12 @@ def _families(scope: Scope, shown: tuple[Figure, ...]) -> None:
     for kind, members in groupby(zip(scope.defects, shown, strict=True), key=lambda pair: kinds[pair[0]]):
         pairs = list(members)
         if kind:
-            st.caption(texts.FAMILIES.get(kind, texts.FAMILIES["other"]))
+            quiet(texts.FAMILIES.get(kind, texts.FAMILIES["other"]))
         with st.grid(ACROSS, min_column_width=NARROWEST, gap="medium"):
             for defect, figure in pairs:
                 with st.container(gap="xxsmall"):
                     st.markdown(f"**{plain(figure.title)}**")
-                    st.caption(plain(figure.sentence))
+                    quiet(figure.sentence)
                     matrix_chart(scope, figure, defect)
 
 
@@ -75,5 +76,5 @@ def _side_by_side(scope: Scope, groups: list[Group]) -> None:
             figure = shown[i]
             with column, st.container(gap="xxsmall"):
                 st.markdown(f"**{plain(figure.title)}**")
-                st.caption(f"{plain(heading)}  \n{plain(figure.sentence)}")
+                st.markdown(f"{small(heading)}  \n{small(figure.sentence)}")
                 matrix_chart(scope, figure, defect, clickable=heading == groups[0][0], place=heading)

@@ -8,6 +8,7 @@ import streamlit as st
 
 from dashboard import texts
 from dashboard.answers import BETTER, WORSE, Answer
+from dashboard.components.text import small
 from dashboard.export import Provenance
 from dashboard.filters import Scope
 from dashboard.format import plain
@@ -31,9 +32,9 @@ def stale_before() -> str:
 
 def heading(scope: Scope, question: str) -> None:
     """Data set, study and the question that the page answers."""
-    place = f"{plain(scope.dataset.name)} · {plain(scope.study)}"
+    place = small(f"{scope.dataset.name} · {scope.study}")
     badge = f" :orange-badge[{texts.SYNTHETIC}]" if scope.dataset.synthetic else ""
-    st.caption(place + badge, help=texts.GLOSSARY["synthetic"] if scope.dataset.synthetic else None)
+    st.markdown(place + badge, help=texts.GLOSSARY["synthetic"] if scope.dataset.synthetic else None)
     st.markdown(f":gray[{plain(question)}]")
 
 

@@ -13,6 +13,7 @@ from dashboard import texts
 from dashboard.answers import defect_words, method_words
 from dashboard.charts.training import training_curve
 from dashboard.components import figures, page
+from dashboard.components.text import quiet
 from dashboard.figure import Figure
 from dashboard.filters import Scope
 from dashboard.format import duration, missing, number, percent, plain, sensors, when, with_interval
@@ -63,7 +64,7 @@ def _numbers(scope: Scope, run: dict[str, Any]) -> None:
     """Pooled metrics with intervals, a row a defect, then the folds one by one."""
     metrics = scope.store.run_metrics(run["run_id"])
     if metrics.empty:
-        st.caption(plain(WORDS["no_numbers"]))
+        quiet(WORDS["no_numbers"])
         return
     pooled = metrics[metrics["fold"].isna()]
     st.dataframe(_wide(scope, pooled), alt=WORDS["numbers"])
@@ -104,7 +105,7 @@ def _ordered(names: pd.Index[str]) -> list[str]:
 def _curves(scope: Scope, run: dict[str, Any]) -> None:
     curves = scope.store.curves(run["run_id"])
     if curves.empty:
-        st.caption(plain(WORDS["no_curves"]))
+        quiet(WORDS["no_curves"])
         return
     stamp = page.provenance(scope, (run["run_id"],), run["git_commit"])
     with st.grid(2, min_column_width=320, gap="medium") as grid:

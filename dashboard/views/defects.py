@@ -12,6 +12,7 @@ from dashboard import answers, scores, texts
 from dashboard.components import page, states
 from dashboard.components.cells import class_charts, fruit_behind
 from dashboard.components.multiples import panels
+from dashboard.components.text import quiet
 from dashboard.figure import Figure
 from dashboard.filters import Scope, choose, labelled
 from dashboard.format import listing, money, plain
@@ -151,15 +152,12 @@ def _how() -> tuple[str, str, float | None]:
         view = st.segmented_control(
             WORDS["view"], VIEWS, key="view", default=VIEWS[0], required=True, **bound
         )
-        numbers = st.segmented_control(
-            WORDS["show"],
-            list(NUMBERS),
-            key="numbers",
-            default=counts,
-            required=True,
-            disabled=view != VIEWS[0],
-            **bound,
-        )
+        # The last in its row, so that nothing moves when it has nothing to say.
+        numbers = counts
+        if view == VIEWS[0]:
+            numbers = st.segmented_control(
+                WORDS["show"], list(NUMBERS), key="numbers", default=counts, required=True, **bound
+            )
     with st.container(**row):
         decision = st.segmented_control(
             WORDS["decision"], (TRAINED, OWN), key="decision", help=texts.GLOSSARY["as trained"], **bound
@@ -250,7 +248,7 @@ def _classes(scope: Scope, chosen: Chosen, against: Run | None) -> None:
     stamp = page.provenance(scope, (chosen.run.run_id,), chosen.run.commit, *chosen.filters())
     class_charts(scope, figures, stamp)
     if chosen.threshold is not None:
-        st.caption(plain(WORDS["class_fixed"]))
+        quiet(WORDS["class_fixed"])
 
 
 def _caveats(scope: Scope, chosen: Chosen) -> list[str]:

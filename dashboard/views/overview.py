@@ -14,6 +14,7 @@ from dashboard.charts.defects import defect_by_defect
 from dashboard.components import figures, page, states
 from dashboard.components.page import stale_before
 from dashboard.components.progress import running_now
+from dashboard.components.text import quiet
 from dashboard.figure import Figure
 from dashboard.filters import Scope
 from dashboard.format import count, listing, plain, plural, sensors
@@ -186,7 +187,7 @@ def _data(scope: Scope) -> None:
         ]
         st.markdown(plain(" ".join(facts)))
         if dataset.description:
-            st.caption(plain(dataset.description))
+            quiet(dataset.description)
         frame = balance_rows(scope.order, scope.store.defect_counts(dataset.dataset_id))
         figure = Figure(
             name="defect-balance",

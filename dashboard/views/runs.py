@@ -13,6 +13,7 @@ from dashboard import texts
 from dashboard.answers import Answer, method_words
 from dashboard.components import page, states
 from dashboard.components.run_detail import detail
+from dashboard.components.text import quiet
 from dashboard.filters import Scope, choose
 from dashboard.format import DASH, count, listing, percent, plain, plural, sensors
 
@@ -45,7 +46,7 @@ def _controls(scope: Scope) -> RunFilter:
     with left:
         purpose = choose(WORDS["purpose"], [*purposes, WORDS["every_purpose"]], "purpose")
     with right, st.container(gap="xxsmall"):
-        st.caption(WORDS["search"])
+        quiet(WORDS["search"])
         text = st.text_input(
             WORDS["search"],
             key="search",
@@ -109,13 +110,13 @@ def _table(runs: pd.DataFrame) -> None:
         },
     )
     if len(table) == NEWEST:
-        st.caption(plain(WORDS["only_newest"].format(n=count(NEWEST))))
+        quiet(WORDS["only_newest"].format(n=count(NEWEST)))
 
 
 def _inspected(scope: Scope) -> None:
     run_id = st.query_params.get(INSPECTED)
     if not run_id:
-        st.caption(plain(WORDS["pick"]))
+        quiet(WORDS["pick"])
         return
     run = scope.store.run(run_id)
     if run is None:

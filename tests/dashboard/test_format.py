@@ -88,6 +88,8 @@ def test_markup_from_the_store_is_only_text() -> None:
     shown = fmt.plain(hostile)
     assert "\\<script\\>" in shown and "\\*\\*b\\*\\*" in shown and "\\[x\\]\\(" in shown
     assert "\\:red\\[" in shown and "\\$a\\$" in shown and "\\!\\[i\\]" in shown
+    joined = fmt.plain("https://a.b www.c.d e@f.g").replace("\\", "")
+    assert joined == "https\N{WORD JOINER}://a.b www\N{WORD JOINER}.c.d e@\N{WORD JOINER}f.g"
     assert fmt.plain("two\n\nlines\N{NO-BREAK SPACE}x") == "two lines\N{NO-BREAK SPACE}x"
 
 

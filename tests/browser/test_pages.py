@@ -1,0 +1,246 @@
+"""The pages in a real browser: they open, filter, remember, export, and open the fruit behind a number."""
+
+from __future__ import annotations
+
+import io
+import re
+import shutil
+import sqlite3
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import quote
+
+import pandas as pd
+import pytest
+from PIL import Image
+from playwright.sync_api import Page, expect
+
+from backend.store.writer import RunStore
+
+PAGES = ("", "defects", "runs")
+BARLOW = "barlow_twins · rgb+nir (seed 0)"
+RUN = (
+    "(SELECT run_id FROM run WHERE study_id = 'study-overnight' AND purpose = 'final' AND kind = 'finetune' "
+    "AND method = 'barlow_twins' AND seed = 0)"
+)
+
+Visit = Callable[..., Page]
+
+
+def query(store: Path, sql: str, *values: object) -> list[tuple]:
+    with sqlite3.connect(f"file:{store}?mode=ro", uri=True) as connection:
+        return connection.execute(sql, values).fetchall()
+
+
+def headline(page: Page) -> str:
+    return page.locator("h1").first.inner_text().replace("\N{NO-BREAK SPACE}", " ").strip()
+
+
+def choose(page: Page, label: str, option: str) -> None:
+    """Choose in a select box as a person does."""
+    page.get_by_role("combobox", name=label).first.click()
+    page.get_by_role("option", name=option, exact=True).click()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("path", PAGES)
+def test_every_page_opens_without_an_error(visit: Visit, path: str, scheme: str) -> None:
+    page = visit(path, scheme=scheme)
+    expect(page.locator("[data-testid=stException]")).to_have_count(0)
+    expect(page.locator("[data-testid=stAlert]")).to_have_count(0)
+    assert headline(page)
+    ground = page.evaluate("() => getComputedStyle(document.querySelector('.stApp')).backgroundColor")
+    assert ground == {"light": "rgb(255, 255, 255)", "dark": "rgb(16, 22, 26)"}[scheme]
+    fills = "all => all.map(x => x.getAttribute('fill').toLowerCase())"
+    for fill in page.locator("svg.marks > rect.background").evaluate_all(fills):
+        assert fill == {"light": "#ffffff", "dark": "#10161a"}[scheme]
+
+
+@pytest.mark.parametrize("path", [*PAGES, "defects?view=Cost", "defects?dataset=strawberry-crops"])
+def test_a_telephone_never_scrolls_sideways(visit: Visit, path: str) -> None:
+    page = visit(path, width=390, height=844)
+    main = page.locator("[data-testid=stMain]")
+    assert main.evaluate("x => x.scrollWidth") <= main.evaluate("x => x.clientWidth")
+    beyond = page.evaluate(
+        "() => [...document.querySelectorAll('[data-testid=stVegaLiteChart] svg')]"
+        ".filter(x => x.getBoundingClientRect().right > innerWidth + 1).length"
+    )
+    assert beyond == 0
+
+
+def test_a_defect_changes_the_headline_to_what_sql_says(visit: Visit, settle, full_store: Path) -> None:
+    page = visit()
+    choose(page, "Defect", "body rot")
+    expect(page.locator("h1")).to_contain_text("body rot")
+    delta = query(
+        full_store,
+        "SELECT delta FROM comparison JOIN run ON run_id = run_id_b"
+        " WHERE comparison.metric = 'recall' AND defect = 'body-rot' AND seed = 0",
+    )[0][0]
+    assert f"{100 * delta:.0f} more of 100 fruit with body rot" in headline(page)
+    settle(page)
+    assert "defect=body+rot" in page.url or "defect=body%20rot" in page.url
+
+
+def test_the_slider_recomputes_from_predictions(visit: Visit, full_store: Path) -> None:
+    page = visit(f"defects?defect=sunburn&run={quote(BARLOW)}")
+    slider = page.get_by_role("slider")
+    slider.focus()
+    for _ in range(10):
+        slider.press("ArrowLeft")
+    tp, fn = query(
+        full_store,
+        f"SELECT SUM(score >= 0.4), SUM(score < 0.4) FROM prediction WHERE run_id = {RUN}"
+        " AND defect = 'sunburn' AND y_true = 1",
+    )[0]
+    expect(page.locator("h1")).to_contain_text(f"finds {100 * tp / (tp + fn):.0f} of 100 fruit with sunburn")
+    expect(page.locator("svg.marks").first).to_contain_text(str(tp))
+    assert "threshold=0.4" in page.url
+
+
+def download(page: Page, name: str) -> bytes:
+    """The bytes of one entry of the first export menu."""
+    page.get_by_role("button", name="Export").first.click()
+    with page.expect_download() as waiting:
+        page.get_by_role("button", name=name).click()
+    data = Path(waiting.value.path()).read_bytes()
+    page.keyboard.press("Escape")
+    return data
+
+
+def test_a_figure_exports_in_every_format(visit: Visit, full_store: Path) -> None:
+    page = visit(f"defects?run={quote(BARLOW)}")
+    table = pd.read_csv(io.BytesIO(download(page, "CSV table"))).set_index("defect")
+    rows = query(
+        full_store,
+        f"SELECT defect, tp, fp, fn, tn FROM defect_confusion WHERE run_id = {RUN} AND fold IS NULL",
+    )
+    assert len(rows) == 10
+    for defect, *counts in rows:
+        assert table.loc[defect, ["tp", "fp", "fn", "tn"]].tolist() == counts
+    picture = Image.open(io.BytesIO(download(page, "PNG picture")))
+    assert picture.width > 1600 and picture.height > 1000
+    drawing = download(page, "SVG drawing").decode()
+    run_id = query(full_store, f"SELECT {RUN}")[0][0]
+    assert "Decisions" in drawing and "stem end rot" in drawing and run_id in drawing
+    assert download(page, "PDF page").startswith(b"%PDF")
+
+
+def test_the_headline_figure_exports_its_sentence(visit: Visit) -> None:
+    page = visit()
+    drawing = download(page, "SVG drawing").decode()
+    assert "Barlow Twins against baseline" in drawing
+    assert headline(page).split(" (")[0] in drawing.replace("\N{NO-BREAK SPACE}", " ")
+
+
+def test_a_pasted_link_restores_the_view(visit: Visit, settle) -> None:
+    page = visit("defects")
+    choose(page, "Defect", "External defects")
+    choose(page, "Run", "baseline · resnet18 · rgb+nir (seed 1)")
+    settle(page)
+    page.get_by_role("radio", name="Of each truth").click()
+    page.get_by_role("radio", name="My threshold").click()
+    expect(page).to_have_url(re.compile("decision="))
+    settle(page)
+    said = headline(page)
+    other = visit(page.url.split("/", 3)[3])
+    assert headline(other) == said and "external defects" in said
+    expect(other.get_by_role("radio", name="Of each truth")).to_be_checked()
+    expect(other.get_by_role("combobox", name="Run").first).to_have_value(re.compile("seed 1"))
+
+
+def test_filters_hold_from_page_to_page(visit: Visit, settle) -> None:
+    page = visit()
+    choose(page, "Defect", "wind scar")
+    expect(page.locator("h1")).to_contain_text("wind scar")
+    page.get_by_role("link", name="Defects").click()
+    expect(page.locator("h1")).to_contain_text("fruit with wind scar")
+    settle(page)
+    assert page.locator("[data-testid=stVegaLiteChart]").count() == 1
+
+
+def click_cell(page: Page, chart: int, x: float, y: float) -> None:
+    """Click into a matrix at a share of its width and height."""
+    box = page.locator("[data-testid=stVegaLiteChart]").nth(chart).bounding_box()
+    assert box is not None
+    page.mouse.click(box["x"] + x * box["width"], box["y"] + y * box["height"])
+
+
+def test_a_click_on_a_cell_shows_its_fruit(visit: Visit, full_store: Path) -> None:
+    page = visit(f"defects?run={quote(BARLOW)}&defect=bruising")
+    missed = query(
+        full_store,
+        f"SELECT fruit_id FROM prediction WHERE run_id = {RUN} AND defect = 'bruising' AND y_true = 1"
+        " AND y_pred = 0 ORDER BY score",
+    )
+    click_cell(page, 0, 0.8, 0.45)
+    expect(page.locator(".card h3").first).to_have_text(missed[0][0])
+    expect(page.locator(".card img")).to_have_count(min(6, len(missed)))
+    assert page.locator(".card img").first.evaluate("x => x.naturalWidth") > 300
+    click_cell(page, 0, 0.4, 0.45)
+    found = query(
+        full_store,
+        f"SELECT COUNT(*) FROM prediction WHERE run_id = {RUN} AND defect = 'bruising' "
+        "AND y_true = 1 AND y_pred = 1",
+    )
+    expect(page.get_by_text(f"{found[0][0]} fruit, the most confident decision first")).to_be_visible()
+    click_cell(page, 0, 0.8, 0.45)
+    expect(page.locator(".card h3").first).to_have_text(missed[0][0])
+
+
+def test_a_selected_row_shows_the_run(visit: Visit, full_store: Path) -> None:
+    page = visit("runs")
+    box = page.locator("[data-testid=stDataFrame]").first.bounding_box()
+    assert box is not None
+    page.mouse.click(box["x"] + 17, box["y"] + 52)
+    newest = query(
+        full_store,
+        "SELECT run_id, name FROM run WHERE study_id = 'study-overnight' AND purpose = 'final'"
+        " ORDER BY started DESC LIMIT 1",
+    )[0]
+    expect(page.get_by_role("heading", name=newest[1])).to_be_visible()
+    expect(page).to_have_url(re.compile(newest[0]))
+
+
+def test_names_from_the_store_never_become_markup(visit: Visit, full_store: Path) -> None:
+    run_id = query(full_store, "SELECT run_id FROM run WHERE name LIKE '%<script>%'")[0][0]
+    page = visit(f"runs?inspect={run_id}&purpose=all+purposes")
+    expect(page.get_by_role("heading", name="<script>")).to_contain_text("**bold** $x$ [link](")
+    assert page.title() != "owned" and page.locator("a[href*='example.invalid']").count() == 0
+
+
+def test_pages_open_while_a_study_writes(visit: Visit, full_store: Path) -> None:
+    stop = threading.Event()
+
+    def write() -> None:
+        with RunStore(full_store) as store:
+            while not stop.is_set():
+                store.heartbeat([], "study-tonight")
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        for path in PAGES:
+            page = visit(path)
+            expect(page.get_by_text("locked")).to_have_count(0)
+            expect(page.locator("[data-testid=stException]")).to_have_count(0)
+    finally:
+        stop.set()
+        writer.join()
+
+
+def test_a_missing_store_is_shown_as_soon_as_it_comes(
+    browser, serve: Callable[[Path], str], full_store: Path, tmp_path: Path
+) -> None:
+    store = tmp_path / "store.db"
+    page = browser.new_page()
+    page.goto(serve(store))
+    expect(page.locator("h1")).to_have_text("No results yet", timeout=30_000)
+    page.locator("[data-testid=stCode]").first.hover()
+    expect(page.get_by_role("button", name="Copy").first).to_be_visible()
+    with sqlite3.connect(full_store) as source, sqlite3.connect(tmp_path / "new.db") as target:
+        source.backup(target)
+    shutil.move(tmp_path / "new.db", store)
+    expect(page.locator("h1")).to_contain_text("Barlow Twins", timeout=30_000)
+    page.close()
