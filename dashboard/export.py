@@ -9,9 +9,8 @@ import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any, Literal
-
-import altair as alt
 
 from dashboard.figure import Figure, Panels, Spec
 from dashboard.format import when
@@ -28,7 +27,13 @@ SCALE = 2.0
 LINE = 105
 """Characters of a caption that fit into one line."""
 
-VEGA_LITE = ".".join(alt.SCHEMA_VERSION.lstrip("v").split(".")[:2])
+
+@cache
+def vega_lite() -> str:
+    """Version of Vega-Lite that the charts are written in, e.g. ``"6.4"``."""
+    import altair as alt  # see dashboard.figure
+
+    return ".".join(alt.SCHEMA_VERSION.lstrip("v").split(".")[:2])
 
 
 @dataclass(frozen=True)
@@ -81,7 +86,7 @@ def document(figure: Figure | Panels, provenance: Provenance, look: Look = LIGHT
     """The specification of a whole picture: title, sentence, chart and the line with its provenance."""
     drawing = figure.drawing(look)
     shared = {
-        "$schema": f"https://vega.github.io/schema/vega-lite/v{VEGA_LITE}.json",
+        "$schema": f"https://vega.github.io/schema/vega-lite/v{vega_lite()}.json",
         "config": drawing["config"],
     }
     chart = {key: value for key, value in drawing.items() if key not in ("config", "$schema")}
@@ -101,7 +106,9 @@ def png(figure: Figure | Panels, provenance: Provenance) -> bytes:
     """The picture at twice its size in pixels."""
     import vl_convert  # a third of a second that only an export should pay
 
-    made: bytes = vl_convert.vegalite_to_png(document(figure, provenance), vl_version=VEGA_LITE, scale=SCALE)
+    made: bytes = vl_convert.vegalite_to_png(
+        document(figure, provenance), vl_version=vega_lite(), scale=SCALE
+    )
     return made
 
 
@@ -109,7 +116,7 @@ def svg(figure: Figure | Panels, provenance: Provenance) -> bytes:
     """The picture as a drawing whose words stay words."""
     import vl_convert
 
-    made: str = vl_convert.vegalite_to_svg(document(figure, provenance), vl_version=VEGA_LITE)
+    made: str = vl_convert.vegalite_to_svg(document(figure, provenance), vl_version=vega_lite())
     return made.encode()
 
 
@@ -117,7 +124,7 @@ def pdf(figure: Figure | Panels, provenance: Provenance) -> bytes:
     """The picture as a page."""
     import vl_convert
 
-    made: bytes = vl_convert.vegalite_to_pdf(document(figure, provenance), vl_version=VEGA_LITE)
+    made: bytes = vl_convert.vegalite_to_pdf(document(figure, provenance), vl_version=vega_lite())
     return made
 
 

@@ -10,15 +10,19 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-import altair as alt
 import pandas as pd
 
 from dashboard.theme import Look, config
 
+if (
+    TYPE_CHECKING
+):  # altair takes a third of a second to import: a page says its answer before it needs a chart
+    import altair as alt
+
 Spec = dict[str, Any]
-ChartFunction = Callable[..., alt.TopLevelMixin]
+ChartFunction = Callable[..., Any]
 
 ROWS = "rows"
 """Name of the one data source in every chart."""
@@ -26,11 +30,15 @@ ROWS = "rows"
 
 def data(frame: pd.DataFrame) -> alt.InlineData:
     """The rows of a chart, in its specification under a fixed name."""
+    import altair as alt
+
     return alt.InlineData(values=records(frame), name=ROWS)
 
 
 def layered(frame: pd.DataFrame, height: int, *layers: alt.Chart) -> alt.LayerChart:
     """Layers over one set of rows, ``height`` pixels high and as wide as there is room."""
+    import altair as alt
+
     return alt.LayerChart(layer=list(layers), data=data(frame)).properties(height=height)
 
 

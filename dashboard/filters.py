@@ -116,6 +116,15 @@ def labelled(names: Iterable[str], details: Iterable[str]) -> list[str]:
     return labels
 
 
+def hold(key: str, options: list[str], default: str) -> None:
+    """Give a widget without a default of its own a value, before it is drawn.
+
+    It is given in every run: what only the first run gave would be forgotten when the page changes.
+    """
+    value = st.session_state.get(key)
+    st.session_state[key] = value if value in options else default
+
+
 def choose(
     label: str, options: list[str], key: str, first: str | None = None, help_text: str | None = None
 ) -> str:
@@ -131,8 +140,7 @@ def choose(
         first: the default; None = the first option.
         help_text: tooltip.
     """
-    if st.session_state.get(key) not in options:
-        st.session_state[key] = first if first in options else options[0]
+    hold(key, options, first if first in options else options[0])
     with st.container(gap="xxsmall"):
         quiet(label, help_text)
         chosen = st.selectbox(

@@ -6,12 +6,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import streamlit as st
 
 from backend.store.queries.catalog import progress_of
 from dashboard import texts
-from dashboard.components.states import command
+from dashboard.components.states import command, resume
 from dashboard.format import ago, duration, moment, plain
 from dashboard.loaders import STALE_SECONDS, StoreError, open_store
 
@@ -38,10 +37,10 @@ def running_now(path: Path) -> None:
         st.session_state["finished-runs"] = (finished, len(studies))
         st.rerun()
     for study in studies.to_dict("records"):
-        _study(pd.Series(study).to_dict())
+        _study(study, path)
 
 
-def _study(study: dict[Any, Any]) -> None:
+def _study(study: dict[Any, Any], path: Path) -> None:
     now = datetime.now(UTC)
     last = moment(study["heartbeat"]) or moment(study["started"])
     name = plain(study["name"])
@@ -50,7 +49,7 @@ def _study(study: dict[Any, Any]) -> None:
             st.markdown(
                 WORDS["stalled"].format(name=name, ago=ago(last.isoformat(), now).removesuffix(" ago"))
             )
-            command(texts.COMMANDS["resume"])
+            command(resume(path))
             return
         progress = progress_of(study["progress"])
         parts = [f"**{WORDS['running']}: {name}**", f"{plain(study['dataset'])}"]

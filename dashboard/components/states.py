@@ -42,8 +42,16 @@ def no_study(path: Path) -> None:
 
 def _tune(path: Path) -> str:
     """The command that fills this store."""
-    where = "" if path == DEFAULT_STORE else f" --store {shlex.quote(str(path))}"
-    return texts.COMMANDS["tune"] + where
+    return texts.COMMANDS["tune"] + _where(path)
+
+
+def resume(path: Path) -> str:
+    """The command that goes on with this store."""
+    return texts.COMMANDS["resume"] + _where(path)
+
+
+def _where(path: Path) -> str:
+    return "" if path.absolute() == DEFAULT_STORE.absolute() else f" --store {shlex.quote(str(path))}"
 
 
 def broken(error: StoreError) -> None:
@@ -56,11 +64,11 @@ def broken(error: StoreError) -> None:
     command(texts.COMMANDS["other"])
 
 
-def no_runs() -> None:
+def no_runs(path: Path) -> None:
     """Nothing of the kind that a page shows is finished yet."""
-    st.header(WORDS["no_runs"], anchor=False)
+    st.title(WORDS["no_runs"], anchor=False)
     st.markdown(plain(WORDS["no_runs_text"]))
-    command(texts.COMMANDS["resume"])
+    command(resume(path))
 
 
 @st.fragment(run_every=LOOK_AGAIN)

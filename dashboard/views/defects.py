@@ -12,9 +12,10 @@ from dashboard import answers, scores, texts
 from dashboard.components import page, states
 from dashboard.components.cells import class_charts, fruit_behind
 from dashboard.components.multiples import panels
+from dashboard.components.progress import running_now
 from dashboard.components.text import quiet
 from dashboard.figure import Figure
-from dashboard.filters import Scope, choose, labelled
+from dashboard.filters import Scope, choose, hold, labelled
 from dashboard.format import listing, money, plain
 from dashboard.frames.costs import priced, same_prices
 from dashboard.multiples import (
@@ -82,7 +83,8 @@ def show(scope: Scope) -> None:
     page.heading(scope, WORDS["question"])
     runs = scope.keep(scope.store.scored_runs(scope.dataset.dataset_id, scope.study_id, ("final",)))
     if runs.empty:
-        states.no_runs()
+        states.no_runs(scope.store.path)
+        running_now(scope.store.path)
         return
     _body(scope, runs)
 
@@ -144,7 +146,7 @@ def _first(scope: Scope, runs: pd.DataFrame, options: list[Run]) -> str:
 
 def _how() -> tuple[str, str, float | None]:
     """View, numbers and threshold."""
-    st.session_state.setdefault("decision", TRAINED)
+    hold("decision", [TRAINED, OWN], TRAINED)
     row: dict[str, Any] = {"horizontal": True, "vertical_alignment": "bottom", "gap": "medium"}
     bound: dict[str, Any] = {"bind": "query-params"}
     counts = WORDS["counts"]

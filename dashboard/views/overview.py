@@ -9,8 +9,6 @@ import streamlit as st
 
 from dashboard import answers, texts
 from dashboard.answers import UNTESTED, Answer, Contender, defect_words
-from dashboard.charts.balance import balance
-from dashboard.charts.defects import defect_by_defect
 from dashboard.components import figures, page, states
 from dashboard.components.page import stale_before
 from dashboard.components.progress import running_now
@@ -32,7 +30,7 @@ def show(scope: Scope) -> None:
     reference, challenger = answers.contenders(runs, metrics, "mcc")
     page.heading(scope, WORDS["question"] if challenger else WORDS["question_baseline"])
     if reference is None and challenger is None:
-        states.no_runs()
+        states.no_runs(scope.store.path)
     else:
         _result(scope, runs, metrics, reference, challenger)
     running_now(scope.store.path)
@@ -95,6 +93,8 @@ def _evidence(
     sides: dict[str, Contender],
     said: Answer,
 ) -> None:
+    from dashboard.charts.defects import defect_by_defect  # imports altair, after the answer is on its way
+
     chosen = st.segmented_control(
         WORDS["measure"],
         list(MEASURES),
@@ -174,6 +174,8 @@ def _reason(row: dict[Any, Any]) -> str:
 
 def _data(scope: Scope) -> None:
     """What the fruit are."""
+    from dashboard.charts.balance import balance
+
     dataset = scope.dataset
     st.subheader(WORDS["data"], anchor=False)
     with st.container(border=True):

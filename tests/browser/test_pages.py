@@ -150,6 +150,18 @@ def test_a_pasted_link_restores_the_view(visit: Visit, settle) -> None:
     expect(other.get_by_role("combobox", name="Run").first).to_have_value(re.compile("seed 1"))
 
 
+def test_what_nobody_chose_is_the_same_on_every_page(visit: Visit, settle) -> None:
+    page = visit()
+    for name in ("Defects", "Runs", "Overview", "Defects"):
+        page.get_by_role("link", name=name).click()
+        expect(page.get_by_role("link", name=name)).to_have_attribute("aria-current", "page")
+        settle(page)
+        expect(page.get_by_role("combobox", name="Study")).to_have_value(re.compile("overnight"))
+        expect(page.get_by_role("combobox", name="Defect")).to_have_value("All defects")
+    expect(page.get_by_role("radio", name="As trained")).to_be_checked()
+    assert page.locator("[data-testid=stVegaLiteChart]").count() == 10
+
+
 def test_filters_hold_from_page_to_page(visit: Visit, settle) -> None:
     page = visit()
     choose(page, "Defect", "wind scar")
