@@ -18,11 +18,11 @@ IMBALANCE_CHOICES = ("none", "weighted", "focal", "sampler")
 def default_parameters(plan: Plan, dataset: FruitDataset, modalities: tuple[str, ...]) -> dict[str, Any]:
     """The first trial: good on strawberries and on synthetic avocados, so tuning never ends below it."""
     parameters: dict[str, Any] = {
-        "learning_rate": 2e-3,
+        "learning_rate": 4e-3,
         "weight_decay": 2e-2,
         "batch_size": 32,
         "imbalance": "none",
-        "augment_strength": 0.5,
+        "augment_strength": 1.0,
         "dropout": 0.2,
     }
     if len(plan.baseline.backbones) > 1:
@@ -39,11 +39,11 @@ def suggest_parameters(
 ) -> dict[str, Any]:
     """Ask Optuna for one configuration; the same names as ``default_parameters``."""
     parameters: dict[str, Any] = {
-        "learning_rate": trial.suggest_float("learning_rate", 5e-4, 1e-2, log=True),
+        "learning_rate": trial.suggest_float("learning_rate", 1e-3, 1e-2, log=True),
         "weight_decay": trial.suggest_float("weight_decay", 1e-4, 1e-1, log=True),
         "batch_size": trial.suggest_categorical("batch_size", BATCH_SIZES),
         "imbalance": trial.suggest_categorical("imbalance", IMBALANCE_CHOICES),
-        "augment_strength": trial.suggest_float("augment_strength", 0.25, 1.5),
+        "augment_strength": trial.suggest_float("augment_strength", 0.5, 1.5),
         "dropout": trial.suggest_float("dropout", 0.0, 0.5),
     }
     if len(plan.baseline.backbones) > 1:

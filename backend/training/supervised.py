@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from backend.augment.pipeline import Augmenter
 from backend.config import derive_seed, to_dict
@@ -177,6 +178,10 @@ class FoldTraining:
         self.loss = ClassificationLoss(dataset.task, config.optim.imbalance, labels).to(self.feed.device)
         weights = sampling_weights(labels) if config.optim.imbalance == "sampler" else None
         self.order = StepOrder(parts.fit, batch_size, derive_seed(task.seed, "order"), weights)
+        # What is judged and kept is an average of the weights over about one epoch (Polyak and Juditsky
+        # 1992): with few validation fruit the best epoch is a matter of luck, its average less so.
+        decay = 1 - 1 / max(self.order.steps_per_epoch, 2)
+        self.average = AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
         self.augment = Augmenter(config.augment, config.data.resolution)
         self.generator = torch.Generator(device=self.feed.device)
         self.generator.manual_seed(derive_seed(task.seed, "augment"))
@@ -204,14 +209,14 @@ class FoldTraining:
             ]
             if score > self.best_score:
                 self.best_score, self.best_epoch = score, epoch
-                best_state = {name: value.clone() for name, value in self.model.state_dict().items()}
+                best_state = {name: value.clone() for name, value in self.average.module.state_dict().items()}
             try:
                 self._check_floor(epoch)
             except Pruned as decision:
                 return str(decision)
             if optim.patience and epoch - self.best_epoch >= optim.patience:
                 break
-        self.model.load_state_dict(best_state)
+        self.average.module.load_state_dict(best_state)
         self._choose_thresholds()
         return ""
 
@@ -223,6 +228,7 @@ class FoldTraining:
         self.optimizer.zero_grad(set_to_none=True)
         self.fabric.backward(loss)
         self.optimizer.step()
+        self.average.update_parameters(self.model)
         advance()
         return loss.detach()
 
@@ -246,11 +252,11 @@ class FoldTraining:
     @torch.inference_mode()
     def scores(self, index: NDArray[np.int64]) -> NDArray[np.float32]:
         """(n, D) probabilities of the fruit at ``index``."""
-        self.model.eval()
+        judged = self.average.module.eval()
         views = sum(self.feed.spec.views.values())
         parts = []
         for batch in self.feed.batches(index, max(1, _EVALUATION_IMAGES // max(views, 1))):
-            parts.append(probabilities(self.network(batch).float(), self.context.dataset.task).cpu())
+            parts.append(probabilities(judged(batch).float(), self.context.dataset.task).cpu())
         return torch.cat(parts).numpy()
 
     def _validate(self) -> float:
@@ -305,7 +311,7 @@ class FoldTraining:
         }
         return (
             ArtifactData(
-                f"fold{fold}/model.safetensors", "checkpoint", pack_weights(self.model.state_dict())
+                f"fold{fold}/model.safetensors", "checkpoint", pack_weights(self.average.module.state_dict())
             ),
             ArtifactData(f"fold{fold}/model.json", "config", json.dumps(card, indent=2).encode()),
         )

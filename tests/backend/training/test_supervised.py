@@ -59,7 +59,7 @@ def test_the_checkpoint_predicts_what_was_stored(multilabel_context, small_run):
     bundle = execute(task(config), multilabel_context)
     parts = fold_parts(multilabel_context, config, 0)
     fold = FoldTraining(task(config), multilabel_context, parts, 8)
-    fold.model.load_state_dict(unpack_weights(bundle.artifacts[0].data))
+    fold.average.module.load_state_dict(unpack_weights(bundle.artifacts[0].data))
     card = json.loads(bundle.artifacts[1].data)
     fold.thresholds = np.array(card["thresholds"])
     again = fold.predict(parts.test)
