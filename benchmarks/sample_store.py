@@ -70,7 +70,14 @@ def metrics(pooled: Predictions) -> tuple[MetricValue, ...]:
         counts = tuple(float(part.sum()) for part in (tp, fp, fn, tn))
         values += _defect_metrics(defect, *counts)
     overall = []
+    one_class = not np.isnan(pooled.y_true).any() and bool((pooled.y_true.sum(axis=1) == 1).all())
+    if one_class:
+        right = float((pooled.y_true * pooled.y_pred).sum(axis=1).mean())
+        half = 1.96 * float(np.sqrt(right * (1 - right) / len(pooled.fruit_ids)))
+        overall.append(MetricValue("accuracy", right, None, right - half, min(1.0, right + half)))
     for name in ("mcc", "recall", "precision", "accuracy"):
+        if one_class and name == "accuracy":
+            continue
         parts = [m for m in values if m.metric == name and m.value is not None]
         mean = float(np.mean([m.value for m in parts]))
         half = float(np.mean([m.ci_high - m.ci_low for m in parts])) / 2 / np.sqrt(len(parts))  # type: ignore[operator]

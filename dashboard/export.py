@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from dashboard.figure import Figure, Panels, Spec
 from dashboard.format import when
-from dashboard.theme import LIGHT, Look
+from dashboard.theme import LIGHT, PAPER_FONT, Look
 
 Format = Literal["png", "svg", "pdf", "csv"]
 MIME: dict[Format, str] = {
@@ -66,7 +66,7 @@ class Provenance:
             "synthetic fruit" if self.synthetic else "",
             f"code {self.commit[:12]}" if self.commit else "",
             *(f"{name} {value}" for name, value in self.filters if value),
-            when(self.made.isoformat()),
+            f"made {when(self.made.isoformat())}",
         ]
         return " · ".join(part for part in parts if part)
 
@@ -87,12 +87,13 @@ def document(figure: Figure | Panels, provenance: Provenance, look: Look = LIGHT
     drawing = figure.drawing(look)
     shared = {
         "$schema": f"https://vega.github.io/schema/vega-lite/v{vega_lite()}.json",
-        "config": drawing["config"],
+        "config": {**drawing["config"], "font": PAPER_FONT},
     }
     chart = {key: value for key, value in drawing.items() if key not in ("config", "$schema")}
+    words = textwrap.wrap(provenance.line().replace(" · ", "\N{NO-BREAK SPACE}· "), 140)
     small: dict[str, Any] = {"type": "text", "align": "left", "baseline": "top", "fontSize": 10, "x": 0}
     stamp = {
-        "data": {"values": [{"line": textwrap.wrap(provenance.line(), 140)}]},
+        "data": {"values": [{"line": words}]},
         "mark": {**small, "color": look.muted, "lineHeight": 13},
         "encoding": {"text": {"field": "line"}},
         "width": 700,

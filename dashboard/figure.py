@@ -16,9 +16,7 @@ import pandas as pd
 
 from dashboard.theme import Look, config
 
-if (
-    TYPE_CHECKING
-):  # altair takes a third of a second to import: a page says its answer before it needs a chart
+if TYPE_CHECKING:  # importing altair takes a third of a second, which a page's answer need not wait for
     import altair as alt
 
 Spec = dict[str, Any]
@@ -107,7 +105,7 @@ class Panels:
     figures: tuple[Figure, ...]
     columns: int
     table: pd.DataFrame
-    width: int = 230
+    width: int = 290
 
     def drawing(self, look: Look) -> Spec:
         """All panels in one specification, for files."""
@@ -120,7 +118,12 @@ class Panels:
             part["data"] = {"values": part["data"]["values"]}
             part["title"] = {"text": figure.title, "subtitle": figure.sentence, "fontSize": 15, "offset": 8}
             parts.append(part)
-        return {"concat": parts, "columns": self.columns, "config": config(look)}
+        return {
+            "concat": parts,
+            "columns": self.columns,
+            "resolve": {"scale": {"color": "independent", "size": "independent"}},
+            "config": config(look),
+        }
 
     @property
     def rows(self) -> pd.DataFrame:

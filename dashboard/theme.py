@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 FONT = "'Source Sans', 'Source Sans 3', 'Liberation Sans', Arial, sans-serif"
+PAPER_FONT = "Arial, 'Liberation Sans', sans-serif"
+"""For files: their renderer has to measure words itself, which it can only do in a font that it has."""
 INTERNAL, EXTERNAL, OTHER = "internal", "external", "other"
 KINDS = (INTERNAL, EXTERNAL, OTHER)
 

@@ -8,8 +8,9 @@ import pandas as pd
 from dashboard.figure import layered
 from dashboard.theme import Look
 
-ROW = 54
+ROW = 58
 """Pixels a defect: its name and the difference above, the points below them."""
+AXIS = 48
 
 
 def defect_by_defect(
@@ -73,6 +74,6 @@ def defect_by_defect(
     words = base.mark_text(align="right", dy=-20, fontWeight=600).encode(
         x=alt.value("width"), text="gap:N", color=alt.value(look.text)
     )
-    height = ROW * max(1, len(order))
+    height = ROW * max(1, len(order)) + AXIS
     chart = layered(frame, height, gap, upper, lower, ring, dot, left, right, heading, words)
     return chart.properties(padding={"left": 4, "top": 4, "bottom": 4, "right": 12})

@@ -55,11 +55,7 @@ def _result(
     tests = tests[tests["defect"].isna() | tests["defect"].isin(scope.defects)]
     said = _answer(scope, metrics, tests, reference, challenger)
     page.answer(said, ("pretraining", "baseline", "interval", "MCC") if both else ("found", "interval"))
-    sides = (
-        {"reference": reference, "challenger": challenger}
-        if both
-        else {"challenger": reference or challenger}
-    )
+    sides = {"reference": reference, "challenger": challenger}
     shown = {side: contender for side, contender in sides.items() if contender is not None}
     _evidence(scope, runs, metrics, tests, shown, said)
     page.caveats(_caveats(scope, shown, said))
@@ -107,22 +103,29 @@ def _evidence(
     frame = defect_rows(scope.defects, sides, metrics, tests, metric)
     names = {side: contender.words for side, contender in sides.items()}
     title = WORDS["evidence" if len(sides) > 1 else "evidence_alone"]
+    subject = WORDS["of_classes" if scope.multiclass else "of_defects"]
     low = float(pd.to_numeric(frame["low"]).min()) if frame["low"].notna().any() else 0.0
     figure = Figure(
         name=f"defect-by-defect-{metric}",
-        title=title.format(**{"reference": "", **names}),
+        title=title.format(subject=subject, alone=" ".join(names.values()), **names),
         sentence=said.text,
         chart=defect_by_defect,
         frame=frame,
         options={
             "order": tuple(defect_words(name) for name in scope.defects),
-            "axis": WORDS["found_axis" if metric == "recall" else "agreement_axis"],
+            "axis": WORDS[_axis(scope, metric)],
             "domain": _domain(low, metric),
         },
     )
     ids = tuple(contender.run_id for contender in sides.values())
     commit = runs.loc[runs["run_id"] == ids[0], "git_commit"].iloc[0]
     figures.figure(figure, page.provenance(scope, ids, commit), "defect-by-defect")
+
+
+def _axis(scope: Scope, metric: str) -> str:
+    if metric != "recall":
+        return "agreement_axis"
+    return "recognised_axis" if scope.multiclass else "found_axis"
 
 
 def _domain(low: float, metric: str) -> tuple[float, float]:
@@ -153,7 +156,7 @@ def _what_ran(scope: Scope) -> None:
     st.subheader(WORDS["ran"], anchor=False)
     chosen = scope.runs(stale_before=stale_before())
     counts = scope.store.state_counts(chosen)
-    with st.grid("auto", min_column_width=130, gap="small"):
+    with st.grid("auto", min_column_width=112, gap="small"):
         for state in ("complete", "running", "stalled", "interrupted", "failed", "pruned"):
             if counts.get(state) or state == "complete":
                 words = texts.STATES[state]
@@ -193,14 +196,14 @@ def _data(scope: Scope) -> None:
         frame = balance_rows(scope.order, scope.store.defect_counts(dataset.dataset_id))
         figure = Figure(
             name="defect-balance",
-            title=WORDS["balance"],
+            title=WORDS["balance_classes" if scope.multiclass else "balance"],
             sentence=WORDS["balance_sentence"].format(n=count(dataset.n_labelled)),
             chart=balance,
             frame=frame,
             options={
                 "order": tuple(defect_words(name) for name in scope.order),
                 "tints": tuple(scope.tints[name] for name in scope.order),
-                "axis": WORDS["balance_axis"],
+                "axis": WORDS["balance_axis_classes" if scope.multiclass else "balance_axis"],
             },
         )
         figures.figure(figure, page.provenance(scope, ()), "balance")

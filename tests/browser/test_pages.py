@@ -242,6 +242,16 @@ def test_pages_open_while_a_study_writes(visit: Visit, full_store: Path) -> None
         writer.join()
 
 
+def test_progress_moves_without_a_reload(visit: Visit, full_store: Path) -> None:
+    with RunStore(full_store) as store:
+        store.update_progress("study-tonight", {"stage": "finals", "done": 20, "total": 31})
+    page = visit()
+    expect(page.get_by_text("20 of 31 runs")).to_be_visible()
+    with RunStore(full_store) as store:
+        store.update_progress("study-tonight", {"stage": "finals", "done": 21, "total": 31})
+    expect(page.get_by_text("21 of 31 runs")).to_be_visible(timeout=30_000)
+
+
 def test_a_missing_store_is_shown_as_soon_as_it_comes(
     browser, serve: Callable[[Path], str], full_store: Path, tmp_path: Path
 ) -> None:

@@ -285,6 +285,15 @@ def test_hostile_names_are_only_text(full_store: Path) -> None:
     assert "\\<script\\>" in heading and "\\*\\*bold\\*\\*" in heading and "\\[link\\]\\(" in heading
 
 
+def test_hostile_groups_and_paths_are_only_text(changed) -> None:
+    attack = "<img src=x onerror='alert(1)'>"
+    store = changed(
+        'UPDATE fruit SET fruit_group = ?, images = \'{"rgb": {"1": "../../etc/passwd"}}\'', attack
+    )
+    cards = fruit_cards(opened(store, "defects", cell="bruising: missed"))
+    assert attack not in cards and "&lt;img src=x onerror=&#x27;alert(1)&#x27;&gt;" in cards
+
+
 @pytest.mark.parametrize(
     "address",
     [

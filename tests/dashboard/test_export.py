@@ -41,7 +41,7 @@ STAMP = Provenance(
 def test_the_line_names_runs_data_code_filters_and_date() -> None:
     assert STAMP.line() == (
         "runs run-1, run-2 · data hass f00d · synthetic fruit · code 0123456789ab · study overnight · "
-        "3 Nov 2026, 21:04 UTC"
+        "made 3 Nov 2026, 21:04 UTC"
     )
 
 

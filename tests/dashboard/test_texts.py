@@ -13,6 +13,8 @@ from dashboard import texts
 ROOT = Path(texts.__file__).parent
 SOURCES = {path: path.read_text(encoding="utf-8") for path in ROOT.rglob("*.py")}
 WORDS = tomllib.loads((ROOT / "words" / "en.toml").read_text(encoding="utf-8"))
+SPLITS = ("train", "val")
+"""Parts of a training curve, named as the store names them."""
 NAMED = {"overview": "OVERVIEW", "defects": "DEFECTS", "runs": "RUNS", "fruit": "FRUIT", "filters": "FILTERS"}
 
 
@@ -31,6 +33,14 @@ def used(section: str) -> set[str]:
 def test_every_word_that_is_asked_for_is_there(section: str) -> None:
     assert used(section) <= set(WORDS[section]), section
     assert used(section)
+
+
+@pytest.mark.parametrize("section", NAMED)
+def test_no_word_is_left_over(section: str) -> None:
+    everything = "\n".join(SOURCES.values())
+    for key, value in WORDS[section].items():
+        built = f"{key.removesuffix('_note')}" if key.endswith("_note") else key
+        assert isinstance(value, dict) or re.search(rf"""['"]{built}['"]""", everything) or key in SPLITS, key
 
 
 def test_every_glossary_word_that_is_asked_for_is_there() -> None:
