@@ -63,6 +63,11 @@ def method_words(method: str) -> str:
     return texts.METHODS.get(method, method.replace("_", " "))
 
 
+def subject(method: str) -> str:
+    """What a sentence about a run begins with: "the baseline", "Barlow Twins"."""
+    return SAY["the_baseline"] if method == "supervised" else method_words(method)
+
+
 def defect_words(name: str) -> str:
     """A defect as people write it: ``stem-end-rot`` becomes "stem end rot"."""
     return name.replace("_", " ").replace("-", " ")

@@ -39,10 +39,11 @@ TRAINED, OWN = WORDS["trained"], WORDS["own"]
 
 @dataclass(frozen=True)
 class Run:
-    """A run that can be chosen."""
+    """A run that can be chosen; ``subject`` is what a sentence about it begins with."""
 
     run_id: str
     label: str
+    subject: str
     finished: str
     commit: object
     seeds: int
@@ -132,8 +133,9 @@ def run_options(runs: pd.DataFrame) -> list[Run]:
     details = [WORDS["seed"].format(seed=seed) + twin for seed, twin in zip(runs["seed"], twins, strict=True)]
     labels = labelled(runs["name"], details)
     seeds = runs.groupby("name")["seed"].transform("nunique")
-    columns = (runs["run_id"], labels, runs["finished"], runs["git_commit"], seeds)
-    return [Run(str(a), b, str(c), d, int(e)) for a, b, c, d, e in zip(*columns, strict=True)]
+    subjects = [answers.subject(str(method)) for method in runs["method"]]
+    columns = (runs["run_id"], labels, subjects, runs["finished"], runs["git_commit"], seeds)
+    return [Run(str(a), b, c, str(d), e, int(f)) for a, b, c, d, e, f in zip(*columns, strict=True)]
 
 
 def _first(scope: Scope, runs: pd.DataFrame, options: list[Run]) -> str:
@@ -194,11 +196,11 @@ def _answer(scope: Scope, chosen: Chosen, counts: pd.DataFrame) -> None:
     trained = chosen.threshold is None
     if scope.multiclass and scope.one_defect is None and trained:
         confusion = scope.store.class_confusion(chosen.run.run_id, chosen.fold)
-        said = answers.classified(WORDS["this_run"], confusion)
+        said = answers.classified(chosen.run.subject, confusion)
     else:
         pooled = trained and chosen.fold is None
         metrics = scope.store.pooled_metrics((chosen.run.run_id,), ("recall",)) if pooled else None
-        said = answers.decided(WORDS["this_run"], counts, metrics, what=scope.family)
+        said = answers.decided(chosen.run.subject, counts, metrics, what=scope.family)
     bill = priced(scope.dataset, counts)
     costs = WORDS["bill"].format(misses=money(bill["misses"].sum()), alarms=money(bill["alarms"].sum()))
     page.answer(answers.Answer(said.text, f"{said.detail} {costs}".strip()), ("found", "false alarm", "cost"))

@@ -74,7 +74,7 @@ def _answer(
     assert one is not None, "somebody is argued about"
     counts = scope.store.defect_confusion(one.run_id)
     own = metrics[metrics["run_id"] == one.run_id]
-    who = f"the {one.words}" if one is reference else one.words
+    who = answers.subject(one.method)
     if scope.one_defect is not None:
         return answers.decided(who, counts[counts["defect"] == scope.one_defect], own)
     fruit = int(counts[["tp", "fp", "fn", "tn"]].sum(axis=1).max()) if len(counts) else 0
