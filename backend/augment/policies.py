@@ -103,7 +103,7 @@ _POLICIES = {
         ),
         Policy(
             "fruit",
-            "the whole fruit, any way up, in mild light; no crop, no grey, hardly any hue: they carry the label",
+            "the whole fruit, any way up, in mild light; no crop, no grey: what they take carries the label",
             "this project",
             (
                 Step("horizontal_flip", 0.5),
