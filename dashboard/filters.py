@@ -17,7 +17,7 @@ from backend.store.queries.runs import RunFilter
 from dashboard import texts
 from dashboard.answers import defect_words, method_words
 from dashboard.components.text import quiet
-from dashboard.format import day, sensors, when
+from dashboard.format import day, sensors, study_name, when
 from dashboard.frames.defects import fixed_order
 from dashboard.loaders import Store
 from dashboard.theme import EXTERNAL, INTERNAL, Tint, tints
@@ -167,7 +167,7 @@ def sidebar(store: Store) -> Scope | None:
         return None
     with st.sidebar:
         dataset = _dataset(store, datasets)
-        study_id, study = _study(store, dataset.dataset_id)
+        study_id, study = _study(store, dataset)
         order = fixed_order(dataset, store.defect_counts(dataset.dataset_id))
         defect, defects = _defect(dataset, order)
         method, modalities = _method_and_sensors(store, dataset.dataset_id, study_id)
@@ -182,11 +182,10 @@ def _dataset(store: Store, datasets: pd.DataFrame) -> DatasetFacts:
     return dataset
 
 
-def _study(store: Store, dataset_id: str) -> tuple[str, str]:
-    studies = store.studies(dataset_id)
-    dated = [
-        f"{name} · {day(started)}" for name, started in zip(studies["name"], studies["started"], strict=True)
-    ]
+def _study(store: Store, dataset: DatasetFacts) -> tuple[str, str]:
+    studies = store.studies(dataset.dataset_id)
+    names = [study_name(name, dataset.name) for name in studies["name"]]
+    dated = [f"{name} · {day(started)}" for name, started in zip(names, studies["started"], strict=True)]
     labels = labelled(dated, [when(started) for started in studies["started"]])
     finished = studies["n_final"].to_numpy() > 0
     first = labels[int(finished.argmax())]

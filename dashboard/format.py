@@ -168,9 +168,9 @@ def sensors(modalities: str | list[str]) -> str:
     return " + ".join(name.upper() if name.lower() in ("rgb", "nir") else name for name in names)
 
 
-def words(name: str) -> str:
-    """A name from the code as words: ``grey_pulp`` and ``grey-pulp`` become "grey pulp"."""
-    return name.replace("_", " ").replace("-", " ").strip()
+def study_name(name: str, dataset: str) -> str:
+    """A study's name without the data set's, which stands beside it anyway."""
+    return name.removesuffix(dataset).rstrip(" ·") or name
 
 
 def plural(n: float, one: str, many: str = "") -> str:

@@ -11,7 +11,7 @@ import streamlit as st
 from backend.store.queries.catalog import progress_of
 from dashboard import texts
 from dashboard.components.states import command, resume
-from dashboard.format import ago, duration, moment, plain
+from dashboard.format import ago, duration, moment, plain, study_name
 from dashboard.loaders import STALE_SECONDS, StoreError, open_store
 
 WORDS = texts.OVERVIEW
@@ -43,7 +43,7 @@ def running_now(path: Path) -> None:
 def _study(study: dict[Any, Any], path: Path) -> None:
     now = datetime.now(UTC)
     last = moment(study["heartbeat"]) or moment(study["started"])
-    name = plain(study["name"])
+    name = plain(study_name(study["name"], study["dataset"]))
     with st.container(border=True):
         if last is not None and (now - last).total_seconds() > STALE_SECONDS:
             st.markdown(

@@ -64,11 +64,12 @@ def broken(error: StoreError) -> None:
     command(texts.COMMANDS["other"])
 
 
-def no_runs(path: Path) -> None:
-    """Nothing of the kind that a page shows is finished yet."""
+def no_runs(path: Path, *, running: bool) -> None:
+    """Nothing of the kind that a page shows is finished yet; where nothing is running, how to go on."""
     st.title(WORDS["no_runs"], anchor=False)
     st.markdown(plain(WORDS["no_runs_text"]))
-    command(resume(path))
+    if not running:
+        command(resume(path))
 
 
 @st.fragment(run_every=LOOK_AGAIN)

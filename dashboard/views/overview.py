@@ -30,7 +30,7 @@ def show(scope: Scope) -> None:
     reference, challenger = answers.contenders(runs, metrics, "mcc")
     page.heading(scope, WORDS["question"] if challenger else WORDS["question_baseline"])
     if reference is None and challenger is None:
-        states.no_runs(scope.store.path)
+        states.no_runs(scope.store.path, running=not scope.store.running_studies().empty)
     else:
         _result(scope, runs, metrics, reference, challenger)
     running_now(scope.store.path)
@@ -185,11 +185,10 @@ def _data(scope: Scope) -> None:
         badge = f" :orange-badge[{texts.SYNTHETIC}]" if dataset.synthetic else ""
         st.markdown(f"**{plain(dataset.name)}**{badge}")
         groups = scope.store.group_count(dataset.dataset_id)
-        facts = [
-            WORDS["fruit"].format(n=count(dataset.n_fruits), labelled=count(dataset.n_labelled)),
-            WORDS["groups"].format(groups=plural(groups, WORDS["group"], WORDS["group_many"])),
-            WORDS["sensors"].format(sensors=_views(dataset.modalities, len(dataset.pressures))),
-        ]
+        facts = [WORDS["fruit"].format(n=count(dataset.n_fruits), labelled=count(dataset.n_labelled))]
+        if groups < dataset.n_fruits:
+            facts.append(WORDS["groups"].format(groups=plural(groups, WORDS["group"], WORDS["group_many"])))
+        facts.append(WORDS["sensors"].format(sensors=_views(dataset.modalities, len(dataset.pressures))))
         st.markdown(plain(" ".join(facts)))
         if dataset.description:
             quiet(dataset.description)

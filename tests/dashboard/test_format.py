@@ -98,6 +98,11 @@ def test_sensors_are_spelt_out() -> None:
     assert fmt.sensors("not json") == "not json"
 
 
+def test_a_study_is_not_named_after_its_data_twice() -> None:
+    assert fmt.study_name("quick · Riseholme-2021", "Riseholme-2021") == "quick"
+    assert fmt.study_name("quick", "Riseholme-2021") == "quick" and fmt.study_name("hass", "hass") == "hass"
+
+
 def test_phrases() -> None:
     assert (
         fmt.listing([]) == "" and fmt.listing(["a"]) == "a" and fmt.listing(["a", "b", "c"]) == "a, b and c"
