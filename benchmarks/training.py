@@ -113,7 +113,7 @@ def main() -> int:
     parser.add_argument("--steps", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--policy", default="fruit")
+    parser.add_argument("--policy", default="whole_fruit")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     result = measure(arguments)

@@ -103,7 +103,21 @@ _POLICIES = {
         ),
         Policy(
             "fruit",
-            "the whole fruit, any way up, in mild light; no crop, no grey: what they take carries the label",
+            "any way up, mild light; no grey and hardly any hue, for colour carries the label",
+            "this project",
+            (
+                _crop(0.4, 1.25),
+                Step("horizontal_flip", 0.5),
+                Step("vertical_flip", 0.5),
+                Step("rotation", 1.0, (("degrees", 20.0),)),
+                _jitter(0.8, 0.25, 0.25, 0.15, 0.02),
+                Step("nir_gain_offset", 0.8, (("gain", 0.15), ("offset", 0.05))),
+                _blur(0.2, sigma_max=1.0),
+            ),
+        ),
+        Policy(
+            "whole_fruit",
+            "like fruit, but never cropped: a defect that the crop misses is a wrong label",
             "this project",
             (
                 Step("horizontal_flip", 0.5),

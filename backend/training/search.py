@@ -77,7 +77,7 @@ def baseline_config(
             view_pooling=parameters.get("view_pooling", "mean"),
             dropout=parameters["dropout"],
         ),
-        augment=AugmentConfig(policy="fruit", strength=parameters["augment_strength"]),
+        augment=AugmentConfig(policy="whole_fruit", strength=parameters["augment_strength"]),
         optim=OptimConfig(
             epochs=stage.tune_epochs if tuning else stage.epochs,
             patience=stage.patience,
