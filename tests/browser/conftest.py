@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 ROOT = Path(__file__).parents[2]
 sys.path.append(str(ROOT / "benchmarks"))  # at the end: it holds a dashboard.py of its own
@@ -23,6 +23,8 @@ import sample_store  # noqa: E402 - lies in benchmarks/, which uses it too
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 PATIENCE = 60.0
 """Seconds that a start may take on a busy machine."""
+
+expect.set_options(timeout=1000 * PATIENCE / 2)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

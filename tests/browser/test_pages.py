@@ -159,7 +159,7 @@ def test_what_nobody_chose_is_the_same_on_every_page(visit: Visit, settle) -> No
         expect(page.get_by_role("combobox", name="Study")).to_have_value(re.compile("overnight"))
         expect(page.get_by_role("combobox", name="Defect")).to_have_value("All defects")
     expect(page.get_by_role("radio", name="As trained")).to_be_checked()
-    assert page.locator("[data-testid=stVegaLiteChart]").count() == 10
+    expect(page.locator("[data-testid=stVegaLiteChart]")).to_have_count(10)
 
 
 def test_filters_hold_from_page_to_page(visit: Visit, settle) -> None:
@@ -169,7 +169,7 @@ def test_filters_hold_from_page_to_page(visit: Visit, settle) -> None:
     page.get_by_role("link", name="Defects").click()
     expect(page.locator("h1")).to_contain_text("fruit with wind scar")
     settle(page)
-    assert page.locator("[data-testid=stVegaLiteChart]").count() == 1
+    expect(page.locator("[data-testid=stVegaLiteChart]")).to_have_count(1)
 
 
 def click_cell(page: Page, chart: int, x: float, y: float) -> None:
@@ -189,7 +189,7 @@ def test_a_click_on_a_cell_shows_its_fruit(visit: Visit, full_store: Path) -> No
     click_cell(page, 0, 0.8, 0.45)
     expect(page.locator(".card h3").first).to_have_text(missed[0][0])
     expect(page.locator(".card img")).to_have_count(min(6, len(missed)))
-    assert page.locator(".card img").first.evaluate("x => x.naturalWidth") > 300
+    page.wait_for_function("document.querySelector('.card img').naturalWidth > 300")
     click_cell(page, 0, 0.4, 0.45)
     found = query(
         full_store,
