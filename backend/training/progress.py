@@ -39,6 +39,7 @@ class StudyProgress:
         self.total += folds
         self._bar.total = self.total
         self._bar.refresh()
+        self._report(self.snapshot())
 
     def advance(self, name: str, seconds: float) -> None:
         """A fold of run ``name`` is stored."""
