@@ -144,7 +144,7 @@ def _ended_trial(trial: optuna.Trial, parameters: dict[str, Any], result: RunRes
 def prune_floor(trials: list[FrozenTrial]) -> tuple[float, ...]:
     """The median over earlier trials of the best score up to each epoch; empty while there are too few.
 
-    The first third of the epochs is never pruned: warm-up says little about the end.
+    The first half of the epochs is never pruned: warm-up says little about the end.
     """
     finished = [trial for trial in trials if trial.state == TrialState.COMPLETE and trial.intermediate_values]
     if len(finished) < PRUNE_AFTER:
@@ -156,5 +156,5 @@ def prune_floor(trials: list[FrozenTrial]) -> tuple[float, ...]:
             best[row, epoch - 1] = value
     best = np.maximum.accumulate(best, axis=1)
     floor = np.median(best, axis=0)
-    floor[: longest // 3] = -np.inf
+    floor[: longest // 2] = -np.inf
     return tuple(floor.tolist())

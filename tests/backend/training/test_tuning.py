@@ -105,7 +105,7 @@ def test_pruning_compares_with_earlier_generations_only():
     assert driver.floors[0] == ()
     assert driver.floors[1] == ()  # three have ended: too few
     assert len(driver.floors[2]) == 3
-    assert driver.floors[2][0] == -np.inf  # the first third is never pruned
+    assert driver.floors[2][0] == -np.inf  # the first half is never pruned
     ended = [1 - abs(np.log10(rate) + 2) / 3 for rate in driver.rates[:6]]
     assert driver.floors[2][2] == pytest.approx(np.median(ended))
 
