@@ -49,7 +49,7 @@ def _study(study: dict[Any, Any], path: Path) -> None:
             st.markdown(
                 WORDS["stalled"].format(name=name, ago=ago(last.isoformat(), now).removesuffix(" ago"))
             )
-            command(resume(path))
+            command(resume(path, study["root"], study["plan"]))
             return
         progress = progress_of(study["progress"])
         parts = [f"**{WORDS['running']}: {name}**", f"{plain(study['dataset'])}"]

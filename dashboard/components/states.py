@@ -9,6 +9,7 @@ from pathlib import Path
 import streamlit as st
 
 from dashboard import texts
+from dashboard.filters import Scope
 from dashboard.format import plain
 from dashboard.loaders import DEFAULT_STORE, StoreError, StoreMissing, open_store
 
@@ -45,9 +46,17 @@ def _tune(path: Path) -> str:
     return texts.COMMANDS["tune"] + _where(path)
 
 
-def resume(path: Path) -> str:
-    """The command that goes on with this store."""
-    return texts.COMMANDS["resume"] + _where(path)
+def resume(path: Path, root: str = "", plan: object = None) -> str:
+    """The command that goes on with a study.
+
+    Args:
+        path: the store.
+        root: folder of the data set.
+        plan: name of the plan, where it is known.
+    """
+    named = f" --plan {shlex.quote(plan)}" if isinstance(plan, str) and plan else ""
+    dataset = f" --dataset {shlex.quote(root)}" if root else ""
+    return texts.COMMANDS["resume"] + named + dataset + _where(path)
 
 
 def _where(path: Path) -> str:
@@ -64,12 +73,14 @@ def broken(error: StoreError) -> None:
     command(texts.COMMANDS["other"])
 
 
-def no_runs(path: Path, *, running: bool) -> None:
+def no_runs(scope: Scope) -> None:
     """Nothing of the kind that a page shows is finished yet; where nothing is running, how to go on."""
     st.title(WORDS["no_runs"], anchor=False)
     st.markdown(plain(WORDS["no_runs_text"]))
-    if not running:
-        command(resume(path))
+    if scope.store.running_studies().empty:
+        plan = (scope.store.study(scope.study_id) or {}).get("plan", {}).get("plan")
+        name = plan.get("name") if isinstance(plan, dict) else None
+        command(resume(scope.store.path, scope.dataset.root, name))
 
 
 @st.fragment(run_every=LOOK_AGAIN)

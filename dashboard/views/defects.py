@@ -84,7 +84,7 @@ def show(scope: Scope) -> None:
     page.heading(scope, WORDS["question"])
     runs = scope.keep(scope.store.scored_runs(scope.dataset.dataset_id, scope.study_id, ("final",)))
     if runs.empty:
-        states.no_runs(scope.store.path, running=not scope.store.running_studies().empty)
+        states.no_runs(scope)
         running_now(scope.store.path)
         return
     _body(scope, runs)

@@ -30,7 +30,7 @@ def show(scope: Scope) -> None:
     reference, challenger = answers.contenders(runs, metrics, "mcc")
     page.heading(scope, WORDS["question"] if challenger else WORDS["question_baseline"])
     if reference is None and challenger is None:
-        states.no_runs(scope.store.path, running=not scope.store.running_studies().empty)
+        states.no_runs(scope)
     else:
         _result(scope, runs, metrics, reference, challenger)
     running_now(scope.store.path)

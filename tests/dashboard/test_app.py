@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import subprocess
 import sys
@@ -162,7 +163,7 @@ def test_a_running_study_shows_where_it_is(changed) -> None:
 def test_a_silent_study_is_said_to_be_silent(changed) -> None:
     app = opened(changed(BEAT, "2020-01-01T00:00:00+00:00"), "overview")
     assert "has not reported for" in words(app)
-    assert any(code.value.startswith("python -m backend.tune --store ") for code in app.code)
+    assert any(re.match("python -m backend.tune --dataset .* --store ", code.value) for code in app.code)
 
 
 def test_the_run_and_its_fold_decide_the_sentence(full_store: Path) -> None:

@@ -155,12 +155,15 @@ def running_studies(connection: sqlite3.Connection) -> pd.DataFrame:
     """Studies whose driver has not said that it ended, whatever the data set; the latest first.
 
     Returns:
-        study_id, dataset_id, name, dataset, started, heartbeat, progress (JSON text).
+        study_id, dataset_id, name, dataset, root (of the data set), plan (its name, None where unknown),
+        started, heartbeat, progress (JSON text).
     """
     return frame(
         connection,
         """
-        SELECT s.study_id, s.dataset_id, s.name, d.name AS dataset, s.started, s.heartbeat, s.progress
+        SELECT s.study_id, s.dataset_id, s.name, d.name AS dataset, d.root,
+               CASE WHEN json_valid(s.plan) THEN json_extract(s.plan, '$.plan.name') END AS plan,
+               s.started, s.heartbeat, s.progress
         FROM study s JOIN dataset d USING (dataset_id)
         WHERE s.status = 'running'
         ORDER BY s.started DESC

@@ -164,6 +164,18 @@ def test_studies_count_their_runs_and_their_finished_finals(connection) -> None:
     assert catalog.study(connection, "nothing") is None
 
 
+def test_running_studies_say_how_to_go_on(tmp_path: Path) -> None:
+    with RunStore(tmp_path / "s.db") as store:
+        store.add_dataset(data_set(), [])
+        store.start_study(StudyRow("a", "first", {"plan": {"name": "quick"}}, "d1", "mcc", FOLDS))
+        store.start_study(StudyRow("b", "second", {"plan": 3}, "d1", "mcc", FOLDS))
+        with store.transaction() as connection:
+            connection.execute("UPDATE study SET plan = 'nonsense' WHERE study_id = 'b'")
+        found = catalog.running_studies(store.connection).set_index("study_id")
+    assert found.loc["a", "plan"] == "quick" and not isinstance(found.loc["b", "plan"], str)
+    assert set(found["root"]) == {"/nowhere"} and set(found["dataset"]) == {"six"}
+
+
 def test_progress_is_read_whatever_was_written(connection) -> None:
     text = catalog.running_studies(connection).loc[0, "progress"]
     assert catalog.progress_of(text) == catalog.Progress("final", 3, 9, 60.0)
