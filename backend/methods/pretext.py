@@ -115,7 +115,7 @@ class PretextMethod(Method):
 
 
 class PixelDecoder(nn.Module):
-    """From a feature map to a denser map: one hidden layer, pixel shuffle, 1 x 1 convolution.
+    """From a feature map to a denser map: one hidden layer, pixel shuffle, 3 x 3 convolution.
 
     As light as the one-layer decoder of SimMIM (Xie et al. 2022), so that the encoder has to do the work.
 
@@ -123,11 +123,12 @@ class PixelDecoder(nn.Module):
         features: channels of the feature map.
         outputs: channels of the result.
         factor: how much denser the result is along each axis.
-        hidden: channels in between.
     """
 
-    def __init__(self, features: int, outputs: int, factor: int, hidden: int = 32) -> None:
+    def __init__(self, features: int, outputs: int, factor: int) -> None:
         super().__init__()
+        # Fewer channels where there are more pixels: the decoder must not outweigh the encoder.
+        hidden = max(4, 128 // factor)
         self.layers = nn.Sequential(
             nn.Conv2d(features, hidden * factor**2, 1),
             nn.PixelShuffle(factor),

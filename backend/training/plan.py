@@ -27,6 +27,8 @@ class BaselineStage:
         tune_epochs: epochs of a trial.
         epochs: epochs of the final run.
         patience: epochs without improvement before a final run stops.
+        min_steps: optimisation steps that a final run takes at least, however few the fruit; a trial takes
+            its share of them.
         backbones: names to choose from.
     """
 
@@ -36,6 +38,7 @@ class BaselineStage:
     tune_epochs: int = 12
     epochs: int = 24
     patience: int = 8
+    min_steps: int = 600
     backbones: tuple[str, ...] = ("resnet10_half",)
 
     def __post_init__(self) -> None:

@@ -11,16 +11,16 @@ from backend.training.plan import Plan
 if TYPE_CHECKING:
     import optuna
 
-BATCH_SIZES = (16, 32, 64)
+BATCH_SIZES = (16, 32)
 IMBALANCE_CHOICES = ("none", "weighted", "focal", "sampler")
 
 
 def default_parameters(plan: Plan, dataset: FruitDataset, modalities: tuple[str, ...]) -> dict[str, Any]:
     """The first trial: good on strawberries and on synthetic avocados, so tuning never ends below it."""
     parameters: dict[str, Any] = {
-        "learning_rate": 4e-3,
+        "learning_rate": 3e-3,
         "weight_decay": 2e-2,
-        "batch_size": 32,
+        "batch_size": 16,
         "imbalance": "none",
         "augment_strength": 1.0,
         "dropout": 0.2,
@@ -80,6 +80,7 @@ def baseline_config(
         augment=AugmentConfig(policy="whole_fruit", strength=parameters["augment_strength"]),
         optim=OptimConfig(
             epochs=stage.tune_epochs if tuning else stage.epochs,
+            min_steps=stage.min_steps * stage.tune_epochs // stage.epochs if tuning else stage.min_steps,
             patience=stage.patience,
             batch_size=parameters["batch_size"],
             learning_rate=parameters["learning_rate"],

@@ -62,7 +62,7 @@ def _supervised(stage: StageContext, setting: _Setting) -> RunConfig:
         config,
         purpose="label-efficiency",
         data=replace(config.data, label_fraction=setting.fraction),
-        optim=replace(config.optim, min_steps=stage.plan.pretraining.min_steps),
+        optim=replace(config.optim, min_steps=max(stage.plan.pretraining.min_steps, config.optim.min_steps)),
     )
 
 

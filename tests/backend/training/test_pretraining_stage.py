@@ -17,7 +17,7 @@ PLAN = Plan(
     name="tiny-ssl",
     folds=2,
     resolution=16,
-    baseline=BaselineStage(trials=1, generation=1, tune_epochs=1, epochs=2),
+    baseline=BaselineStage(trials=1, generation=1, tune_epochs=1, epochs=2, min_steps=0),
     pretraining=PretrainingStage(
         methods=("simclr", "supcon", "random_init"),
         epochs=2,
