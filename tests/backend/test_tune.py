@@ -22,6 +22,7 @@ trials = 1
 generation = 1
 tune_epochs = 1
 epochs = {epochs}
+patience = 0
 min_steps = 0
 """
 
