@@ -27,14 +27,14 @@ _JITTER = 7 / 96
         family=PRETEXT,
         paper="Doersch et al. 2015, Unsupervised visual representation learning by context prediction",
         description="which of the eight neighbours of the middle patch is this one?",
-        defaults={"gap": 0.5},
+        defaults={"gap": 0.5, "pairs": 4},
         search={"gap": Range(0.25, 0.75), "learning_rate": Range(3e-4, 6e-3, log=True)},
         positives=ANCHOR_ONLY,
         conflicts=("jigsaw",),
     )
 )
 class ContextPrediction(PretextMethod):
-    """All eight pairs of each image; a gap of ``gap`` patch sides and jitter hide continuing lines."""
+    """``pairs`` of the eight pairs of each image; a gap of ``gap`` sides and jitter hide continuing lines."""
 
     def make_head(self, name: str) -> nn.Module:
         """Two layers on the features of both patches; also lays out the grid."""
@@ -46,17 +46,12 @@ class ContextPrediction(PretextMethod):
         features = self.feature_dim(name)
         return nn.Sequential(nn.Linear(2 * features, 512), nn.ReLU(inplace=True), nn.Linear(512, NEIGHBOURS))
 
-    def patches(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """(B * 9, C, s, s) patches of the grid, row by row, each shifted at random."""
-        cell = torch.arange(GRID * GRID, device=images.device)
+    def patches(self, images: Tensor, cells: Tensor, generator: torch.Generator) -> Tensor:
+        """Patches of the grid's cells (B, P), 0 to 8 row by row, each shifted at random: (B * P, C, s, s)."""
         corners = []
-        for place in (cell // GRID, cell % GRID):
+        for place in (cells // GRID, cells % GRID):
             shift = torch.randint(
-                -self.jitter,
-                self.jitter + 1,
-                (len(images), len(cell)),
-                generator=generator,
-                device=images.device,
+                -self.jitter, self.jitter + 1, cells.shape, generator=generator, device=cells.device
             )
             corners.append((place * self.pitch + shift).clamp(0, self.context.resolution - self.side))
         return crop_patches(images, corners[0], corners[1], self.side)
@@ -65,9 +60,14 @@ class ContextPrediction(PretextMethod):
         self, name: str, images: dict[str, Tensor], batch: PretrainBatch, generator: torch.Generator
     ) -> tuple[Tensor, Tensor]:
         """Cross-entropy over the eight places."""
-        features = self.encoders[name](self.patches(images[name], generator)).unflatten(0, (-1, GRID * GRID))
-        centre = features[:, CENTRE : CENTRE + 1].expand(-1, NEIGHBOURS, -1)
-        around = torch.cat([features[:, :CENTRE], features[:, CENTRE + 1 :]], dim=1)
-        logits = self.heads[name](torch.cat([centre, around], dim=2)).float().flatten(0, 1)
-        target = torch.arange(NEIGHBOURS, device=logits.device).repeat(len(batch))
+        pairs = max(1, min(NEIGHBOURS, self.hyper("pairs", int)))
+        noise = torch.rand(len(batch), NEIGHBOURS, generator=generator, device=batch.fruit.device)
+        place = noise.argsort(dim=1)[:, :pairs]
+        around = place + (place >= CENTRE)  # the middle cell is nobody's neighbour
+        cells = torch.cat([torch.full_like(place[:, :1], CENTRE), around], dim=1)
+        patches = self.patches(images[name], cells, generator)
+        features = self.encoders[name](patches).unflatten(0, cells.shape)
+        centre = features[:, :1].expand(-1, pairs, -1)
+        logits = self.heads[name](torch.cat([centre, features[:, 1:]], dim=2)).float().flatten(0, 1)
+        target = place.flatten()
         return F.cross_entropy(logits, target), accuracy(logits, target)

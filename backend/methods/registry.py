@@ -67,8 +67,9 @@ class MethodInfo:
         defaults: hyper-parameter to its default; these are all the names that a configuration may hold.
         search: hyper-parameter to what tuning may try.
         positives: choices of ``MethodConfig.positives`` that make sense, the default first.
-        policy: default augmentation policy. ``fruit`` throughout: on the strawberries it leaves SimCLR's
-            probe 0.08 MCC ahead of SimCLR's own policy at 5 % of the labels, because colour tells ripeness.
+        policy: default augmentation policy. ``fruit`` throughout, because colour tells ripeness: with it
+            SimCLR's probe at 5 % of the strawberries' labels reached MCC .57, with SimCLR's own policy
+            .49, random weights .50 (10 epochs at 32 px, one split).
         paper_policy: the policy nearest to the paper's, for comparisons with others; "" = none.
         conflicts: augmentations that would give the task away or make it unsolvable; always left out.
         labels: ``never`` looks at labels, ``optional`` uses them where given, or ``required``.

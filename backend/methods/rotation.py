@@ -19,8 +19,8 @@ ANGLES = 4
 
 def rotate(images: Tensor, quarter_turns: Tensor) -> Tensor:
     """Turn each of (N, C, S, S) images by its own (N,) number of counter-clockwise quarter turns."""
-    turned = images.clone()
-    for turns in range(1, ANGLES):
+    turned = torch.empty_like(images)  # keeps channels_last
+    for turns in range(ANGLES):
         chosen = (quarter_turns == turns).nonzero().squeeze(1)
         turned[chosen] = torch.rot90(images[chosen], turns, (2, 3))
     return turned
@@ -52,5 +52,6 @@ class Rotation(PretextMethod):
         copies = max(1, min(ANGLES, self.hyper("copies", int)))
         order = torch.rand(len(batch), ANGLES, generator=generator, device=batch.fruit.device).argsort(dim=1)
         turns = order[:, :copies].T.flatten()
-        logits = self.heads[name](self.encoders[name](rotate(images[name].repeat(copies, 1, 1, 1), turns)))
+        turned = rotate(torch.cat([images[name]] * copies), turns)
+        logits = self.heads[name](self.encoders[name](turned))
         return F.cross_entropy(logits.float(), turns), accuracy(logits, turns)

@@ -129,14 +129,30 @@ class TestContext:
     def test_patches_keep_a_gap_and_move(self, task):
         method, _ = task("context")
         column = torch.arange(32.0).expand(1, 1, 32, 32)
-        left = method.patches(column, generator()).unflatten(0, (1, 9))[0, :, 0]
+        cells = torch.arange(9).unsqueeze(0)
+        left = method.patches(column, cells, generator())[:, 0]
         firsts, lasts = left[:, 0, 0], left[:, 0, -1]
         assert method.side == 8
         for row in range(3):
             assert firsts[3 * row + 1] - lasts[3 * row] > 1
             assert firsts[3 * row + 2] - lasts[3 * row + 1] > 1
-        moved = method.patches(column, generator(1)).unflatten(0, (1, 9))[0, :, 0]
+        moved = method.patches(column, cells, generator(1))[:, 0]
         assert not torch.equal(left, moved)
+
+    def test_the_answer_is_where_the_neighbour_lies(self, task, monkeypatch):
+        """Encode each patch as its place; the pair's second half then names the right answer."""
+        method, batch = task("context")
+        asked = []
+        real = method.patches
+        monkeypatch.setattr(method, "patches", lambda x, cells, g: asked.append(cells) or real(x, cells, g))
+        answers = []
+        monkeypatch.setattr(F, "cross_entropy", lambda logits, target: answers.append(target) or logits.sum())
+        method.loss(batch, generator())
+        assert (asked[0][:, 0] == 4).all()
+        neighbours = asked[0][:, 1:]
+        assert (neighbours != 4).all()
+        assert all(len(set(row)) == 4 for row in neighbours.tolist())
+        assert answers[0].tolist() == [cell - (cell > 4) for cell in neighbours.flatten().tolist()]
 
 
 class TestInpainting:
