@@ -70,6 +70,7 @@ class Colourisation(PretextMethod):
 
     bins: Tensor
     frequency: Tensor
+    batches: Tensor
 
     def __init__(
         self,
@@ -82,7 +83,8 @@ class Colourisation(PretextMethod):
         self.across = len(encoders) > 1
         super().__init__(config, info, encoders, augmenter, context)
         self.register_buffer("bins", colour_bins(), persistent=False)
-        self.register_buffer("frequency", torch.full((len(self.bins),), 1 / len(self.bins)))
+        self.register_buffer("frequency", torch.zeros(len(self.bins)))
+        self.register_buffer("batches", torch.zeros(()))
 
     def can_use(self, name: str, channels: int) -> bool:
         """Any sensor where there are several, else one that holds an RGB image."""
@@ -132,11 +134,13 @@ class Colourisation(PretextMethod):
 
     @torch.no_grad()
     def _count(self, nearest: Tensor) -> None:
-        """Let the frequency of colours follow this batch."""
+        """Let the frequency of colours follow the batches: their mean at first, later a moving one."""
         found = torch.zeros_like(self.frequency).index_add_(
             0, nearest, torch.ones_like(nearest, dtype=torch.float)
         )
-        self.frequency.mul_(_MEMORY).add_(found / len(nearest), alpha=1 - _MEMORY)
+        self.batches += 1
+        memory = torch.clamp(1 - 1 / self.batches, max=_MEMORY)
+        self.frequency.mul_(memory).add_((1 - memory) * found / len(nearest))
 
     def _other_sensors(self, name: str, images: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         """Squared error in units of the others' deviation; the score is the variance explained."""

@@ -248,6 +248,12 @@ class TestColour:
         right = 5 * torch.eye(6)[:4]
         assert colour_loss(right, index, share, torch.ones(6)).item() < uniform / 2
 
+    def test_the_frequency_of_colours_is_that_of_the_batches(self, task):
+        method, _ = task("colourisation")
+        for nearest in ([0, 0, 1, 2], [0, 1, 1, 1]):
+            method._count(torch.tensor(nearest))
+        assert method.frequency[:4].tolist() == pytest.approx([3 / 8, 4 / 8, 1 / 8, 0])
+
     def test_the_encoder_sees_no_colour(self, task, monkeypatch):
         method, batch = task("colourisation")
         seen = []
