@@ -105,6 +105,15 @@ class EmbeddingData:
 
 
 @dataclass(frozen=True)
+class NeighbourData:
+    """The nearest fruit of each fruit, nearest first: ``neighbours`` and ``similarity`` are (n, k)."""
+
+    fruit_ids: tuple[str, ...]
+    neighbours: tuple[tuple[str, ...], ...]
+    similarity: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
 class FoldBundle:
     """Everything one fold of one run produced.
 

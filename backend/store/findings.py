@@ -9,8 +9,8 @@ from typing import Any
 
 from backend.errors import StoreError
 from backend.store.artifacts import inside, write_artifact
-from backend.store.bundle import ArtifactData, AttributionData, EmbeddingData
-from backend.store.rows import ComparisonRow, compact_json, finite
+from backend.store.bundle import ArtifactData, AttributionData, EmbeddingData, NeighbourData
+from backend.store.rows import ComparisonRow, FindingRow, compact_json, finite
 from backend.store.session import WriteSession
 
 
@@ -26,7 +26,7 @@ class FindingsStore(WriteSession):
         """Store differences between runs; the same question asked again replaces the answer."""
         rows = [asdict(comparison) for comparison in comparisons]
         for row in rows:
-            for name in ("delta", "ci_low", "ci_high", "p_value", "p_adjusted"):
+            for name in ("delta", "ci_low", "ci_high", "p_value", "p_adjusted", "effect_size"):
                 row[name] = finite(row[name])
         with self.transaction():
             self.put("comparison", rows)
@@ -36,6 +36,39 @@ class FindingsStore(WriteSession):
         self._require_run(run_id)
         with self.transaction():
             self._insert_embeddings(run_id, embeddings, None)
+
+    def add_neighbours(self, run_id: str, found: NeighbourData) -> None:
+        """Store the nearest fruit of each fruit in a run's feature space, replacing earlier ones."""
+        self._require_run(run_id)
+        rows = [
+            {
+                "run_id": run_id,
+                "fruit_id": fruit,
+                "rank": rank,
+                "neighbour_id": neighbour,
+                "similarity": float(similarity),
+            }
+            for fruit, names, values in zip(
+                found.fruit_ids, found.neighbours, found.similarity.tolist(), strict=True
+            )
+            for rank, (neighbour, similarity) in enumerate(zip(names, values, strict=True), start=1)
+        ]
+        with self.transaction() as connection:
+            connection.execute("DELETE FROM neighbour WHERE run_id = ?", (run_id,))
+            self.put("neighbour", rows)
+
+    def replace_findings(self, dataset_id: str, kinds: Iterable[str], findings: Iterable[FindingRow]) -> None:
+        """Store what was found out about a data set in the place of earlier findings of ``kinds``."""
+        rows = [asdict(finding) | {"dataset_id": dataset_id} for finding in findings]
+        for row in rows:
+            row["value"] = finite(row["value"])
+            row["detail"] = compact_json(row["detail"])
+        with self.transaction() as connection:
+            connection.executemany(
+                "DELETE FROM finding WHERE dataset_id = ? AND kind = ?",
+                [(dataset_id, kind) for kind in kinds],
+            )
+            self.put("finding", rows)
 
     def add_attributions(
         self, run_id: str, attributions: Iterable[AttributionData], artifacts: Iterable[ArtifactData] = ()

@@ -19,7 +19,16 @@ from backend.store.connection import as_store_error, open_readonly
 from backend.store.integrity import integrity_faults, json_faults
 from backend.store.session import WriteSession
 
-_PLAIN = ("run_fold", "curve", "metric", "prediction", "defect_confusion", "class_confusion", "embedding")
+_PLAIN = (
+    "run_fold",
+    "curve",
+    "metric",
+    "prediction",
+    "defect_confusion",
+    "class_confusion",
+    "embedding",
+    "neighbour",
+)
 """Tables of a run whose rows are copied as they are."""
 
 
@@ -90,6 +99,7 @@ def _merge_one(session: WriteSession, other: sqlite3.Connection, source: Path) -
             session.put("artifact", files[run_id])
             _copy_attributions(session, other, run_id, files[run_id])
         _copy_comparisons(connection, other, session)
+        _copy_findings(connection, other, session)
     return result
 
 
@@ -226,3 +236,9 @@ def _copy_comparisons(
         f"VALUES ({', '.join('?' * len(names))})",
         rows,
     )
+
+
+def _copy_findings(connection: sqlite3.Connection, other: sqlite3.Connection, session: WriteSession) -> None:
+    """Copy what was found out about data sets there and not here."""
+    _copy(session, other, "finding", "OR IGNORE")
+    connection.execute("UPDATE finding SET run_id = NULL WHERE run_id NOT IN (SELECT run_id FROM run)")

@@ -30,7 +30,25 @@ if TYPE_CHECKING:
 Step = Callable[["Database"], None]
 """One version up, inside a transaction; ``Database.transform`` does what ALTER TABLE cannot."""
 
-STEPS: tuple[Step, ...] = ()
+
+def _findings_and_power(database: Database) -> None:
+    """Version 2: how strong a difference is, the neighbours of fruit, and findings about the data."""
+    for name, kind in (("effect_size", float), ("n_needed", int)):
+        database.table("comparison").add_column(name, kind)
+    database.execute(
+        "CREATE TABLE neighbour (run_id TEXT NOT NULL REFERENCES run ON DELETE CASCADE, "
+        "fruit_id TEXT NOT NULL, rank INTEGER NOT NULL, neighbour_id TEXT NOT NULL, "
+        "similarity REAL NOT NULL, PRIMARY KEY (run_id, fruit_id, rank)) WITHOUT ROWID"
+    )
+    database.execute(
+        "CREATE TABLE finding (dataset_id TEXT NOT NULL REFERENCES dataset, kind TEXT NOT NULL, "
+        "subject TEXT NOT NULL, fruit_id TEXT NOT NULL DEFAULT '', other_id TEXT NOT NULL DEFAULT '', "
+        "value REAL, detail TEXT NOT NULL DEFAULT '{}', run_id TEXT REFERENCES run ON DELETE SET NULL, "
+        "PRIMARY KEY (dataset_id, kind, subject, fruit_id, other_id)) WITHOUT ROWID"
+    )
+
+
+STEPS: tuple[Step, ...] = (_findings_and_power,)
 
 assert len(STEPS) == SCHEMA_VERSION - 1, "every schema version above 1 needs the step that leads to it"
 

@@ -165,6 +165,8 @@ class ComparisonRow:
         family: the question that the correction spans.
         n: fruit compared.
         verdict: better, worse or not distinguishable, for people.
+        effect_size: standardised difference; see ``backend.evaluation.compare``.
+        n_needed: labelled fruit that would settle it with 80 % power; None where no number would.
     """
 
     run_id_a: str
@@ -180,6 +182,31 @@ class ComparisonRow:
     family: str = ""
     n: int | None = None
     verdict: str = ""
+    effect_size: float | None = None
+    n_needed: int | None = None
+
+
+@dataclass(frozen=True)
+class FindingRow:
+    """Something worth knowing about a data set.
+
+    Attributes:
+        kind: ``label_issue``, ``duplicate``, ``label_conflict``, ``outlier``, ``sensor`` or ``drift``.
+        subject: the defect, the sensor or ``sensor · group``; empty = the fruit as a whole.
+        fruit_id: the fruit; empty where it is not about one.
+        other_id: the second fruit of a pair.
+        value: how strong it is, in the unit of its kind.
+        detail: what else is known.
+        run_id: whose predictions or features say so.
+    """
+
+    kind: str
+    subject: str
+    fruit_id: str = ""
+    other_id: str = ""
+    value: float | None = None
+    detail: dict[str, Any] = field(default_factory=dict)
+    run_id: str | None = None
 
 
 def run_identity(config: RunConfig, study_id: str, dataset_id: str) -> str:

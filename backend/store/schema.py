@@ -5,7 +5,7 @@ migration. Times are UTC ISO-8601 text. ``fold`` NULL = over all folds, ``defect
 defects. JSON columns hold compact JSON text.
 """
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 TABLES: dict[str, str] = {
     "dataset": """
@@ -149,7 +149,9 @@ TABLES: dict[str, str] = {
             test TEXT NOT NULL,
             family TEXT NOT NULL DEFAULT '', -- the question the Holm correction spans
             n INTEGER,                       -- fruit compared
-            verdict TEXT NOT NULL DEFAULT ''
+            verdict TEXT NOT NULL DEFAULT '',
+            effect_size REAL,                -- standardised difference
+            n_needed INTEGER                 -- labelled fruit that would settle it with 80 % power
         )""",
     "embedding": """
         CREATE TABLE embedding (
@@ -160,6 +162,27 @@ TABLES: dict[str, str] = {
             y REAL NOT NULL,
             fold INTEGER,                    -- whose model it shows
             PRIMARY KEY (run_id, projection, fruit_id)
+        ) WITHOUT ROWID""",
+    "neighbour": """
+        CREATE TABLE neighbour (
+            run_id TEXT NOT NULL REFERENCES run ON DELETE CASCADE,
+            fruit_id TEXT NOT NULL,
+            rank INTEGER NOT NULL,           -- 1 = nearest
+            neighbour_id TEXT NOT NULL,
+            similarity REAL NOT NULL,        -- cosine, -1 to 1
+            PRIMARY KEY (run_id, fruit_id, rank)
+        ) WITHOUT ROWID""",
+    "finding": """
+        CREATE TABLE finding (
+            dataset_id TEXT NOT NULL REFERENCES dataset,
+            kind TEXT NOT NULL,              -- label_issue, duplicate, label_conflict, outlier, sensor, drift
+            subject TEXT NOT NULL,           -- defect, sensor or "sensor · group"; '' = the fruit as a whole
+            fruit_id TEXT NOT NULL DEFAULT '',
+            other_id TEXT NOT NULL DEFAULT '',  -- the second fruit of a pair
+            value REAL,                      -- how strong it is; its meaning is that of the kind
+            detail TEXT NOT NULL DEFAULT '{}',  -- JSON: what else is known
+            run_id TEXT REFERENCES run ON DELETE SET NULL,  -- whose predictions or features say so
+            PRIMARY KEY (dataset_id, kind, subject, fruit_id, other_id)
         ) WITHOUT ROWID""",
     "attribution": """
         CREATE TABLE attribution (

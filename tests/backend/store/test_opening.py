@@ -85,7 +85,10 @@ def test_older_store_is_refused_for_reading_with_the_way_out(tmp_path, monkeypat
     path = tmp_path / "store.db"
     open_for_writing(path).close()
     monkeypatch.setattr("backend.store.connection.check_version.__defaults__", (SCHEMA_VERSION + 1,))
-    with pytest.raises(StoreError, match=r"older schema version 1; expected version 2; .*doctor --fix"):
+    with pytest.raises(
+        StoreError,
+        match=rf"older schema version {SCHEMA_VERSION}; expected version {SCHEMA_VERSION + 1}; .*doctor --fix",
+    ):
         open_readonly(path)
 
 
@@ -145,7 +148,7 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path):
         RunStore(tmp_path / "file" / "store.db")
 
 
-# Migration: version 2 here is synthetic, so that the way is tested before it is needed.
+# Migration: the steps below are synthetic and follow the real ones.
 
 
 def add_note(database):
@@ -160,23 +163,25 @@ def test_an_older_store_is_migrated_with_a_verified_backup(store, fill, store_pa
     run_id = fill(store)
     store.close()
     before = contents(store_path)
-    with closing(open_for_writing(store_path, steps=(add_note, split_names))) as connection:
-        assert connection.execute("PRAGMA user_version").fetchone()[0] == 3
+    with closing(
+        open_for_writing(store_path, steps=(*migrations.STEPS, add_note, split_names))
+    ) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone()[0] == SCHEMA_VERSION + 2
         row = connection.execute("SELECT run_id, note FROM run").fetchone()
         assert tuple(row) == (run_id, "")
         assert connection.execute("SELECT objective FROM study").fetchone()[0] == "mcc"
         assert connection.execute("PRAGMA foreign_keys").fetchone()[0] == 1
         assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
-    assert contents(store_path.with_name("store.db.v1.bak")) == before
+    assert contents(store_path.with_name(f"store.db.v{SCHEMA_VERSION}.bak")) == before
 
 
 def test_migration_goes_on_from_the_version_that_is_there(store, store_path):
     store.close()
-    open_for_writing(store_path, steps=(add_note,)).close()
-    open_for_writing(store_path, steps=(add_note, split_names)).close()
-    assert store_path.with_name("store.db.v2.bak").exists()
+    open_for_writing(store_path, steps=(*migrations.STEPS, add_note)).close()
+    open_for_writing(store_path, steps=(*migrations.STEPS, add_note, split_names)).close()
+    assert store_path.with_name(f"store.db.v{SCHEMA_VERSION + 1}.bak").exists()
     with pytest.raises(StoreError, match="newer than this program"):
-        open_for_writing(store_path, steps=(add_note,))
+        open_for_writing(store_path, steps=(*migrations.STEPS, add_note))
 
 
 @pytest.mark.parametrize("damage", ["raises", "orphans"])
@@ -192,8 +197,28 @@ def test_a_migration_that_fails_changes_nothing(store, fill, store_path, content
         database.execute("UPDATE run SET study_id = 'nobody'")
 
     with pytest.raises(StoreError):
-        open_for_writing(store_path, steps=(broken,))
+        open_for_writing(store_path, steps=(*migrations.STEPS, broken))
     assert contents(store_path) == before
+
+
+def test_a_store_of_version_1_gets_the_tables_of_today(store, fill, store_path):
+    run_id = fill(store)
+    store.connection.executescript(
+        "DROP TABLE neighbour; DROP TABLE finding; ALTER TABLE comparison DROP COLUMN effect_size; "
+        "ALTER TABLE comparison DROP COLUMN n_needed; PRAGMA user_version = 1"
+    )
+    store.close()
+    with closing(open_for_writing(store_path)) as old, closing(sqlite3.connect(":memory:")) as new:
+        for statement in TABLES.values():
+            new.execute(statement)
+        for name in TABLES:
+            columns = [
+                [tuple(row)[1:] for row in connection.execute(f"PRAGMA table_info({name})")]
+                for connection in (old, new)
+            ]
+            assert columns[0] == columns[1], name
+        assert old.execute("SELECT run_id FROM run").fetchone()[0] == run_id
+    assert store_path.with_name("store.db.v1.bak").exists()
 
 
 def test_steps_lead_to_the_newest_version():
@@ -205,9 +230,9 @@ def test_no_migration_without_a_good_backup(store, store_path, monkeypatch, cont
     before = contents(store_path)
     monkeypatch.setattr(backup, "integrity_faults", lambda connection: ["a page is damaged"])
     with pytest.raises(StoreError, match="the copy is not right: a page is damaged"):
-        open_for_writing(store_path, steps=(add_note,))
+        open_for_writing(store_path, steps=(*migrations.STEPS, add_note))
     assert contents(store_path) == before
-    assert not store_path.with_name("store.db.v1.bak").exists()
+    assert not store_path.with_name(f"store.db.v{SCHEMA_VERSION}.bak").exists()
 
 
 # One writer

@@ -1,0 +1,49 @@
+"""What is found out beside numbers: neighbours of fruit and findings about the data."""
+
+import json
+
+import numpy as np
+import pytest
+
+from backend.errors import StoreError
+from backend.store.bundle import NeighbourData
+from backend.store.rows import FindingRow
+
+
+def neighbours(*similarity):
+    names = (("b", "c"), ("a", "c"))[: len(similarity)]
+    return NeighbourData(("a", "b")[: len(similarity)], names, np.array(similarity, dtype=np.float32))
+
+
+def test_neighbours_are_kept_in_order_and_replaced(store, fill):
+    run_id = fill(store)
+    store.add_neighbours(run_id, neighbours([0.9, 0.1], [0.9, 0.2]))
+    store.add_neighbours(run_id, neighbours([0.75, 0.5]))
+    rows = store.rows("SELECT fruit_id, rank, neighbour_id, similarity FROM neighbour ORDER BY rank")
+    assert [tuple(row) for row in rows] == [("a", 1, "b", 0.75), ("a", 2, "c", 0.5)]
+
+
+def test_neighbours_need_a_run(store):
+    with pytest.raises(StoreError, match="unknown run"):
+        store.add_neighbours("nobody", neighbours([0.9, 0.1]))
+
+
+def test_findings_replace_those_of_their_kind_only(store, fill):
+    fill(store)
+    dataset_id = store.value("SELECT dataset_id FROM dataset")
+    store.replace_findings(
+        dataset_id,
+        ("label_issue", "outlier"),
+        [
+            FindingRow("label_issue", "rot", "a", value=0.9),
+            FindingRow("outlier", "", "b", value=float("nan")),
+        ],
+    )
+    store.replace_findings(
+        dataset_id, ("label_issue",), [FindingRow("label_issue", "rot", "c", value=0.8, detail={"given": 1})]
+    )
+    rows = store.rows("SELECT kind, fruit_id, value, detail FROM finding ORDER BY kind")
+    assert [(row["kind"], row["fruit_id"], row["value"], json.loads(row["detail"])) for row in rows] == [
+        ("label_issue", "c", 0.8, {"given": 1}),
+        ("outlier", "b", None, {}),
+    ]
