@@ -1,6 +1,7 @@
 """What is found out beside numbers: neighbours of fruit and findings about the data."""
 
 import json
+import math
 
 import numpy as np
 import pytest

@@ -85,10 +85,8 @@ def test_older_store_is_refused_for_reading_with_the_way_out(tmp_path, monkeypat
     path = tmp_path / "store.db"
     open_for_writing(path).close()
     monkeypatch.setattr("backend.store.connection.check_version.__defaults__", (SCHEMA_VERSION + 1,))
-    with pytest.raises(
-        StoreError,
-        match=rf"older schema version {SCHEMA_VERSION}; expected version {SCHEMA_VERSION + 1}; .*doctor --fix",
-    ):
+    line = f"older schema version {SCHEMA_VERSION}; expected version {SCHEMA_VERSION + 1}; .*doctor --fix"
+    with pytest.raises(StoreError, match=line):
         open_readonly(path)
 
 
