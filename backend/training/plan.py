@@ -10,83 +10,19 @@ import tomllib
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from backend.config import POOLS, from_dict
+from backend.config import from_dict
 from backend.errors import ConfigError, unknown_name
+from backend.training.settings import (
+    AugmentationStage,
+    BaselineStage,
+    DataReportStage,
+    ExplanationStage,
+    InputAblationStage,
+    PretrainingStage,
+    ProjectionStage,
+)
 
 PLANS = Path(__file__).parent.parent / "plans"
-
-
-@dataclass(frozen=True)
-class BaselineStage:
-    """The supervised baseline: tune, then cross-validate the best.
-
-    Attributes:
-        trials: configurations that Optuna tries.
-        generation: trials asked together; fixed, so that the number of workers changes nothing.
-        tune_folds: outer folds on whose inner validation a trial is scored.
-        tune_epochs: epochs of a trial.
-        epochs: epochs of the final run.
-        patience: epochs without improvement before a final run stops.
-        min_steps: optimisation steps that a final run takes at least, however few the fruit; a trial takes
-            its share of them.
-        backbones: names to choose from.
-    """
-
-    trials: int = 16
-    generation: int = 4
-    tune_folds: int = 1
-    tune_epochs: int = 12
-    epochs: int = 24
-    patience: int = 8
-    min_steps: int = 600
-    backbones: tuple[str, ...] = ("resnet10_half",)
-
-    def __post_init__(self) -> None:
-        """Check every field."""
-        for name in ("trials", "generation", "tune_folds", "tune_epochs", "epochs"):
-            if getattr(self, name) < 1:
-                raise ConfigError(repr(getattr(self, name)), where=f"baseline.{name}", expected="1 or more")
-        if not self.backbones:
-            raise ConfigError("no backbone", where="baseline.backbones", expected="at least one name")
-
-
-@dataclass(frozen=True)
-class PretrainingStage:
-    """Self-supervised methods against the baseline; no method = no such stage.
-
-    Attributes:
-        methods: names from ``backend.methods.registry``.
-        epochs: of pretraining.
-        batch_size: images a step of pretraining.
-        pool: what pretraining sees, see ``DataConfig.pool``.
-        fractions: label fractions at which to probe and fine-tune.
-        seeds: draws of labels and weights, each a run of its own.
-        min_steps: steps that training on few labels takes at least.
-        backbone_rate: factor on the learning rate of pretrained encoders in fine-tuning.
-    """
-
-    methods: tuple[str, ...] = ()
-    epochs: int = 40
-    batch_size: int = 128
-    pool: str = "train"
-    fractions: tuple[float, ...] = (0.1, 1.0)
-    seeds: tuple[int, ...] = (0,)
-    min_steps: int = 250
-    backbone_rate: float = 0.5
-
-    def __post_init__(self) -> None:
-        """Check every field."""
-        for name in ("epochs", "batch_size", "backbone_rate"):
-            if getattr(self, name) <= 0:
-                raise ConfigError(repr(getattr(self, name)), where=f"pretraining.{name}", expected="above 0")
-        if not self.fractions or not all(0 < fraction <= 1 for fraction in self.fractions):
-            raise ConfigError(
-                repr(list(self.fractions)), where="pretraining.fractions", expected="numbers above 0, up to 1"
-            )
-        if not self.seeds:
-            raise ConfigError("no seed", where="pretraining.seeds", expected="at least one number")
-        if self.pool not in POOLS:
-            raise unknown_name("pool", self.pool, POOLS, "pretraining.pool")
 
 
 @dataclass(frozen=True)
@@ -103,6 +39,11 @@ class Plan:
         modalities: sensors to use; empty = all that the data set has.
         baseline: the supervised stage.
         pretraining: the self-supervised stage.
+        input_ablation: sensors left out.
+        augmentations: augmentations alone, in pairs and left out.
+        explanations: Grad-CAM.
+        projections: t-SNE, UMAP, PCA.
+        data_report: label errors, duplicates, outliers, drift.
     """
 
     name: str = ""
@@ -114,6 +55,11 @@ class Plan:
     modalities: tuple[str, ...] = ()
     baseline: BaselineStage = field(default_factory=BaselineStage)
     pretraining: PretrainingStage = field(default_factory=PretrainingStage)
+    input_ablation: InputAblationStage = field(default_factory=InputAblationStage)
+    augmentations: AugmentationStage = field(default_factory=AugmentationStage)
+    explanations: ExplanationStage = field(default_factory=ExplanationStage)
+    projections: ProjectionStage = field(default_factory=ProjectionStage)
+    data_report: DataReportStage = field(default_factory=DataReportStage)
 
     def __post_init__(self) -> None:
         """Check every field."""

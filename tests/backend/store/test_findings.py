@@ -1,7 +1,6 @@
 """What is found out beside numbers: neighbours of fruit and findings about the data."""
 
 import json
-import math
 
 import numpy as np
 import pytest

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from backend.errors import ConfigError
-from backend.training.plan import BaselineStage, Plan, PretrainingStage
+from backend.training.plan import Plan
 from backend.training.pretraining import pretraining_pool
+from backend.training.settings import BaselineStage, PretrainingStage
 from backend.training.study import StudyOptions, run_study
 from backend.training.task import fold_parts
 

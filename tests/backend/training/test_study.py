@@ -10,7 +10,8 @@ import pytest
 from sklearn.metrics import matthews_corrcoef
 
 from backend.errors import ConfigError, DataError
-from backend.training.plan import BaselineStage, Plan
+from backend.training.plan import Plan
+from backend.training.settings import BaselineStage
 from backend.training.study import StudyOptions, default_workers, run_study
 
 PLAN = Plan(

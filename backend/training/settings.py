@@ -1,0 +1,232 @@
+"""What a plan says about each stage of a study: dataclasses read from TOML and checked on construction.
+
+No torch here, so that ``--list``, ``--help``, ``--dry-run`` and errors in a plan are immediate. A stage with
+``enabled = false`` (or without methods) is left out; a new stage is one dataclass here, one field in
+``backend.training.plan.Plan`` and one function in ``backend.training.stages``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from backend.config import POOLS
+from backend.errors import ConfigError, unknown_name
+
+
+def at_least(lowest: float, stage: str, **values: float) -> None:
+    """Raise a ``ConfigError`` for the first value below ``lowest``."""
+    for name, value in values.items():
+        if value < lowest:
+            raise ConfigError(repr(value), where=f"{stage}.{name}", expected=f"{lowest:g} or more")
+
+
+def not_empty(stage: str, **values: tuple[object, ...]) -> None:
+    """Raise a ``ConfigError`` for the first list that is empty."""
+    for name, value in values.items():
+        if not value:
+            raise ConfigError("an empty list", where=f"{stage}.{name}", expected="at least one entry")
+
+
+def shares(stage: str, **values: tuple[float, ...]) -> None:
+    """Raise a ``ConfigError`` unless every number lies above 0 and up to 1."""
+    for name, numbers in values.items():
+        if not numbers or not all(0 < number <= 1 for number in numbers):
+            raise ConfigError(
+                repr(list(numbers)), where=f"{stage}.{name}", expected="numbers above 0, up to 1"
+            )
+
+
+@dataclass(frozen=True)
+class BaselineStage:
+    """The supervised baseline: tune, then cross-validate the best.
+
+    Attributes:
+        trials: configurations that Optuna tries.
+        generation: trials asked together; fixed, so that the number of workers changes nothing.
+        tune_folds: outer folds on whose inner validation a trial is scored.
+        tune_epochs: epochs of a trial.
+        epochs: epochs of the final run.
+        patience: epochs without improvement before a final run stops.
+        min_steps: optimisation steps that a final run takes at least, however few the fruit; a trial takes
+            its share of them.
+        backbones: names to choose from.
+    """
+
+    trials: int = 16
+    generation: int = 4
+    tune_folds: int = 1
+    tune_epochs: int = 12
+    epochs: int = 24
+    patience: int = 8
+    min_steps: int = 600
+    backbones: tuple[str, ...] = ("resnet10_half",)
+
+    def __post_init__(self) -> None:
+        """Check every field."""
+        at_least(
+            1,
+            "baseline",
+            trials=self.trials,
+            generation=self.generation,
+            tune_folds=self.tune_folds,
+            tune_epochs=self.tune_epochs,
+            epochs=self.epochs,
+        )
+        not_empty("baseline", backbones=self.backbones)
+
+
+@dataclass(frozen=True)
+class PretrainingStage:
+    """Self-supervised methods against the baseline; no method = no such stage.
+
+    Attributes:
+        methods: names from ``backend.methods.registry``.
+        epochs: of pretraining.
+        batch_size: images a step of pretraining.
+        pool: what pretraining sees, see ``DataConfig.pool``.
+        fractions: label fractions at which to probe and fine-tune.
+        seeds: draws of labels and weights, each a run of its own.
+        min_steps: steps that training on few labels takes at least.
+        backbone_rate: factor on the learning rate of pretrained encoders in fine-tuning.
+    """
+
+    methods: tuple[str, ...] = ()
+    epochs: int = 40
+    batch_size: int = 128
+    pool: str = "train"
+    fractions: tuple[float, ...] = (0.1, 1.0)
+    seeds: tuple[int, ...] = (0,)
+    min_steps: int = 250
+    backbone_rate: float = 0.5
+
+    def __post_init__(self) -> None:
+        """Check every field."""
+        for name in ("epochs", "batch_size", "backbone_rate"):
+            if getattr(self, name) <= 0:
+                raise ConfigError(repr(getattr(self, name)), where=f"pretraining.{name}", expected="above 0")
+        shares("pretraining", fractions=self.fractions)
+        not_empty("pretraining", seeds=self.seeds)
+        if self.pool not in POOLS:
+            raise unknown_name("pool", self.pool, POOLS, "pretraining.pool")
+
+
+@dataclass(frozen=True)
+class InputAblationStage:
+    """Which sensor matters for which defect: every subset of the sensors, retrained on the same folds.
+
+    Attributes:
+        enabled: run it.
+        seeds: each a run of its own for every subset.
+        epochs: of each run; 0 = as the final baseline.
+        pretrained: do the same for the best pretraining method, its encoders one a sensor.
+        repeats: permutations behind each permutation importance.
+    """
+
+    enabled: bool = False
+    seeds: tuple[int, ...] = (0,)
+    epochs: int = 0
+    pretrained: bool = False
+    repeats: int = 5
+
+    def __post_init__(self) -> None:
+        """Check every field."""
+        at_least(0, "input_ablation", epochs=self.epochs)
+        at_least(1, "input_ablation", repeats=self.repeats)
+        not_empty("input_ablation", seeds=self.seeds)
+
+
+@dataclass(frozen=True)
+class AugmentationStage:
+    """Which augmentation helps: alone, in pairs, left out, weaker and stronger.
+
+    Attributes:
+        method: a pretraining method, or ``supervised``; empty = no such stage.
+        operations: to try; empty = those of the method's default policy.
+        pairs: the composition matrix too.
+        leave_one_out: the default policy without each of its operations.
+        strengths: factors on the magnitudes of the default policy.
+        epochs: of each cheap run.
+        folds: outer folds on whose inner validation the cheap runs are ranked.
+        confirm: best and worst policies that are confirmed by fine-tuning on every fold.
+        seeds: of the confirmation.
+    """
+
+    method: str = ""
+    operations: tuple[str, ...] = ()
+    pairs: bool = True
+    leave_one_out: bool = True
+    strengths: tuple[float, ...] = (0.5, 1.5)
+    epochs: int = 10
+    folds: int = 1
+    confirm: int = 2
+    seeds: tuple[int, ...] = (0, 1)
+
+    def __post_init__(self) -> None:
+        """Check every field."""
+        at_least(1, "augmentations", epochs=self.epochs, folds=self.folds)
+        at_least(0, "augmentations", confirm=self.confirm)
+        not_empty("augmentations", seeds=self.seeds)
+        if not all(0 <= strength <= 2 for strength in self.strengths):
+            raise ConfigError(
+                repr(list(self.strengths)), where="augmentations.strengths", expected="numbers from 0 to 2"
+            )
+
+
+@dataclass(frozen=True)
+class ExplanationStage:
+    """Where the model looks: Grad-CAM of chosen fruit, scored where the truth is known.
+
+    Attributes:
+        enabled: run it, for the best baseline and the best fine-tune.
+        per_outcome: fruit for each defect and each of found, missed, false alarm, rightly passed.
+        curves: fruit behind the deletion and insertion curves and the sanity check of each defect.
+    """
+
+    enabled: bool = False
+    per_outcome: int = 6
+    curves: int = 16
+
+    def __post_init__(self) -> None:
+        """Check every field."""
+        at_least(1, "explanations", per_outcome=self.per_outcome)
+        at_least(0, "explanations", curves=self.curves)
+
+
+@dataclass(frozen=True)
+class ProjectionStage:
+    """How the fruit lie in feature space, for the best baseline and the best pretraining.
+
+    Attributes:
+        enabled: run it.
+        perplexities: of t-SNE.
+        neighbours: nearest fruit to keep for each fruit.
+    """
+
+    enabled: bool = False
+    perplexities: tuple[float, ...] = (5.0, 30.0, 50.0)
+    neighbours: int = 10
+
+    def __post_init__(self) -> None:
+        """Check every field."""
+        at_least(1, "projections", neighbours=self.neighbours)
+        if not all(perplexity >= 2 for perplexity in self.perplexities):
+            raise ConfigError(
+                repr(list(self.perplexities)), where="projections.perplexities", expected="numbers from 2"
+            )
+
+
+@dataclass(frozen=True)
+class DataReportStage:
+    """What is odd about the data: likely label errors, duplicates, outliers, drift between groups.
+
+    Attributes:
+        enabled: run it.
+        keep: findings to keep of each kind.
+    """
+
+    enabled: bool = False
+    keep: int = 200
+
+    def __post_init__(self) -> None:
+        """Check every field."""
+        at_least(1, "data_report", keep=self.keep)
