@@ -51,7 +51,7 @@ def seconds_of_real_steps(fold: FoldTraining, steps: int) -> float:
     """Time of ``steps`` real training steps."""
     started = time.perf_counter()
     for index in fold.order.steps(steps):
-        fold._step(index, lambda: None)
+        fold.step(index, lambda: None)
     return time.perf_counter() - started
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from backend.store.bundle import FoldBundle
+from backend.training.calibration import measure
 from backend.training.optim import prepare_worker
 from backend.training.pretraining import pretrain_fold
 from backend.training.probing import probe_fold
@@ -23,6 +24,8 @@ TASKS: dict[str, TaskFunction] = {
 
 
 def execute(task: FoldTask, context: WorkerContext) -> FoldBundle:
-    """Do one fold of one run, the same way on every worker."""
+    """Do one fold of one run, or measure it, the same way on every worker."""
     prepare_worker(task.config.threads)
+    if task.measure:
+        return measure(task, context)
     return TASKS[task.config.kind](task, context)

@@ -10,12 +10,14 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from backend.augment.pipeline import Augmenter
@@ -204,7 +206,9 @@ class Pretraining:
             except TrainingError as error:
                 raise PretrainingFailedError(error, tuple(self.curves)) from error
             if checkpoint is not None:
-                save_state(checkpoint, self.identity, epoch, self.curves, parts)
+                # A disk that is full costs the way back to this epoch, not the training.
+                with suppress(OSError, SafetensorError):
+                    save_state(checkpoint, self.identity, epoch, self.curves, parts)
             if on_epoch is not None:
                 on_epoch(EpochReport(epoch, loss, health, self.method.encoders))
         encoders = {ENCODERS + name: value for name, value in self.method.encoders.state_dict().items()}

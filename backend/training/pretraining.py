@@ -59,6 +59,7 @@ def pretrain_fold(task: FoldTask, context: WorkerContext) -> FoldBundle:
         seed=task.seed,
         device=context.device,
         labels=labels,
+        checkpoint=context.checkpoint(task.run_id, task.fold),
     )
     score = _knn_score(task, context, parts, result.weights)
     return FoldBundle(

@@ -215,10 +215,10 @@ class FoldTraining:
         steps = self.order.steps(total)
         best_state: dict[str, Tensor] = {}
         for epoch in range(1, optim.epochs + 1):
-            losses = [self._step(next(steps), schedule.step) for _ in range(marks[epoch] - marks[epoch - 1])]
+            losses = [self.step(next(steps), schedule.step) for _ in range(marks[epoch] - marks[epoch - 1])]
             loss = float(torch.stack(losses).mean()) if losses else 0.0
             require_finite(loss, epoch)
-            score = self._validate()
+            score = self.validate()
             self.curves += [
                 CurvePoint(epoch, "train", "loss", loss),
                 CurvePoint(epoch, "validation", "mcc", score),
@@ -236,7 +236,7 @@ class FoldTraining:
         self._choose_thresholds()
         return ""
 
-    def _step(self, index: NDArray[np.int64], advance: Callable[[], None]) -> Tensor:
+    def step(self, index: NDArray[np.int64], advance: Callable[[], None]) -> Tensor:
         """One optimisation step on the fruit at ``index``; returns the loss."""
         self.model.train()
         batch = self._augmented(self.feed.batch(index))
@@ -275,7 +275,7 @@ class FoldTraining:
             parts.append(probabilities(judged(batch).float(), self.context.dataset.task).cpu())
         return torch.cat(parts).numpy()
 
-    def _validate(self) -> float:
+    def validate(self) -> float:
         """Inner-validation MCC of the model as it is, each defect at its best threshold."""
         labels = self.context.dataset.labels[self.parts.validation]
         return inner_mcc(labels, self.scores(self.parts.validation), self.context.dataset.task)

@@ -7,6 +7,7 @@ processes and other machines; neither knows a store.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +34,7 @@ class FoldTask:
         study_seed: from which, with the configuration and the fold, all randomness derives.
         prune_floor: inner-validation MCC an epoch (1-based, at index epoch - 1) below which the trial stops.
         weights: encoder weights of a pretraining as safetensors bytes; None = start as the model says.
+        measure: only find out what the fold would cost, see ``backend.training.calibration``.
     """
 
     run_id: str
@@ -41,6 +43,7 @@ class FoldTask:
     study_seed: int
     prune_floor: tuple[float, ...] = ()
     weights: bytes | None = None
+    measure: bool = False
 
     @property
     def seed(self) -> int:
@@ -57,12 +60,18 @@ class WorkerContext:
         cache: their pixels.
         folds: (n,) outer fold of each fruit, -1 = never tested.
         device: ``cpu``, ``cuda`` or ``mps``.
+        scratch: folder for what an unfinished fold goes on from; None = a fold starts anew.
     """
 
     dataset: FruitDataset
     cache: ImageCache
     folds: NDArray[np.int64]
     device: str
+    scratch: Path | None = None
+
+    def checkpoint(self, run_id: str, fold: int) -> Path | None:
+        """The file that an unfinished pretraining fold goes on from; None where there is no place for it."""
+        return self.scratch / f"{run_id}-fold{fold}.safetensors" if self.scratch else None
 
 
 @dataclass(frozen=True)

@@ -111,8 +111,8 @@ def test_few_labels_train_as_long_as_many(multilabel_context, small_run):
     config = small_run(optim=optim)
     fold = FoldTraining(task(config), multilabel_context, fold_parts(multilabel_context, config, 0), 8)
     steps = []
-    original = fold._step
-    fold._step = lambda *args: steps.append(1) or original(*args)
+    original = fold.step
+    fold.step = lambda *args: steps.append(1) or original(*args)
     fold.fit()
     assert len(steps) == 30
     assert {point.epoch for point in fold.curves} == {1, 2}
@@ -141,14 +141,14 @@ def test_a_diverged_loss_is_an_error_in_words(multilabel_context, small_run):
 
 
 def test_out_of_memory_halves_the_batch_and_says_so(multilabel_context, small_run, monkeypatch):
-    original = FoldTraining._step
+    original = FoldTraining.step
 
     def short_of_memory(self, index, advance):
         if len(index) > 4:
             raise torch.OutOfMemoryError("too large")
         return original(self, index, advance)
 
-    monkeypatch.setattr(FoldTraining, "_step", short_of_memory)
+    monkeypatch.setattr(FoldTraining, "step", short_of_memory)
     bundle = train_fold(task(small_run(epochs=1)), multilabel_context)
     assert dict(bundle.notes)["batch_size"].startswith("4 (halved")
 
