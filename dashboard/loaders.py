@@ -196,6 +196,19 @@ class Store:
         """See ``runs.lineage``."""
         return _small(self, runs.lineage, run_id)
 
+    def ask(self, query: Callable[..., T], *args: Any) -> T:
+        """The answer of any query of the store, kept as long as the store stays as it is.
+
+        Args:
+            query: a function of ``backend.store.queries``.
+            args: hashable; what follows the connection.
+        """
+        return _small(self, query, *args)
+
+    def ask_large(self, query: Callable[..., T], *args: Any) -> T:
+        """See ``ask``; few such answers are kept, since each may be large."""
+        return _large(self, query, *args)
+
     def scores(self, run_id: str, finished: str, order: tuple[str, ...]) -> ScoreTable:
         """The held-out predictions of a finished run as arrays.
 

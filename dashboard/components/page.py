@@ -75,20 +75,5 @@ def caveats(found: list[str]) -> None:
 def provenance(
     scope: Scope, runs: tuple[str, ...], commit: object = "", *more: tuple[str, str]
 ) -> Provenance:
-    """Where the figures of this page come from.
-
-    Args:
-        scope: the sidebar's choice.
-        runs: ids of the runs shown.
-        commit: of the code that trained them, as the store has it.
-        more: what the page's own controls chose.
-    """
-    return Provenance(
-        runs=runs,
-        dataset=scope.dataset.name,
-        fingerprint=scope.dataset.dataset_id,
-        synthetic=scope.dataset.synthetic,
-        commit=commit if isinstance(commit, str) else "",
-        filters=(*scope.filters(), *more),
-        made=datetime.now(UTC),
-    )
+    """Where the figures of this page come from, see ``Scope.provenance``."""
+    return scope.provenance(runs, commit, *more)
