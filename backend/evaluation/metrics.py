@@ -6,7 +6,8 @@ rest) and over all defects. Over all defects means
 - ``mcc``: the multiclass MCC, in a multilabel data set the mean over defects;
 - ``accuracy``: share of fruit whose class was found; multilabel: the mean over defects;
 - ``balanced_accuracy``: the mean recall over classes; multilabel: the mean over defects;
-- ``f1``, ``auroc``, ``average_precision``: the mean over defects or classes (macro);
+- ``f1``, ``precision``, ``recall``, ``auroc``, ``average_precision``: the mean over defects or classes
+  (macro);
 - ``top3_accuracy`` (multiclass): share of fruit whose class is among the three highest scores;
 - ``sorting_mcc``: the multiclass MCC of the sorter's exits (``backend.evaluation.exits``).
 
@@ -40,7 +41,7 @@ from backend.store.bundle import MetricValue, Predictions
 
 RANKED = ("auroc", "average_precision")
 DEFECT_METRICS: tuple[str, ...] = (*COUNT_METRICS, *RANKED)
-MEANS = ("mcc", "accuracy", "balanced_accuracy", "f1", *RANKED)
+MEANS = ("mcc", "accuracy", "balanced_accuracy", "f1", "precision", "recall", *RANKED)
 
 _NEEDS = {metric.name: metric.needs for metric in COUNT_METRICS.values()} | dict.fromkeys(
     RANKED, (POSITIVE, NEGATIVE)

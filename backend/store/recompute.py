@@ -16,7 +16,7 @@ Values = dict[tuple[str, str | None], float]
 
 COUNTED = ("mcc", "accuracy", "balanced_accuracy", "f1", "precision", "recall")
 RANKED = ("auroc", "average_precision")
-MEANS = ("mcc", "accuracy", "balanced_accuracy", "f1", *RANKED)
+MEANS = ("mcc", "accuracy", "balanced_accuracy", "f1", "precision", "recall", *RANKED)
 """Metrics that have a value over all defects, in a multilabel data set the mean of those defined."""
 
 

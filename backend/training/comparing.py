@@ -1,13 +1,67 @@
-"""From runs in the store to comparisons in the store."""
+"""From runs in the store to comparisons in the store: the one way in which every stage compares."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import asdict
+
 import numpy as np
 
+from backend.config import RunConfig
 from backend.evaluation import compare
 from backend.evaluation.pairing import RunMeta, RunPredictions
-from backend.store.rows import ComparisonRow
+from backend.store.rows import COMPLETE, ComparisonRow
 from backend.training.driver import Driver, RunResult
+
+METRICS = ("mcc", "recall")
+"""What is compared: the MCC that choices are made by, and the share found, which people ask for."""
+
+
+def compare_runs(
+    driver: Driver, a: Sequence[RunResult], b: Sequence[RunResult], *, family: str, seed: int
+) -> list[ComparisonRow]:
+    """Compare run b with run a, for every pair of complete runs at once, and store what was found.
+
+    Args:
+        driver: of the study that both sides belong to.
+        a: runs of one configuration, one a seed.
+        b: runs of the other; the i-th runs of both sides have the same seed, and count only where both are
+            complete and neither was pretrained on test fruit.
+        family: first word of the stored ``family``: the question that is asked.
+        seed: of the bootstrap.
+
+    Returns:
+        The stored rows; none where no pair is left.
+
+    Raises:
+        DataError: the runs are not comparable.
+    """
+    pairs = [pair for pair in zip(a, b, strict=True) if all(_counts(run) for run in pair)]
+    if not pairs:
+        return []
+    dataset = driver.context.dataset
+    found = compare.compare(
+        [run_predictions(driver, run) for run, _ in pairs],
+        [run_predictions(driver, run) for _, run in pairs],
+        task=dataset.task,
+        healthy=dataset.healthy,
+        kinds={defect.name: defect.kind for defect in dataset.defects},
+        groups=dict(zip(dataset.fruit_ids, dataset.groups, strict=True)),
+        metrics=METRICS,
+        seed=seed,
+    )
+    rows = [ComparisonRow(**asdict(row) | {"family": f"{family}: {row.family}"}) for row in found]
+    driver.store.add_comparisons(rows)
+    return rows
+
+
+def is_transductive(config: RunConfig) -> bool:
+    """Whether the run's pretraining saw test fruit: for study only, never compared."""
+    return config.kind != "baseline" and config.data.pool == "all"
+
+
+def _counts(run: RunResult) -> bool:
+    return run.status == COMPLETE and not is_transductive(run.config)
 
 
 def run_predictions(driver: Driver, run: RunResult) -> RunPredictions:
@@ -22,32 +76,8 @@ def run_predictions(driver: Driver, run: RunResult) -> RunPredictions:
         dataset_id=context.dataset.dataset_id,
         label_version=context.dataset.label_version,
         fold_version=study.fold_version,
-        transductive=run.config.kind != "baseline" and run.config.data.pool == "all",
+        transductive=is_transductive(run.config),
         test_fruit=frozenset(predictions.fruit_ids),
     )
     folds = np.array([fold_of[name] for name in predictions.fruit_ids], dtype=np.intp)
     return RunPredictions(meta, predictions, folds)
-
-
-def store_rows(driver: Driver, rows: list[compare.ComparisonRow]) -> None:
-    """Write comparisons."""
-    driver.store.add_comparisons(
-        [
-            ComparisonRow(
-                run_id_a=row.run_id_a,
-                run_id_b=row.run_id_b,
-                metric=row.metric,
-                test=row.test,
-                defect=row.defect,
-                delta=row.delta,
-                ci_low=row.ci_low,
-                ci_high=row.ci_high,
-                p_value=row.p_value,
-                p_adjusted=row.p_adjusted,
-                family=row.family,
-                n=row.n,
-                verdict=row.verdict,
-            )
-            for row in rows
-        ]
-    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from backend.training.budget import Budget
 from backend.training.driver import Driver, RunResult
 from backend.training.plan import Plan
 
@@ -19,8 +20,10 @@ class StageContext:
         modalities: sensors in use.
         seed: of the study.
         storage_url: Optuna's database.
+        budget: says how much of the plan there is time for.
         baseline_parameters: what the search chose, once it has.
         baselines: the final baseline runs, one a seed.
+        finetunes: method to its fine-tunes with the most labels, one a seed.
     """
 
     plan: Plan
@@ -28,5 +31,7 @@ class StageContext:
     modalities: tuple[str, ...]
     seed: int
     storage_url: str
+    budget: Budget
     baseline_parameters: dict[str, Any] = field(default_factory=dict)
     baselines: list[RunResult] = field(default_factory=list)
+    finetunes: dict[str, list[RunResult]] = field(default_factory=dict)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from backend.config import PRESSURE, MethodConfig, ModelConfig, RunConfig
-from backend.evaluation.compare import compare
 from backend.methods.registry import (
     default_augment,
     default_method_config,
@@ -17,7 +16,7 @@ from backend.methods.registry import (
     method_info,
 )
 from backend.store.rows import COMPLETE
-from backend.training.comparing import run_predictions, store_rows
+from backend.training.comparing import compare_runs
 from backend.training.driver import RunResult
 from backend.training.pretraining import WEIGHTS
 from backend.training.search import baseline_config
@@ -39,11 +38,13 @@ def run_pretraining(stage: StageContext) -> None:
         return
     settings = [_Setting(fraction, seed) for fraction in plan.fractions for seed in plan.seeds]
     partners = dict(zip(settings, stage.driver.run([_supervised(stage, s) for s in settings]), strict=True))
-    for name in plan.methods:
+    for name in stage.budget.affordable(plan.methods):
         tuned = _run_method(stage, name, settings)
         for fraction in plan.fractions:
             pairs = [(partners[s], tuned[s]) for s in settings if s.fraction == fraction and s in tuned]
-            _compare(stage, [pair for pair in pairs if all(run.status == COMPLETE for run in pair)])
+            _compare(stage, pairs)
+        most = max(plan.fractions)
+        stage.finetunes[name] = [tuned[s] for s in settings if s.fraction == most and s in tuned]
 
 
 def _supervised(stage: StageContext, setting: _Setting) -> RunConfig:
@@ -156,16 +157,5 @@ class _Weights:
 
 def _compare(stage: StageContext, pairs: list[tuple[RunResult, RunResult]]) -> None:
     """Store how far fine-tuning is better than its supervised partners, over all seeds of a fraction."""
-    if not pairs:
-        return
-    dataset = stage.driver.context.dataset
-    rows = compare(
-        [run_predictions(stage.driver, partner) for partner, _ in pairs],
-        [run_predictions(stage.driver, tuned) for _, tuned in pairs],
-        task=dataset.task,
-        healthy=dataset.healthy,
-        kinds={defect.name: defect.kind for defect in dataset.defects},
-        groups=dict(zip(dataset.fruit_ids, dataset.groups, strict=True)),
-        seed=stage.seed,
-    )
-    store_rows(stage.driver, rows)
+    partners, tuned = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+    compare_runs(stage.driver, partners, tuned, family="pretraining", seed=stage.seed)

@@ -77,7 +77,16 @@ def test_top_k_breaks_ties_as_scikit_learn(multiclass, sorter):
 def test_multilabel_over_all_is_the_mean_over_defects(multilabel, sorter):
     p = multilabel()
     values = table(summarise(p, **sorter("multilabel")))
-    for metric in ("mcc", "accuracy", "balanced_accuracy", "f1", "auroc", "average_precision"):
+    for metric in (
+        "mcc",
+        "accuracy",
+        "balanced_accuracy",
+        "f1",
+        "precision",
+        "recall",
+        "auroc",
+        "average_precision",
+    ):
         mean = np.mean([values[metric, defect].value for defect in p.defects])
         assert values[metric, None].value == pytest.approx(mean)
     assert ("top3_accuracy", None) not in values
