@@ -9,7 +9,7 @@ from typing import Any
 
 from backend.errors import StoreError
 from backend.store.artifacts import inside, write_artifact
-from backend.store.bundle import ArtifactData, AttributionData, EmbeddingData, NeighbourData
+from backend.store.bundle import ArtifactData, AttributionData, EmbeddingData, MetricValue, NeighbourData
 from backend.store.rows import ComparisonRow, FindingRow, compact_json, finite
 from backend.store.session import WriteSession
 
@@ -21,6 +21,39 @@ class FindingsStore(WriteSession):
         """Status of a run, None where it was never started."""
         value = self.value("SELECT status FROM run WHERE run_id = ?", run_id)
         return None if value is None else str(value)
+
+    def add_metrics(self, run_id: str, metrics: Iterable[MetricValue]) -> None:
+        """Store pooled metrics (``fold`` NULL) beside those a run has, replacing ones of the same name.
+
+        Args:
+            run_id: a complete run, to which a later stage adds what it found out about it.
+            metrics: names that ``finish_run`` does not write, e.g. ``shapley:nir``.
+        """
+        self._require_run(run_id)
+        rows = [
+            {
+                "run_id": run_id,
+                "fold": None,
+                "defect": metric.defect,
+                "metric": metric.metric,
+                "value": finite(metric.value),
+                "ci_low": finite(metric.ci_low),
+                "ci_high": finite(metric.ci_high),
+                "reason": metric.reason,
+            }
+            for metric in metrics
+        ]
+        with self.transaction():
+            self.put("metric", rows)
+
+    def pooled_metric_names(self, run_id: str) -> set[str]:
+        """Names of the metrics that a run has over all folds."""
+        return {
+            row[0]
+            for row in self.rows(
+                "SELECT DISTINCT metric FROM metric WHERE run_id = ? AND fold IS NULL", run_id
+            )
+        }
 
     def add_comparisons(self, comparisons: Iterable[ComparisonRow]) -> None:
         """Store differences between runs; the same question asked again replaces the answer."""

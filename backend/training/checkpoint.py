@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import safetensors.torch
 from torch import Tensor
 
+from backend.config import ModelConfig
 from backend.errors import TrainingError
-from backend.models.network import FruitNetwork
+from backend.models.network import FruitNetwork, NetworkSpec
 
 ENCODERS = "encoders."
 """Prefix of what a pretraining and a classifier have in common."""
@@ -55,3 +58,27 @@ def load_encoders(model: FruitNetwork, data: bytes) -> None:
             action="pretrain with the same backbone, fusion and modalities",
         )
     model.load_state_dict(common, strict=False)
+
+
+def load_network(config: ModelConfig, spec: NetworkSpec, data: bytes) -> FruitNetwork:
+    """A trained classifier from its checkpoint, in evaluation mode.
+
+    Args:
+        config: the architecture it was trained with.
+        spec: of the data it was trained on.
+        data: safetensors bytes of the whole network.
+
+    Raises:
+        TrainingError: the bytes are not this network's.
+    """
+    model = FruitNetwork(replace(config, init="random"), spec)
+    try:
+        model.load_state_dict(unpack_weights(data))
+    except RuntimeError as error:
+        raise TrainingError(
+            "the weights do not fit the network",
+            where="checkpoint",
+            expected=f"backbone {config.backbone} for {', '.join(config.modalities)}",
+            action="train the run again",
+        ) from error
+    return model.eval()

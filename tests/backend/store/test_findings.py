@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from backend.errors import StoreError
-from backend.store.bundle import NeighbourData
+from backend.store.bundle import MetricValue, NeighbourData
 from backend.store.rows import FindingRow
 
 
@@ -47,3 +47,15 @@ def test_findings_replace_those_of_their_kind_only(store, fill):
         ("label_issue", "c", 0.8, {"given": 1}),
         ("outlier", "b", None, {}),
     ]
+
+
+def test_added_metrics_stand_beside_those_of_the_run_and_replace_their_own(store, fill):
+    run_id = fill(store)
+    before = store.pooled_metric_names(run_id)
+    store.add_metrics(run_id, [MetricValue("shapley:nir", 0.4, "bruising"), MetricValue("shapley:nir", 0.1)])
+    store.add_metrics(run_id, [MetricValue("shapley:nir", 0.3, "bruising", ci_low=0.2, ci_high=0.4)])
+    rows = store.rows("SELECT defect, value, ci_low FROM metric WHERE metric = 'shapley:nir' ORDER BY value")
+    assert [tuple(row) for row in rows] == [(None, 0.1, None), ("bruising", 0.3, 0.2)]
+    assert store.pooled_metric_names(run_id) == before | {"shapley:nir"}
+    with pytest.raises(StoreError, match="unknown run"):
+        store.add_metrics("nobody", [])
