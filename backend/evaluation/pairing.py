@@ -102,7 +102,7 @@ class Pair:
         self.multiclass = task == MULTICLASS
         self.run_id_a, self.run_id_b = a[0].meta.run_id, b[0].meta.run_id
         order = a[0].predictions.fruit_ids
-        self.a, self.b = ([_aligned(run.predictions, order) for run in side] for side in (a, b))
+        self.a, self.b = ([aligned(run.predictions, order) for run in side] for side in (a, b))
         names, group = np.unique([groups[fruit] for fruit in order], return_inverse=True)
         self.n_fruit, self.n_groups = len(order), len(names)
         self.fold_weights = _fold_weights(a[0].folds, group, names)
@@ -180,7 +180,8 @@ def _require_comparable(a: Sequence[RunPredictions], b: Sequence[RunPredictions]
         )
 
 
-def _aligned(predictions: Predictions, order: tuple[str, ...]) -> Predictions:
+def aligned(predictions: Predictions, order: tuple[str, ...]) -> Predictions:
+    """The predictions with their fruit in the given order, which names the same fruit."""
     if predictions.fruit_ids == order:
         return predictions
     where = {fruit: row for row, fruit in enumerate(predictions.fruit_ids)}

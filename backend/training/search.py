@@ -27,7 +27,7 @@ def default_parameters(plan: Plan, dataset: FruitDataset, modalities: tuple[str,
     }
     if len(plan.baseline.backbones) > 1:
         parameters["backbone"] = plan.baseline.backbones[0]
-    if _early_fusion_possible(dataset, modalities):
+    if _early_fusion_possible(plan, dataset, modalities):
         parameters["fusion"] = "late"
     if _several_views(dataset, modalities):
         parameters["view_pooling"] = "max"
@@ -48,7 +48,7 @@ def suggest_parameters(
     }
     if len(plan.baseline.backbones) > 1:
         parameters["backbone"] = trial.suggest_categorical("backbone", plan.baseline.backbones)
-    if _early_fusion_possible(dataset, modalities):
+    if _early_fusion_possible(plan, dataset, modalities):
         parameters["fusion"] = trial.suggest_categorical("fusion", ("late", "early"))
     if _several_views(dataset, modalities):
         parameters["view_pooling"] = trial.suggest_categorical("view_pooling", ("mean", "max", "attention"))
@@ -97,6 +97,9 @@ def _several_views(dataset: FruitDataset, modalities: tuple[str, ...]) -> bool:
     return any(len(views) > 1 for name, views in dataset.modalities.items() if name in modalities)
 
 
-def _early_fusion_possible(dataset: FruitDataset, modalities: tuple[str, ...]) -> bool:
+def _early_fusion_possible(plan: Plan, dataset: FruitDataset, modalities: tuple[str, ...]) -> bool:
+    """Sensors with the same views can be stacked; not where each is to be left out, which takes its own encoder."""
+    if plan.input_ablation.enabled:
+        return False
     views = [dataset.modalities[name] for name in modalities if name in dataset.modalities]
     return len(views) > 1 and len(set(views)) == 1

@@ -18,7 +18,7 @@ from backend.methods.registry import (
 from backend.store.rows import COMPLETE
 from backend.training.comparing import compare_runs
 from backend.training.driver import RunResult
-from backend.training.pretraining import WEIGHTS
+from backend.training.parents import ParentWeights
 from backend.training.search import baseline_config
 from backend.training.stages.context import StageContext
 
@@ -71,7 +71,7 @@ def _run_method(stage: StageContext, name: str, settings: list[_Setting]) -> dic
     """Pretrain with a method, then probe and fine-tune; returns the fine-tunes that ran."""
     parents = _parents(stage, name, settings)
     started = {s: run for s, run in parents.items() if run is None or run.status == COMPLETE}
-    weights = _Weights(stage)
+    weights = ParentWeights(stage.driver)
     stage.driver.run([_probe(stage, name, s, run) for s, run in started.items()], weights=weights)
     if not method_info(name).pretrains:
         return {}
@@ -139,20 +139,6 @@ def _probe(stage: StageContext, name: str, setting: _Setting, parent: RunResult 
 
 def _images_only(model: ModelConfig) -> ModelConfig:
     return replace(model, modalities=model.image_modalities)
-
-
-class _Weights:
-    """Encoder weights of a run's parent, read from the store when a fold needs them."""
-
-    def __init__(self, stage: StageContext) -> None:
-        self._driver = stage.driver
-        self._shared = stage.plan.pretraining.pool == "unlabelled"
-
-    def __call__(self, config: RunConfig, fold: int) -> bytes | None:
-        if config.parent is None:
-            return None
-        source = self._driver.outer_folds[0] if self._shared else fold
-        return self._driver.store.artifact_path(config.parent, f"fold{source}/{WEIGHTS}").read_bytes()
 
 
 def _compare(stage: StageContext, pairs: list[tuple[RunResult, RunResult]]) -> None:

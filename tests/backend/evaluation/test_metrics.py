@@ -54,6 +54,8 @@ def test_multiclass_over_all_agrees_with_scikit_learn(seed, multiclass, sorter):
         "accuracy": sk.accuracy_score(true, called),
         "balanced_accuracy": sk.balanced_accuracy_score(true, called),
         "f1": sk.f1_score(true, called, average="macro"),
+        "precision": sk.precision_score(true, called, average="macro"),
+        "recall": sk.recall_score(true, called, average="macro"),
         "auroc": sk.roc_auc_score(true, score, multi_class="ovr", average="macro"),
         "average_precision": sk.average_precision_score(p.y_true, p.score, average="macro"),
         "top3_accuracy": sk.top_k_accuracy_score(true, p.score, k=3),
