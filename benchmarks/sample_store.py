@@ -17,6 +17,13 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from sample_ablations import (
+    augmentation_ablation,
+    health_curves,
+    input_ablation,
+    protocols,
+    sensor_skill,
+)
 from sample_data import FOLDS, avocados, draw_pictures, folds_of, strawberries
 from sample_rows import compare, curves, metrics, predictions
 
@@ -110,6 +117,7 @@ class Builder:
         finish: bool = True,
         keep: bool = True,
         skill: float | NDArray[np.float64] | None = None,
+        scored: bool | None = None,
         extra: tuple[MetricValue, ...] = (),
         health: tuple[CurvePoint, ...] = (),
     ) -> str:
@@ -123,12 +131,14 @@ class Builder:
             finish: whether it completes.
             keep: whether predictions are stored (trials of the search store only metrics).
             skill: how strongly labels pull on scores, for all defects or (D,); None = as its method does.
+            scored: whether it has the metrics of its predictions; None = unless it is a pretraining.
             extra: further metrics of the whole run.
             health: further curves of every fold.
         """
         run_id = self.start(study_id, dataset, chosen)
         if skill is None:
             skill = SKILL.get(chosen.method.name, 1.0) * (0.6 + 0.4 * chosen.data.label_fraction**0.3)
+        scored = chosen.kind != "pretrain" if scored is None else scored
         parts = []
         for fold in range(folds):
             part = predictions(dataset, skill, f"{run_id}", fold)
@@ -138,14 +148,13 @@ class Builder:
                 FoldBundle(
                     fold=fold,
                     seconds=40.0 + fold,
-                    predictions=part if keep and chosen.kind != "pretrain" else None,
-                    metrics=metrics(part) if chosen.kind != "pretrain" else (),
+                    predictions=part if keep and scored else None,
+                    metrics=metrics(part) if scored else (),
                     curves=(*curves(run_id, fold, self.plan.epochs), *health),
                     notes=(("best_epoch", "9"),),
                 ),
             )
         if finish:
-            scored = chosen.kind != "pretrain"
             pooled = metrics(Predictions.concatenate(parts)) if scored else ()
             self.store.finish_run(run_id, (*pooled, *extra))
         return run_id
@@ -166,16 +175,15 @@ def overnight(build: Builder, dataset: FruitDataset) -> None:
     for seed in range(3):
         finals.setdefault("supervised", []).append(build.run(study, dataset, config("", seed, "baseline")))
         for method in ("simclr", "barlow_twins"):
-            parent = build.run(study, dataset, config(method, seed, "pretrain"), keep=False)
+            healthy = health_curves(build.plan.epochs)
+            parent = build.run(study, dataset, config(method, seed, "pretrain"), keep=False, health=healthy)
             finals.setdefault(method, []).append(
                 build.run(study, dataset, config(method, seed, parent=parent))
             )
-    for fraction in (0.1, 0.25):
-        for chosen in (config("", 0, "baseline"), config("barlow_twins", 0)):
-            data = dataclasses.replace(chosen.data, label_fraction=fraction)
-            build.run(
-                study, dataset, dataclasses.replace(chosen, data=data, purpose="label-efficiency"), keep=False
-            )
+    base, tuned = config("", 0, "baseline"), config("barlow_twins", 0)
+    protocols(build, study, dataset, base, tuned)
+    input_ablation(build, study, dataset, base, finals["supervised"][0])
+    augmentation_ablation(build, study, dataset, tuned)
     for i in range(build.plan.runs):
         model = dataclasses.replace(config("", 0).model, dropout=(i % 90) / 100)
         chosen = config("moco" if i % 2 else "simclr", 100 + i, purpose="tune", model=model)
@@ -190,6 +198,18 @@ def overnight(build: Builder, dataset: FruitDataset) -> None:
         build.store.finish_run(run_id, values)
     for a, b in zip(finals["supervised"], finals["barlow_twins"], strict=True):
         build.store.add_comparisons(compare(build.store, a, b))
+    build.store.finish_study(study, "complete", build.store.summarise_study(study))
+
+
+def three_sensors(build: Builder, dataset: FruitDataset) -> None:
+    """A complete study of a baseline that also reads pressure, with and without each sensor."""
+    study = build.study("study-sensors", "sensors", dataset)
+    base = config("", 0, "baseline")
+    full = dataclasses.replace(
+        base, model=dataclasses.replace(base.model, modalities=("rgb", "nir", "pressure"))
+    )
+    run_id = build.run(study, dataset, full, skill=sensor_skill(dataset, full.model.modalities))
+    input_ablation(build, study, dataset, full, run_id)
     build.store.finish_study(study, "complete", build.store.summarise_study(study))
 
 
@@ -234,6 +254,7 @@ def build(path: Path, plan: Plan | None = None) -> Path:
         store.add_dataset(crops, [])
         berries(builder, crops)
         store.add_dataset(fruit, ["2 % of the labels are missing"])
+        three_sensors(builder, fruit)
         overnight(builder, fruit)
         tonight(builder, fruit)
     return path
