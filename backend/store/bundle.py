@@ -6,6 +6,7 @@ transaction. When the last fold of a run is in, the pooled predictions give the 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -85,14 +86,17 @@ class ArtifactData:
 
 @dataclass(frozen=True)
 class AttributionData:
-    """One explanation image; ``name`` is that of an artifact in the same bundle."""
+    """One explanation image; ``name`` is that of an artifact in the same bundle.
+
+    ``scores`` holds what ``docs/stored-results.md`` names: ``outcome``, ``score`` and how well it points.
+    """
 
     fruit_id: str
     defect: str
     modality: str
     view: str
     name: str
-    scores: dict[str, float] = field(default_factory=dict)
+    scores: Mapping[str, float | str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -64,11 +64,19 @@ class FindingsStore(WriteSession):
         with self.transaction():
             self.put("comparison", rows)
 
-    def add_embeddings(self, run_id: str, embeddings: Iterable[EmbeddingData]) -> None:
-        """Store 2-D projections of a run, replacing points of the same projection and fruit."""
+    def add_embeddings(
+        self, run_id: str, embeddings: Iterable[EmbeddingData], fold: int | None = None
+    ) -> None:
+        """Store 2-D projections of a run, replacing points of the same projection and fruit.
+
+        Args:
+            run_id: the run.
+            embeddings: the projections.
+            fold: whose model they show; None = that of the whole run.
+        """
         self._require_run(run_id)
         with self.transaction():
-            self._insert_embeddings(run_id, embeddings, None)
+            self._insert_embeddings(run_id, embeddings, fold)
 
     def add_neighbours(self, run_id: str, found: NeighbourData) -> None:
         """Store the nearest fruit of each fruit in a run's feature space, replacing earlier ones."""
@@ -104,20 +112,41 @@ class FindingsStore(WriteSession):
             self.put("finding", rows)
 
     def add_attributions(
-        self, run_id: str, attributions: Iterable[AttributionData], artifacts: Iterable[ArtifactData] = ()
+        self,
+        run_id: str,
+        attributions: Iterable[AttributionData],
+        artifacts: Iterable[ArtifactData] = (),
+        fold: int | None = None,
     ) -> None:
-        """Store explanation images of a run.
+        """Store explanation images of a run, all of them or none.
 
         Args:
             run_id: the run.
             attributions: what each image explains; ``name`` is that of an artifact of the run.
             artifacts: the images that are not in the store yet.
+            fold: whose model they explain; None = that of the whole run.
         """
         self._require_run(run_id)
-        files = self._keep_files(run_id, artifacts, None)
+        files = self._keep_files(run_id, artifacts, fold)
         with self.transaction():
             self.put("artifact", files)
-            self._insert_attributions(run_id, attributions, None)
+            self._insert_attributions(run_id, attributions, fold)
+
+    def load_artifact(self, run_id: str, name: str) -> bytes | None:
+        """The content of an artifact; None where there is none of that name, or its file was lost.
+
+        Raises:
+            StoreError: the file is there and cannot be read.
+        """
+        if self.value("SELECT 1 FROM artifact WHERE run_id = ? AND name = ?", run_id, name) is None:
+            return None
+        path = self.artifact_path(run_id, name)
+        try:
+            return path.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise StoreError(f"the artifact cannot be read ({error.strerror})", where=str(path)) from error
 
     def add_artifact(self, run_id: str, artifact: ArtifactData) -> Path:
         """Keep a file with a run, replacing one of the same name; returns where it lies."""

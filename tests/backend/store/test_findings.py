@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from backend.errors import StoreError
-from backend.store.bundle import MetricValue, NeighbourData
+from backend.store.bundle import ArtifactData, AttributionData, MetricValue, NeighbourData
 from backend.store.rows import FindingRow
 
 
@@ -59,3 +59,22 @@ def test_added_metrics_stand_beside_those_of_the_run_and_replace_their_own(store
     assert store.pooled_metric_names(run_id) == before | {"shapley:nir"}
     with pytest.raises(StoreError, match="unknown run"):
         store.add_metrics("nobody", [])
+
+
+def test_heat_maps_belong_to_the_fold_whose_model_they_explain(store, fill):
+    run_id = fill(store)
+    picture = ArtifactData("fold0/heat/a.png", "heat map", b"grey")
+    shown = AttributionData("a", "bruising", "nir", "2", picture.name, {"outcome": "tp", "pointing": 1.0})
+    store.add_attributions(run_id, [shown], [picture], fold=0)
+    row = store.row("SELECT fold, scores FROM attribution WHERE modality = 'nir'")
+    assert (row["fold"], json.loads(row["scores"])) == (0, {"outcome": "tp", "pointing": 1.0})
+    assert store.value("SELECT fold FROM artifact WHERE name = ?", picture.name) == 0
+
+
+def test_an_artifact_is_read_back_unless_it_was_lost(store, fill):
+    run_id = fill(store)
+    path = store.add_artifact(run_id, ArtifactData("facts.json", "json", b"{}"))
+    assert store.load_artifact(run_id, "facts.json") == b"{}"
+    assert store.load_artifact(run_id, "nothing.json") is None
+    path.unlink()
+    assert store.load_artifact(run_id, "facts.json") is None
