@@ -23,6 +23,24 @@ from backend.training.settings import (
 )
 
 PLANS = Path(__file__).parent.parent / "plans"
+SMALLEST, RESOLUTION_STEP = 32, 8
+"""Pixels a side: no plan goes below the one, and it gets there in steps of the other."""
+
+STAGE_FIELDS = (
+    "baseline",
+    "pretraining",
+    "input_ablation",
+    "augmentations",
+    "explanations",
+    "projections",
+    "data_report",
+)
+"""Fields of a plan that describe a stage, in the order in which stages run."""
+
+
+def stage_field(stage: str) -> str:
+    """The field of a plan that describes the stage of that name."""
+    return stage.replace(" ", "_").replace("-", "_")
 
 
 @dataclass(frozen=True)
@@ -34,6 +52,8 @@ class Plan:
         description: one line.
         folds: outer folds K.
         resolution: side of the working image in pixels.
+        pixels: most pixels of one fruit over all its views and sensors; the resolution is lowered until
+            they fit, so that one plan takes about as long on four views in two sensors as on one. 0 = any.
         seeds: seeds of the final runs; each is a run of its own.
         threads: CPU threads of a worker; part of every configuration.
         modalities: sensors to use; empty = all that the data set has.
@@ -50,6 +70,7 @@ class Plan:
     description: str = ""
     folds: int = 5
     resolution: int = 48
+    pixels: int = 0
     seeds: tuple[int, ...] = (0,)
     threads: int = 1
     modalities: tuple[str, ...] = ()
@@ -69,6 +90,15 @@ class Plan:
             raise ConfigError("no seed", where="plan seeds", expected="at least one number")
         if self.threads < 1:
             raise ConfigError(repr(self.threads), where="plan threads", expected="1 or more")
+        if self.pixels < 0:
+            raise ConfigError(repr(self.pixels), where="plan pixels", expected="0 or more")
+
+    def fitted(self, images: int) -> Plan:
+        """The plan with the resolution that ``pixels`` allows for ``images`` pictures of each fruit."""
+        resolution = self.resolution
+        while self.pixels and images * resolution**2 > self.pixels and resolution > SMALLEST:
+            resolution -= RESOLUTION_STEP
+        return replace(self, resolution=max(resolution, SMALLEST))
 
     def narrowed(
         self,

@@ -16,6 +16,8 @@ from backend.data.synth.catalogue import DEFECTS, FRUIT_FACTORS, MARKS, PALLET_F
 Floats = NDArray[np.float32]
 
 PALLET_SIZE = 12
+MILDEST = 0.45
+"""Least severity: what is milder, an inspector does not call a defect."""
 VIEWS = ("1", "2", "3", "4")
 VIEW_ANGLES: Floats = np.float32(np.pi / 2) * np.arange(4, dtype=np.float32)
 PRESSURES = ("tap1", "tap2", "tap3", "recovery")
@@ -123,7 +125,7 @@ def draw_severities(rng: np.random.Generator, storage_and_more: Floats, count: i
     A defect's latent is a weighted sum of pallet factors, fruit factors and chance, of unit variance; the
     fruit has the defect where the latent exceeds the normal quantile of (1 - prevalence), so prevalences
     hold exactly in expectation while pallets differ and defects co-occur. How far up in that tail the
-    latent lies is the severity, uniform from 0.1 to 1.
+    latent lies is the severity, uniform from ``MILDEST`` to 1.
 
     Args:
         rng: source of chance.
@@ -143,7 +145,7 @@ def draw_severities(rng: np.random.Generator, storage_and_more: Floats, count: i
     latent = storage_and_more @ pallet_loadings.T + factors @ fruit_loadings.T
     latent = latent + rest * rng.standard_normal((count, len(DEFECTS)))
     tail = 1 - (1 - ndtr(latent)) / prevalence
-    return np.where(tail > 0, 0.1 + 0.9 * tail, 0).astype(np.float32)
+    return np.where(tail > 0, MILDEST + (1 - MILDEST) * tail, 0).astype(np.float32)
 
 
 def draw_fruit(rng: np.random.Generator, count: int = PALLET_SIZE) -> Fruit:

@@ -33,7 +33,7 @@ from backend.data.synth.write import MODALITIES, Batch, Rows, write_batch, write
 from backend.data.writing import already_made, new_folder, write_spec
 from backend.errors import ConfigError
 
-VERSION = 1
+VERSION = 2
 """Counts changes of the generator: the same seed gives the same fruit only within one version."""
 
 LICENCE = "CC0-1.0"

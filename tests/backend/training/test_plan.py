@@ -51,3 +51,10 @@ def test_narrowing_leaves_the_rest_alone() -> None:
     plan = Plan()
     assert plan.narrowed() == plan
     assert plan.narrowed(trials=3).baseline.trials == 3
+
+
+@pytest.mark.parametrize(("images", "resolution"), [(1, 64), (4, 64), (8, 48), (16, 32), (400, 32)])
+def test_many_pictures_of_a_fruit_are_taken_smaller(images, resolution):
+    plan = Plan(resolution=64, pixels=20_000)
+    assert plan.fitted(images).resolution == resolution
+    assert Plan(resolution=64).fitted(images).resolution == 64

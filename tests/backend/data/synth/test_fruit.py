@@ -5,6 +5,7 @@ import pytest
 
 from backend.data.synth.catalogue import DEFECTS, FRUIT_FACTORS, MARKS, PALLET_FACTORS
 from backend.data.synth.fruit import (
+    MILDEST,
     PALLET_SIZE,
     PRESSURES,
     Fruit,
@@ -47,9 +48,9 @@ def test_prevalences_are_as_stated_and_about_half_is_sound(severity):
 
 def test_severities_run_from_mild_to_severe(severity):
     there = severity[severity > 0]
-    assert 0.1 <= there.min() < 0.12
+    assert MILDEST <= there.min() < MILDEST + 0.02
     assert 0.98 < there.max() <= 1
-    assert abs(np.median(there) - 0.55) < 0.04
+    assert abs(np.median(there) - (1 + MILDEST) / 2) < 0.03
 
 
 @pytest.mark.parametrize(
