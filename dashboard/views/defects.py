@@ -15,7 +15,7 @@ from dashboard.components.multiples import panels
 from dashboard.components.progress import running_now
 from dashboard.components.text import quiet
 from dashboard.figure import Figure
-from dashboard.filters import Scope, choose, hold, labelled
+from dashboard.filters import Scope, choose, hold
 from dashboard.format import listing, money, plain
 from dashboard.frames.costs import priced, same_prices
 from dashboard.multiples import (
@@ -28,6 +28,7 @@ from dashboard.multiples import (
     matrices,
     precision_figures,
 )
+from dashboard.options import Run, run_options
 from dashboard.scores import ScoreTable
 
 WORDS = texts.DEFECTS
@@ -35,18 +36,6 @@ NUMBERS = {WORDS["counts"]: "counts", WORDS["row"]: "row", WORDS["column"]: "col
 VIEWS = (WORDS["matrices"], WORDS["precision_recall"], WORDS["calibration"], WORDS["cost"])
 NOTES = {WORDS[name]: WORDS[f"{name}_note"] for name in ("precision_recall", "calibration", "cost")}
 TRAINED, OWN = WORDS["trained"], WORDS["own"]
-
-
-@dataclass(frozen=True)
-class Run:
-    """A run that can be chosen; ``subject`` is what a sentence about it begins with."""
-
-    run_id: str
-    label: str
-    subject: str
-    finished: str
-    commit: object
-    seeds: int
 
 
 @dataclass(frozen=True)
@@ -125,17 +114,6 @@ def _controls(scope: Scope, runs: pd.DataFrame) -> Chosen:
         fold = choose(WORDS["fold"], [WORDS["every_fold"], *folds], "fold")
     view, numbers, threshold = _how()
     return Chosen(run, by_label.get(against), folds.get(fold), numbers, view, threshold)
-
-
-def run_options(runs: pd.DataFrame) -> list[Run]:
-    """The runs under labels that differ: the name, the seed where names repeat, a number where seeds do."""
-    twins = [f" #{twin + 1}" if twin else "" for twin in runs["twin"]]
-    details = [WORDS["seed"].format(seed=seed) + twin for seed, twin in zip(runs["seed"], twins, strict=True)]
-    labels = labelled(runs["name"], details)
-    seeds = runs.groupby("name")["seed"].transform("nunique")
-    subjects = [answers.subject(str(method)) for method in runs["method"]]
-    columns = (runs["run_id"], labels, subjects, runs["finished"], runs["git_commit"], seeds)
-    return [Run(str(a), b, c, str(d), e, int(f)) for a, b, c, d, e, f in zip(*columns, strict=True)]
 
 
 def _first(scope: Scope, runs: pd.DataFrame, options: list[Run]) -> str:
@@ -249,7 +227,8 @@ def _classes(scope: Scope, chosen: Chosen, against: Run | None) -> None:
     if against is not None:
         theirs = scope.store.class_confusion(against.run_id, chosen.fold)
         figures.append(class_matrix_difference(shown, scope.order, ours, theirs))
-    stamp = page.provenance(scope, (chosen.run.run_id,), chosen.run.commit, *chosen.filters())
+    ids = (chosen.run.run_id, *([against.run_id] if against else []))
+    stamp = page.provenance(scope, ids, chosen.run.commit, *chosen.filters())
     class_charts(scope, figures, stamp)
     if chosen.threshold is not None:
         quiet(WORDS["class_fixed"])

@@ -1,0 +1,54 @@
+"""Lines with bands: what is argued for in the accent colour, the reference in grey, the rest thin."""
+
+from __future__ import annotations
+
+import altair as alt
+import pandas as pd
+
+from dashboard.figure import layered
+from dashboard.theme import Look
+
+
+def bands(
+    frame: pd.DataFrame,
+    look: Look,
+    *,
+    axes: tuple[str, str],
+    log: bool = False,
+    ticks: tuple[float, ...] = (),
+    height: int = 340,
+) -> alt.LayerChart:
+    """One line a series.
+
+    Args:
+        frame: ``x``, ``value``, ``low`` and ``high`` (the band; empty where there is none), ``series``,
+            ``tone`` (``accent``, ``reference``, ``other`` or ``fewer``), ``label`` (the name of a line, on
+            one of its points), ``side`` (whether it stands ``above`` or ``below``) and ``words`` (tooltip).
+        look: light or dark.
+        axes: titles of x and y.
+        log: whether x is drawn on a logarithmic scale.
+        ticks: values of x that are written; empty = as it comes.
+        height: in pixels.
+    """
+    tones = alt.Scale(
+        domain=["accent", "reference", "other", "fewer"],
+        range=[look.accent, look.reference, look.muted, look.fewer],
+    )
+    colour = alt.Color("tone:N", scale=tones, legend=None)
+    if log:
+        axis = alt.Axis(values=list(ticks), format="~g", labelExpr="datum.label + ' %'", grid=False)
+        x = alt.X("x:Q", title=axes[0], scale=alt.Scale(type="log", nice=False), axis=axis)
+    else:
+        axis = alt.Axis(tickMinStep=1, format="d", grid=False)
+        x = alt.X("x:Q", title=axes[0], scale=alt.Scale(zero=False, nice=False), axis=axis)
+    y = alt.Y("value:Q", title=axes[1], scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=5))
+    base = alt.Chart().encode(x=x, color=colour, detail="series:N")
+    area = base.mark_area(opacity=0.22, line=False).encode(y=alt.Y("low:Q", title=axes[1]), y2="high:Q")
+    thin = alt.datum.tone == "other"
+    quiet = base.transform_filter(thin).mark_line(strokeWidth=1.25, opacity=0.7).encode(y=y)
+    loud = base.transform_filter(~thin).mark_line(strokeWidth=3).encode(y=y)
+    dots = base.mark_point(size=60, opacity=0.9).encode(y=y, tooltip=[alt.Tooltip("words:N", title="·")])
+    named = base.encode(y=y, text="label:N")
+    above = named.transform_filter(alt.datum.side == "above").mark_text(align="right", dy=-16, fontWeight=600)
+    below = named.transform_filter(alt.datum.side == "below").mark_text(align="right", dy=18, fontWeight=600)
+    return layered(frame, height, area, quiet, loud, dots, above, below)

@@ -1,0 +1,38 @@
+"""Runs that a page lets its reader choose, under labels that differ. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from dashboard import answers, texts
+from dashboard.scope import labelled
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that can be chosen; ``subject`` is what a sentence about it begins with."""
+
+    run_id: str
+    label: str
+    subject: str
+    finished: str
+    commit: object
+    seeds: int
+
+
+def run_options(runs: pd.DataFrame) -> list[Run]:
+    """The runs under labels that differ: the name, the seed where names repeat, a number where seeds do.
+
+    Args:
+        runs: see ``results.scored_runs``.
+    """
+    words = texts.DEFECTS["seed"]
+    twins = [f" #{twin + 1}" if twin else "" for twin in runs["twin"]]
+    details = [words.format(seed=seed) + twin for seed, twin in zip(runs["seed"], twins, strict=True)]
+    labels = labelled(runs["name"], details)
+    seeds = runs.groupby("name")["seed"].transform("nunique")
+    subjects = [answers.subject(str(method)) for method in runs["method"]]
+    columns = (runs["run_id"], labels, subjects, runs["finished"], runs["git_commit"], seeds)
+    return [Run(str(a), b, c, str(d), e, int(f)) for a, b, c, d, e, f in zip(*columns, strict=True)]
