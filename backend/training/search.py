@@ -98,7 +98,7 @@ def _several_views(dataset: FruitDataset, modalities: tuple[str, ...]) -> bool:
 
 
 def _early_fusion_possible(plan: Plan, dataset: FruitDataset, modalities: tuple[str, ...]) -> bool:
-    """Sensors with the same views can be stacked; not where each is to be left out, which takes its own encoder."""
+    """Sensors with the same views can be stacked, unless each is to be left out in turn."""
     if plan.input_ablation.enabled:
         return False
     views = [dataset.modalities[name] for name in modalities if name in dataset.modalities]

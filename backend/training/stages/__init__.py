@@ -6,13 +6,19 @@ it.
 
 from collections.abc import Callable
 
+from backend.training.stages.augmentation_ablation import run_augmentation_ablation
 from backend.training.stages.baseline import run_baseline
 from backend.training.stages.context import StageContext
+from backend.training.stages.explaining import run_explanations
+from backend.training.stages.input_ablation import run_input_ablation
 from backend.training.stages.pretraining import run_pretraining
 
 STAGES: dict[str, Callable[[StageContext], None]] = {
     "baseline": run_baseline,
     "pretraining": run_pretraining,
+    "input ablation": run_input_ablation,
+    "augmentations": run_augmentation_ablation,
+    "explanations": run_explanations,
 }
 """Name of a stage, as people see it, to what it does."""
 

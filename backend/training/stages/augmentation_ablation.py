@@ -1,0 +1,242 @@
+"""Which augmentation helps: each alone, each pair, the default policy without each, weaker and stronger.
+
+A cheap run of every candidate on a few folds is ranked by its inner-validation MCC (for a pretraining that of
+kNN on frozen features; a linear probe stands beside it). The best and the worst are then confirmed on every
+fold against no augmentation at all, with seeds that the ranking did not see, so that luck that won a place in
+the ranking does not count twice.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+
+from backend.augment.policies import CUSTOM, operation_names
+from backend.augment.registry import get_operation
+from backend.augment.sheet import contact_sheet
+from backend.config import PRESSURE, AugmentConfig, MethodConfig, RunConfig
+from backend.errors import ConfigError
+from backend.methods.registry import default_augment, default_method_config, default_optim, method_info
+from backend.store.bundle import ArtifactData
+from backend.store.rows import COMPLETE
+from backend.training.comparing import compare_runs
+from backend.training.driver import RunResult
+from backend.training.parents import ParentWeights
+from backend.training.settings import AugmentationStage
+from backend.training.stages.context import StageContext
+
+PURPOSE = "augmentation-ablation"
+SUPERVISED = MethodConfig().name
+NONE = "none"
+RGB = "rgb"
+SHEET = "augmentations.png"
+"""Name of the picture of the default policy, kept with its run."""
+
+log = logging.getLogger(__name__)
+
+
+def run_augmentation_ablation(stage: StageContext) -> None:
+    """Rank every candidate cheaply, then confirm the best and the worst."""
+    settings = stage.plan.augmentations
+    if not settings.method:
+        return
+    if all(name == PRESSURE for name in stage.modalities):
+        log.info("augmentations: no image sensor, so there is nothing to augment")
+        return
+    ablation = _Ablation(stage)
+    default = ablation.default_policy()
+    chosen = candidates(settings, default, stage.modalities)
+    ranked = ablation.rank(chosen)
+    sheet_run = ranked[next(name for name, policy in chosen.items() if policy == default)]
+    _keep_sheet(stage, default, sheet_run)
+    picked = extremes({name: run for name, run in ranked.items() if name != NONE}, settings.confirm)
+    if picked:
+        ablation.confirm({name: chosen[name] for name in (NONE, *picked)})
+
+
+def candidates(
+    settings: AugmentationStage, default: AugmentConfig, modalities: Sequence[str]
+) -> dict[str, AugmentConfig]:
+    """Every policy that is tried, by a name for people; the first is no augmentation.
+
+    Args:
+        settings: which kinds of candidates.
+        default: the method's own policy, without what its task rules out.
+        modalities: sensors in use; an operation that changes none of them is left out.
+
+    Raises:
+        ConfigError: an unknown operation, or none that the method allows and that changes a sensor.
+    """
+    names = settings.operations or operation_names(default)
+    ruled_out = () if settings.method == SUPERVISED else method_info(settings.method).conflicts
+    names = tuple(name for name in names if name not in ruled_out and _acts(name, modalities))
+    if not names:
+        raise ConfigError(
+            "no operation to try",
+            where="augmentations.operations",
+            expected=f"operations that change {', '.join(modalities)} and that {settings.method} allows",
+            action="name others, or leave the list empty",
+        )
+    own = tuple(name for name in operation_names(default) if _acts(name, modalities))
+    policies = {NONE: AugmentConfig(policy=NONE), default.policy: default}
+    policies |= {name: AugmentConfig(policy=CUSTOM, operations=(name,)) for name in names}
+    if settings.pairs:
+        pairs = combinations(names, 2)
+        policies |= {" + ".join(pair): AugmentConfig(policy=CUSTOM, operations=pair) for pair in pairs}
+    if settings.leave_one_out:
+        policies |= {f"without {name}": replace(default, without=(*default.without, name)) for name in own}
+    for factor in settings.strengths:
+        strength = min(2.0, default.strength * factor)
+        if strength != default.strength:
+            policies[f"strength {factor:g}"] = replace(default, strength=strength)
+    return policies
+
+
+def _acts(name: str, modalities: Sequence[str]) -> bool:
+    """Whether an operation changes any of the sensors: colour is for RGB alone, ``sensor`` for all others."""
+    kind = get_operation(name, "augmentations.operations").info.kind
+    images = [sensor for sensor in modalities if sensor != PRESSURE]
+    if kind == "colour":
+        return RGB in images
+    return kind != "sensor" or any(sensor != RGB for sensor in images)
+
+
+def extremes(ranked: dict[str, RunResult], count: int) -> list[str]:
+    """The ``count`` best and worst by inner-validation MCC, the best first; failed ones drop."""
+    scored = {
+        name: run.inner_score
+        for name, run in ranked.items()
+        if run.status == COMPLETE and not math.isnan(run.inner_score)
+    }
+    order = sorted(scored, key=lambda name: -scored[name])
+    return order if len(order) <= 2 * count else [*order[:count], *order[len(order) - count :]]
+
+
+def _keep_sheet(stage: StageContext, policy: AugmentConfig, run: RunResult) -> None:
+    """Keep a picture of what the default policy does to these fruit."""
+    if run.status != COMPLETE:
+        return
+    picture = io.BytesIO()
+    dataset = stage.driver.context.dataset
+    contact_sheet(dataset, policy, fruits=4, seed=stage.seed).save(picture, "PNG")
+    stage.driver.store.add_artifact(run.run_id, ArtifactData(SHEET, "contact_sheet", picture.getvalue()))
+
+
+@dataclass(frozen=True)
+class _Ablation:
+    """Turns candidates into runs of the chosen method."""
+
+    stage: StageContext
+
+    @property
+    def settings(self) -> AugmentationStage:
+        return self.stage.plan.augmentations
+
+    @property
+    def supervised(self) -> bool:
+        return self.settings.method == SUPERVISED
+
+    @property
+    def final(self) -> RunConfig:
+        """The final baseline: its parameters are those of every candidate."""
+        return self.stage.baselines[0].config
+
+    @property
+    def ranking_seed(self) -> int:
+        """A seed that no confirmation has."""
+        return max(self.settings.seeds) + 1
+
+    def default_policy(self) -> AugmentConfig:
+        """What the method uses unless told otherwise; for the baseline, what tuning chose."""
+        return self.final.augment if self.supervised else default_augment(self.settings.method)
+
+    def rank(self, policies: dict[str, AugmentConfig]) -> dict[str, RunResult]:
+        """One cheap run of every candidate, and a probe of every cheap pretraining."""
+        driver = self.stage.driver
+        folds = driver.outer_folds[: self.settings.folds]
+        make = self._cheap_baseline if self.supervised else self._pretrain
+        configs = [make(policy, self.ranking_seed, name) for name, policy in policies.items()]
+        results = driver.run(configs, folds=folds)
+        if not self.supervised:
+            probes = [self._probe(run) for run in results if run.status == COMPLETE]
+            driver.run(probes, folds=folds, weights=ParentWeights(driver))
+        return dict(zip(policies, results, strict=True))
+
+    def confirm(self, policies: dict[str, AugmentConfig]) -> None:
+        """Every fold and seed of the chosen policies, each compared with the first, no augmentation."""
+        tuned = self._baselines(policies) if self.supervised else self._finetunes(policies)
+        for name in [name for name in policies if name != NONE]:
+            both = [seed for seed in self.settings.seeds if (NONE, seed) in tuned and (name, seed) in tuned]
+            compare_runs(
+                self.stage.driver,
+                [tuned[NONE, seed] for seed in both],
+                [tuned[name, seed] for seed in both],
+                family=f"{PURPOSE}: {name}",
+                seed=self.stage.seed,
+            )
+
+    def _baselines(self, policies: dict[str, AugmentConfig]) -> dict[tuple[str, int], RunResult]:
+        keys = [(name, seed) for name in policies for seed in self.settings.seeds]
+        configs = [self._baseline(policies[name], seed, name) for name, seed in keys]
+        return dict(zip(keys, self.stage.driver.run(configs), strict=True))
+
+    def _finetunes(self, policies: dict[str, AugmentConfig]) -> dict[tuple[str, int], RunResult]:
+        driver = self.stage.driver
+        keys = [(name, seed) for name in policies for seed in self.settings.seeds]
+        configs = [self._pretrain(policies[name], seed, name) for name, seed in keys]
+        shared = self.stage.plan.pretraining.pool == "unlabelled"
+        parents = driver.run(configs, folds=driver.outer_folds[:1] if shared else None)
+        started = {key: run for key, run in zip(keys, parents, strict=True) if run.status == COMPLETE}
+        finetunes = [self._finetune(run) for run in started.values()]
+        return dict(zip(started, driver.run(finetunes, weights=ParentWeights(driver)), strict=True))
+
+    def _baseline(self, policy: AugmentConfig, seed: int, name: str) -> RunConfig:
+        return replace(self.final, purpose=PURPOSE, augment=policy, seed=seed, label=name)
+
+    def _cheap_baseline(self, policy: AugmentConfig, seed: int, name: str) -> RunConfig:
+        config, epochs = self._baseline(policy, seed, name), self.settings.epochs
+        steps = config.optim.min_steps * epochs // config.optim.epochs
+        return replace(config, optim=replace(config.optim, epochs=epochs, min_steps=steps))
+
+    def _pretrain(self, policy: AugmentConfig, seed: int, name: str) -> RunConfig:
+        plan = self.stage.plan.pretraining
+        method = self.settings.method
+        return replace(
+            self._baseline(policy, seed, name),
+            kind="pretrain",
+            method=default_method_config(method),
+            model=replace(self.final.model, modalities=self.final.model.image_modalities),
+            optim=default_optim(method, epochs=self.settings.epochs, batch_size=plan.batch_size),
+            data=replace(self.final.data, pool=plan.pool),
+        )
+
+    def _probe(self, parent: RunResult) -> RunConfig:
+        config = parent.config
+        return replace(
+            config,
+            kind="probe",
+            model=replace(config.model, init="ssl"),
+            optim=self.final.optim,
+            parent=parent.run_id,
+        )
+
+    def _finetune(self, parent: RunResult) -> RunConfig:
+        """The final baseline started from the parent's encoders, under the baseline's own augmentation."""
+        config = parent.config
+        rate = self.stage.plan.pretraining.backbone_rate
+        return replace(
+            self.final,
+            kind="finetune",
+            purpose=PURPOSE,
+            method=config.method,
+            model=replace(self.final.model, init="ssl"),
+            optim=replace(self.final.optim, backbone_rate=rate),
+            data=config.data,
+            seed=config.seed,
+            parent=parent.run_id,
+            label=config.label,
+        )
