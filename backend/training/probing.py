@@ -5,49 +5,54 @@ from __future__ import annotations
 import time
 
 import numpy as np
+from numpy.typing import NDArray
 
+from backend.data.dataset import MULTICLASS
 from backend.evaluation.clustering import clustering
-from backend.evaluation.features import Part
+from backend.evaluation.features import Outcome, Part
 from backend.evaluation.knn import knn
+from backend.evaluation.oneclass import one_class
 from backend.evaluation.probe import linear_probe
 from backend.evaluation.retrieval import retrieve
+from backend.models.backbones import create_backbone
 from backend.store.bundle import FoldBundle, MetricValue, Predictions
 from backend.training.embedding import embed_fruit
 from backend.training.supervised import fold_metrics
-from backend.training.task import FoldTask, WorkerContext, fold_parts
+from backend.training.task import FoldParts, FoldTask, WorkerContext, fold_parts
+
+ONE_CLASS_NEIGHBOURS = 5
 
 
 def probe_fold(task: FoldTask, context: WorkerContext) -> FoldBundle:
-    """Linear probe, kNN, retrieval and clustering on the frozen features of one fold.
+    """Linear probe, kNN, retrieval, clustering and one-class detection on the frozen features of one fold.
 
     The run's predictions, and so its metrics, are those of the linear probe; the other protocols add
-    ``knn_accuracy``, ``knn_mcc``, ``retrieval_*`` and ``clustering_*``.
+    ``knn_accuracy``, ``knn_mcc``, ``retrieval_*``, ``clustering_*`` and ``oneclass_*``. With all labels
+    every stage of the backbone is probed too: ``probe_mcc:stageK`` and ``probe_accuracy:stageK``, K from 1.
     """
     started = time.perf_counter()
     dataset = context.dataset
     parts = fold_parts(context, task.config, task.fold)
-    embed = embed_fruit(task, context, parts.fit, task.weights)
-    train, val, test = (
-        Part(embed(rows), dataset.labels[rows]) for rows in (parts.fit, parts.validation, parts.test)
-    )
+    train, val, test = _features(task, context, parts)
     outcome = linear_probe(train, val, test.features, task=dataset.task)
-    ids = tuple(dataset.fruit_ids[row] for row in parts.test)
-    probed = Predictions(ids, dataset.defect_names, test.labels, outcome.score, outcome.y_pred)
-    neighbours = knn(train, val, test.features, task=dataset.task)
-    voted = Predictions(ids, dataset.defect_names, test.labels, neighbours.score, neighbours.y_pred)
+    probed = _predictions(context, parts, outcome)
+    metrics = fold_metrics(probed, dataset)
+    metrics += _overall(metrics, "accuracy", "probe_accuracy")
+    voted = _predictions(context, parts, knn(train, val, test.features, task=dataset.task))
+    knn_metrics = fold_metrics(voted, dataset)
+    metrics += _overall(knn_metrics, "accuracy", "knn_accuracy") + _overall(knn_metrics, "mcc", "knn_mcc")
     groups = np.asarray(dataset.groups)
-    found = retrieve(
+    metrics += retrieve(
         train,
         test,
         task=dataset.task,
         gallery_groups=groups[parts.fit],
         query_groups=groups[parts.test],
-    )
-    metrics = fold_metrics(probed, dataset)
-    metrics += _overall(metrics, "accuracy", "probe_accuracy")
-    knn_metrics = fold_metrics(voted, dataset)
-    metrics += _overall(knn_metrics, "accuracy", "knn_accuracy") + _overall(knn_metrics, "mcc", "knn_mcc")
-    metrics += found.metrics() + clustering(test.features, test.labels, seed=task.seed)
+    ).metrics()
+    metrics += clustering(test.features, test.labels, seed=task.seed)
+    metrics += _one_class(context, train, test)
+    if task.config.data.label_fraction == 1:
+        metrics += _layers(task, context, parts)
     return FoldBundle(
         fold=task.fold,
         seconds=time.perf_counter() - started,
@@ -55,6 +60,65 @@ def probe_fold(task: FoldTask, context: WorkerContext) -> FoldBundle:
         metrics=tuple(metrics),
         notes=outcome.notes,
     )
+
+
+def _features(
+    task: FoldTask, context: WorkerContext, parts: FoldParts, layer: int | None = None
+) -> tuple[Part, Part, Part]:
+    """Features and labels of the fitting, validation and test parts."""
+    embed = embed_fruit(task, context, parts.fit, task.weights, layer)
+    labels = context.dataset.labels
+    fit, validation, test = (
+        Part(embed(rows), labels[rows]) for rows in (parts.fit, parts.validation, parts.test)
+    )
+    return fit, validation, test
+
+
+def _predictions(context: WorkerContext, parts: FoldParts, outcome: Outcome) -> Predictions:
+    dataset = context.dataset
+    ids = tuple(dataset.fruit_ids[row] for row in parts.test)
+    return Predictions(ids, dataset.defect_names, dataset.labels[parts.test], outcome.score, outcome.y_pred)
+
+
+def _one_class(context: WorkerContext, train: Part, test: Part) -> list[MetricValue]:
+    """Tell fruit with any defect from sound ones, having seen sound ones only."""
+    sound = sound_fruit(context, train.labels)
+    if sound.sum() < 2:
+        reason = "fewer than two sound fruit to learn from"
+        names = ("oneclass_auroc", "oneclass_average_precision")
+        return [MetricValue(name, None, reason=reason) for name in names]
+    labelled = ~np.isnan(test.labels).all(axis=1)
+    return one_class(
+        train.features[sound],
+        test.features[labelled],
+        ~sound_fruit(context, test.labels)[labelled],
+        k=ONE_CLASS_NEIGHBOURS,
+    ).metrics()
+
+
+def sound_fruit(context: WorkerContext, labels: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """(n,) fruit that are known to be healthy, from (n, D) labels.
+
+    Multiclass: of the healthy class. Multilabel: labelled for some defect and positive for none.
+    """
+    dataset = context.dataset
+    if dataset.task == MULTICLASS:
+        healthy: NDArray[np.bool_] = labels[:, dataset.defect_names.index(dataset.healthy)] == 1
+        return healthy
+    sound: NDArray[np.bool_] = ~np.isnan(labels).all(axis=1) & ~(labels == 1).any(axis=1)
+    return sound
+
+
+def _layers(task: FoldTask, context: WorkerContext, parts: FoldParts) -> list[MetricValue]:
+    """The linear probe on the averaged feature map of each stage of the backbone."""
+    metrics = []
+    for stage in range(len(create_backbone(task.config.model.backbone, 1).stages)):
+        train, val, test = _features(task, context, parts, stage)
+        outcome = linear_probe(train, val, test.features, task=context.dataset.task)
+        found = fold_metrics(_predictions(context, parts, outcome), context.dataset)
+        for name in ("mcc", "accuracy"):
+            metrics += _overall(found, name, f"probe_{name}:stage{stage + 1}")
+    return metrics
 
 
 def _overall(metrics: list[MetricValue], name: str, as_name: str) -> list[MetricValue]:

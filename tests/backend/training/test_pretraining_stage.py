@@ -88,6 +88,31 @@ def test_probes_hold_every_protocol_for_each_fold_and_pooled(store):
         assert names <= {name for (name,) in found}, where
 
 
+def test_every_stage_of_the_backbone_is_probed_with_all_labels_only(store):
+    rows = query(
+        store,
+        "SELECT DISTINCT label_fraction, metric FROM metric JOIN run USING (run_id) "
+        "WHERE metric LIKE 'probe_mcc:%' ORDER BY metric",
+    )
+    assert rows == [(1.0, f"probe_mcc:stage{stage}") for stage in (1, 2, 3, 4)]
+
+
+def test_the_last_stage_probed_alone_is_the_probe(store):
+    rows = query(
+        store,
+        "SELECT a.value, b.value FROM metric a JOIN metric b USING (run_id, fold) JOIN run USING (run_id) "
+        "WHERE a.metric = 'probe_mcc:stage4' AND b.metric = 'mcc' AND b.defect IS NULL AND fold IS NOT NULL",
+    )
+    assert rows
+    assert all(a == pytest.approx(b) for a, b in rows if a is not None)
+
+
+def test_strange_fruit_are_told_from_sound_ones(store):
+    rows = query(store, "SELECT value FROM metric WHERE metric = 'oneclass_auroc' AND fold IS NOT NULL")
+    assert len(rows) == 12
+    assert all(value is None or 0 <= value <= 1 for (value,) in rows)
+
+
 def test_pooled_protocols_are_means_over_the_test_fruit(store):
     rows = query(
         store,
