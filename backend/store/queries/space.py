@@ -1,0 +1,75 @@
+"""Feature space: where the fruit lie, who their neighbours are, and what is known of each of them."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import TYPE_CHECKING
+
+from backend.store.queries._frame import frame
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def projected_runs(connection: sqlite3.Connection, dataset_id: str, study_id: str = "") -> pd.DataFrame:
+    """Complete runs whose features were projected, in the order they were started.
+
+    Returns:
+        run_id, name, kind, method, modalities (JSON text), seed, finished, git_commit, twin (how many earlier
+        ones have the same name and seed).
+    """
+    return frame(
+        connection,
+        """
+        SELECT r.run_id, r.name, r.kind, r.method, r.modalities, r.seed, r.finished, r.git_commit,
+               ROW_NUMBER() OVER (PARTITION BY r.name, r.seed ORDER BY r.started, r.run_id) - 1 AS twin
+        FROM run r
+        WHERE r.dataset_id = :dataset_id AND (:study_id = '' OR r.study_id = :study_id)
+          AND r.status = 'complete'
+          AND EXISTS (SELECT 1 FROM embedding e WHERE e.run_id = r.run_id)
+        ORDER BY r.started, r.run_id
+        """,
+        {"dataset_id": dataset_id, "study_id": study_id},
+    )
+
+
+def projections(connection: sqlite3.Connection, run_id: str) -> list[str]:
+    """Names of the projections of a run: ``pca``, ``umap``, ``tsne``, ``tsne_5``, …"""
+    sql = "SELECT DISTINCT projection FROM embedding WHERE run_id = ? ORDER BY projection"
+    return [str(row[0]) for row in connection.execute(sql, (run_id,))]
+
+
+def points(connection: sqlite3.Connection, run_id: str, projection: str) -> pd.DataFrame:
+    """Where every fruit lies in a projection.
+
+    Returns:
+        fruit_id, x, y (no unit), fold (whose model it shows, None = one model for all).
+    """
+    sql = "SELECT fruit_id, x, y, fold FROM embedding WHERE run_id = ? AND projection = ? ORDER BY fruit_id"
+    return frame(connection, sql, (run_id, projection))
+
+
+def neighbours(connection: sqlite3.Connection, run_id: str) -> pd.DataFrame:
+    """The nearest fruit of every fruit, nearest first.
+
+    Returns:
+        fruit_id, rank (from 1), neighbour_id, similarity (cosine, -1 to 1).
+    """
+    sql = (
+        "SELECT fruit_id, rank, neighbour_id, similarity FROM neighbour WHERE run_id = ?"
+        " ORDER BY fruit_id, rank"
+    )
+    return frame(connection, sql, (run_id,))
+
+
+def fruit_facts(connection: sqlite3.Connection, dataset_id: str) -> pd.DataFrame:
+    """What is known of every fruit of a data set, in the order of its manifest.
+
+    Returns:
+        fruit_id, fruit_group, labels and pressures (both JSON text).
+    """
+    sql = (
+        "SELECT fruit_id, fruit_group, labels, pressures FROM fruit WHERE dataset_id = ?"
+        " ORDER BY position, fruit_id"
+    )
+    return frame(connection, sql, (dataset_id,))
