@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from backend.config import POOLS
+from backend.config import POOLS, SELECTIONS
 from backend.errors import ConfigError, unknown_name
 
 
@@ -88,6 +88,11 @@ class PretrainingStage:
         seeds: draws of labels and weights, each a run of its own.
         min_steps: steps that training on few labels takes at least.
         backbone_rate: factor on the learning rate of pretrained encoders in fine-tuning.
+        pretrainings: how many of each method; the seeds share them in turn. 0 = one for each seed.
+        trials: configurations of each method that Optuna tries; below 2 the method's own are taken.
+        generation: trials asked together.
+        tune_folds: outer folds on whose inner validation a trial is scored.
+        tune_epochs: epochs of a trial.
     """
 
     methods: tuple[str, ...] = ()
@@ -98,6 +103,11 @@ class PretrainingStage:
     seeds: tuple[int, ...] = (0,)
     min_steps: int = 250
     backbone_rate: float = 0.5
+    pretrainings: int = 0
+    trials: int = 0
+    generation: int = 4
+    tune_folds: int = 1
+    tune_epochs: int = 8
 
     def __post_init__(self) -> None:
         """Check every field."""
@@ -105,9 +115,47 @@ class PretrainingStage:
             if getattr(self, name) <= 0:
                 raise ConfigError(repr(getattr(self, name)), where=f"pretraining.{name}", expected="above 0")
         shares("pretraining", fractions=self.fractions)
+        at_least(0, "pretraining", pretrainings=self.pretrainings, trials=self.trials)
+        at_least(
+            1,
+            "pretraining",
+            generation=self.generation,
+            tune_folds=self.tune_folds,
+            tune_epochs=self.tune_epochs,
+        )
         not_empty("pretraining", seeds=self.seeds)
         if self.pool not in POOLS:
             raise unknown_name("pool", self.pool, POOLS, "pretraining.pool")
+
+
+@dataclass(frozen=True)
+class PretrainingSetStage:
+    """What pretraining should see: how many fruit, which ones, and whether a coreset would do.
+
+    Attributes:
+        method: a pretraining method; empty = no such stage.
+        selections: names from ``SELECTIONS``, each at every share.
+        shares: of the pool.
+        epochs: of pretraining on the whole pool; smaller sets take as many steps.
+        fractions: label fractions at which the features are probed.
+        seeds: each a run of its own.
+    """
+
+    method: str = ""
+    selections: tuple[str, ...] = ("all", "k_centre", "typiclust")
+    shares: tuple[float, ...] = (0.1, 0.25, 0.5)
+    epochs: int = 20
+    fractions: tuple[float, ...] = (0.1, 1.0)
+    seeds: tuple[int, ...] = (0, 1, 2)
+
+    def __post_init__(self) -> None:
+        """Check every field."""
+        at_least(1, "pretraining_sets", epochs=self.epochs)
+        shares("pretraining_sets", shares=self.shares, fractions=self.fractions)
+        not_empty("pretraining_sets", selections=self.selections, seeds=self.seeds)
+        for selection in self.selections:
+            if selection not in SELECTIONS:
+                raise unknown_name("selection", selection, SELECTIONS, "pretraining_sets.selections")
 
 
 @dataclass(frozen=True)
@@ -141,7 +189,10 @@ class AugmentationStage:
 
     Attributes:
         method: a pretraining method, or ``supervised``; empty = no such stage.
+        methods: more methods, each with the same candidates.
+        policies: named policies to try whole, beside the method's own and none at all.
         operations: to try; empty = those of the method's default policy.
+        alone: each operation by itself.
         pairs: the composition matrix too.
         leave_one_out: the default policy without each of its operations.
         strengths: factors on the magnitudes of the default policy.
@@ -152,7 +203,10 @@ class AugmentationStage:
     """
 
     method: str = ""
+    methods: tuple[str, ...] = ()
+    policies: tuple[str, ...] = ()
     operations: tuple[str, ...] = ()
+    alone: bool = True
     pairs: bool = True
     leave_one_out: bool = True
     strengths: tuple[float, ...] = (0.5, 1.5)
@@ -200,11 +254,13 @@ class ProjectionStage:
         enabled: run it.
         perplexities: of t-SNE.
         neighbours: nearest fruit to keep for each fruit.
+        layer: stage of the backbone whose features are shown, counted as in a list: -1 = the last.
     """
 
     enabled: bool = False
     perplexities: tuple[float, ...] = (5.0, 30.0, 50.0)
     neighbours: int = 10
+    layer: int = -1
 
     def __post_init__(self) -> None:
         """Check every field."""

@@ -20,7 +20,13 @@ from backend.augment.registry import get_operation
 from backend.augment.sheet import contact_sheet
 from backend.config import PRESSURE, AugmentConfig, MethodConfig, RunConfig
 from backend.errors import ConfigError
-from backend.methods.registry import default_augment, default_method_config, default_optim, method_info
+from backend.methods.registry import (
+    compatible_augment,
+    default_augment,
+    default_method_config,
+    default_optim,
+    method_info,
+)
 from backend.store.bundle import ArtifactData
 from backend.store.rows import COMPLETE
 from backend.training.comparing import compare_runs
@@ -31,7 +37,7 @@ from backend.training.stages.context import StageContext
 
 PURPOSE = "augmentation-ablation"
 SUPERVISED = MethodConfig().name
-NONE = "none"
+NONE, DEFAULT = "none", "own policy"
 RGB = "rgb"
 SHEET = "augmentations.png"
 """Name of the picture of the default policy, kept with its run."""
@@ -40,60 +46,69 @@ log = logging.getLogger(__name__)
 
 
 def run_augmentation_ablation(stage: StageContext) -> None:
-    """Rank every candidate cheaply, then confirm the best and the worst."""
+    """For each method, rank every candidate cheaply, then confirm the best and the worst."""
     settings = stage.plan.augmentations
     if not settings.method:
         return
     if all(name == PRESSURE for name in stage.modalities):
         log.info("augmentations: no image sensor, so there is nothing to augment")
         return
-    ablation = _Ablation(stage)
-    default = ablation.default_policy()
-    chosen = candidates(settings, default, stage.modalities)
-    ranked = ablation.rank(chosen)
-    sheet_run = ranked[next(name for name, policy in chosen.items() if policy == default)]
-    _keep_sheet(stage, default, sheet_run)
-    picked = extremes({name: run for name, run in ranked.items() if name != NONE}, settings.confirm)
-    if picked:
-        ablation.confirm({name: chosen[name] for name in (NONE, *picked)})
+    for method in dict.fromkeys((settings.method, *settings.methods)):
+        _Ablation(stage, method).run()
 
 
 def candidates(
-    settings: AugmentationStage, default: AugmentConfig, modalities: Sequence[str]
+    settings: AugmentationStage, method: str, default: AugmentConfig, modalities: Sequence[str]
 ) -> dict[str, AugmentConfig]:
     """Every policy that is tried, by a name for people; the first is no augmentation.
 
     Args:
         settings: which kinds of candidates.
-        default: the method's own policy, without what its task rules out.
+        method: what is trained with them; what its task rules out is left out.
+        default: the method's own policy.
         modalities: sensors in use; an operation that changes none of them is left out.
 
     Raises:
-        ConfigError: an unknown operation, or none that the method allows and that changes a sensor.
+        ConfigError: an unknown policy or operation, or no operation that is left.
     """
-    names = settings.operations or operation_names(default)
-    ruled_out = () if settings.method == SUPERVISED else method_info(settings.method).conflicts
-    names = tuple(name for name in names if name not in ruled_out and _acts(name, modalities))
-    if not names:
-        raise ConfigError(
-            "no operation to try",
-            where="augmentations.operations",
-            expected=f"operations that change {', '.join(modalities)} and that {settings.method} allows",
-            action="name others, or leave the list empty",
-        )
-    own = tuple(name for name in operation_names(default) if _acts(name, modalities))
-    policies = {NONE: AugmentConfig(policy=NONE), default.policy: default}
-    policies |= {name: AugmentConfig(policy=CUSTOM, operations=(name,)) for name in names}
+    policies = {NONE: AugmentConfig(policy=NONE), DEFAULT: default}
+    policies |= {f"policy {name}": _allowed(method, AugmentConfig(policy=name)) for name in settings.policies}
+    names = _operations(settings, method, default, modalities)
+    if settings.alone:
+        policies |= {name: AugmentConfig(policy=CUSTOM, operations=(name,)) for name in names}
     if settings.pairs:
         pairs = combinations(names, 2)
         policies |= {" + ".join(pair): AugmentConfig(policy=CUSTOM, operations=pair) for pair in pairs}
     if settings.leave_one_out:
+        own = [name for name in operation_names(default) if _acts(name, modalities)]
         policies |= {f"without {name}": replace(default, without=(*default.without, name)) for name in own}
     for factor in settings.strengths:
         strength = min(2.0, default.strength * factor)
         if strength != default.strength:
             policies[f"strength {factor:g}"] = replace(default, strength=strength)
     return policies
+
+
+def _allowed(method: str, policy: AugmentConfig) -> AugmentConfig:
+    """The policy without what the method's task rules out."""
+    return policy if method == SUPERVISED else compatible_augment(method, policy)
+
+
+def _operations(
+    settings: AugmentationStage, method: str, default: AugmentConfig, modalities: Sequence[str]
+) -> tuple[str, ...]:
+    """The operations that are tried alone and in pairs."""
+    ruled_out = () if method == SUPERVISED else method_info(method, "augmentations.method").conflicts
+    wanted = settings.operations or operation_names(default)
+    names = tuple(name for name in wanted if name not in ruled_out and _acts(name, modalities))
+    if not names:
+        raise ConfigError(
+            "no operation to try",
+            where="augmentations.operations",
+            expected=f"operations that change {', '.join(modalities)} and that {method} allows",
+            action="name others, or leave the list empty",
+        )
+    return names
 
 
 def _acts(name: str, modalities: Sequence[str]) -> bool:
@@ -128,9 +143,20 @@ def _keep_sheet(stage: StageContext, policy: AugmentConfig, run: RunResult) -> N
 
 @dataclass(frozen=True)
 class _Ablation:
-    """Turns candidates into runs of the chosen method."""
+    """Turns candidates into runs of one method."""
 
     stage: StageContext
+    method: str
+
+    def run(self) -> None:
+        """Rank, keep a picture, confirm."""
+        default = self.default_policy()
+        chosen = candidates(self.settings, self.method, default, self.stage.modalities)
+        ranked = self.rank(chosen)
+        _keep_sheet(self.stage, default, ranked[DEFAULT])
+        picked = extremes({name: run for name, run in ranked.items() if name != NONE}, self.settings.confirm)
+        if picked:
+            self.confirm({name: chosen[name] for name in (NONE, *picked)})
 
     @property
     def settings(self) -> AugmentationStage:
@@ -138,7 +164,7 @@ class _Ablation:
 
     @property
     def supervised(self) -> bool:
-        return self.settings.method == SUPERVISED
+        return self.method == SUPERVISED
 
     @property
     def final(self) -> RunConfig:
@@ -152,7 +178,7 @@ class _Ablation:
 
     def default_policy(self) -> AugmentConfig:
         """What the method uses unless told otherwise; for the baseline, what tuning chose."""
-        return self.final.augment if self.supervised else default_augment(self.settings.method)
+        return self.final.augment if self.supervised else default_augment(self.method)
 
     def rank(self, policies: dict[str, AugmentConfig]) -> dict[str, RunResult]:
         """One cheap run of every candidate, and a probe of every cheap pretraining."""
@@ -175,7 +201,7 @@ class _Ablation:
                 self.stage.driver,
                 [tuned[NONE, seed] for seed in both],
                 [tuned[name, seed] for seed in both],
-                family=f"{PURPOSE}: {name}",
+                family=f"{PURPOSE}: {self.method}, {name}",
                 seed=self.stage.seed,
             )
 
@@ -204,13 +230,12 @@ class _Ablation:
 
     def _pretrain(self, policy: AugmentConfig, seed: int, name: str) -> RunConfig:
         plan = self.stage.plan.pretraining
-        method = self.settings.method
         return replace(
             self._baseline(policy, seed, name),
             kind="pretrain",
-            method=default_method_config(method),
+            method=default_method_config(self.method),
             model=replace(self.final.model, modalities=self.final.model.image_modalities),
-            optim=default_optim(method, epochs=self.settings.epochs, batch_size=plan.batch_size),
+            optim=default_optim(self.method, epochs=self.settings.epochs, batch_size=plan.batch_size),
             data=replace(self.final.data, pool=plan.pool),
         )
 

@@ -62,7 +62,7 @@ def supervised(multilabel_folder: Path, tmp_path_factory: pytest.TempPathFactory
 def test_candidates_are_the_composition_matrix_and_the_policy_taken_apart():
     settings = AugmentationStage(method="simclr", operations=OPERATIONS)
     default = default_augment("simclr")
-    found = candidates(settings, default, SENSORS)
+    found = candidates(settings, settings.method, default, SENSORS)
     assert next(iter(found.values())) == AugmentConfig(policy="none")
     assert default in found.values()
     sizes = Counter(len(policy.operations) for policy in found.values() if policy.policy == "custom")
@@ -75,9 +75,9 @@ def test_candidates_are_the_composition_matrix_and_the_policy_taken_apart():
 
 def test_operations_are_those_of_the_default_policy_where_none_are_named():
     settings = AugmentationStage(method="simclr", pairs=False, leave_one_out=False, strengths=())
-    found = candidates(settings, default_augment("simclr"), SENSORS)
+    found = candidates(settings, "simclr", default_augment("simclr"), SENSORS)
     assert set(found) == {
-        *("none", "fruit", "random_resized_crop", "horizontal_flip", "vertical_flip", "rotation"),
+        *("none", "own policy", "random_resized_crop", "horizontal_flip", "vertical_flip", "rotation"),
         *("colour_jitter", "nir_gain_offset", "gaussian_blur"),
     }
 
@@ -87,21 +87,31 @@ def test_operations_are_those_of_the_default_policy_where_none_are_named():
 )
 def test_operations_that_change_no_sensor_are_not_tried(sensors, missing):
     settings = AugmentationStage(method="simclr", pairs=False, strengths=())
-    found = candidates(settings, default_augment("simclr"), sensors)
+    found = candidates(settings, "simclr", default_augment("simclr"), sensors)
     assert not [name for name in found if missing in name]
 
 
 def test_operations_that_a_method_rules_out_are_not_tried():
     settings = AugmentationStage(method="rotation", operations=("rotation", "gaussian_blur"))
-    found = candidates(settings, default_augment("rotation"), SENSORS)
+    found = candidates(settings, "rotation", default_augment("rotation"), SENSORS)
     assert "gaussian_blur" in found
     assert "rotation" not in found
+
+
+def test_whole_policies_can_be_tried_without_taking_any_apart():
+    plan = load_plan("scenarios").augmentations
+    found = candidates(plan, "triplet", default_augment("triplet"), ("rgb",))
+    assert list(found) == ["none", "own policy", "policy pad_rotate_scale", "policy simclr"]
+    settings = replace(plan, policies=("whole_fruit",))
+    assert (
+        "rotation" in candidates(settings, "rotation", default_augment("rotation"), SENSORS)["fruit"].without
+    )
 
 
 def test_strength_stays_within_its_range():
     settings = AugmentationStage(method="supervised", strengths=(0.5, 1.0, 2.0), leave_one_out=False)
     default = AugmentConfig(policy="whole_fruit", strength=1.4)
-    found = candidates(settings, default, SENSORS)
+    found = candidates(settings, settings.method, default, SENSORS)
     swept = {name: policy.strength for name, policy in found.items() if name.startswith("strength")}
     assert swept == {"strength 0.5": pytest.approx(0.7), "strength 2": 2.0}
 
@@ -109,9 +119,9 @@ def test_strength_stays_within_its_range():
 def test_nothing_to_try_is_said_in_one_line():
     settings = AugmentationStage(method="simclr", operations=("nir_gain_offset",))
     with pytest.raises(ConfigError, match=r"no operation to try.*change rgb"):
-        candidates(settings, default_augment("simclr"), ("rgb",))
+        candidates(settings, "simclr", default_augment("simclr"), ("rgb",))
     with pytest.raises(ConfigError, match="unknown augmentation 'sharpen'"):
-        candidates(replace(settings, operations=("sharpen",)), default_augment("simclr"), ("rgb",))
+        candidates(replace(settings, operations=("sharpen",)), "simclr", default_augment("simclr"), ("rgb",))
 
 
 def run(score: float, status: str = COMPLETE) -> RunResult:
@@ -131,7 +141,9 @@ def test_the_best_and_the_worst_are_confirmed():
 
 
 def test_every_candidate_is_ranked_on_few_folds(pretrained):
-    expected = candidates(tiny("barlow_twins").augmentations, default_augment("barlow_twins"), SENSORS)
+    expected = candidates(
+        tiny("barlow_twins").augmentations, "barlow_twins", default_augment("barlow_twins"), SENSORS
+    )
     for kind, metric in (("pretrain", "inner_mcc"), ("probe", "mcc"), ("probe", "knn_mcc")):
         rows = query(
             pretrained,
