@@ -1,0 +1,1 @@
+"""Published tables and peers beside this project: one module for each protocol."""

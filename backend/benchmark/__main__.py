@@ -1,0 +1,99 @@
+"""``python -m backend.benchmark NAME``: a published table or a peer beside this project. Arguments only."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from backend.benchmark.options import Options
+from backend.benchmark.registry import BENCHMARKS, find
+from backend.cli import EXIT_OK, EXIT_SOME_FAILED, CommandParser, print_json, run_command
+from backend.errors import ConfigError
+
+RESULTS = Path("docs/results.md")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's options."""
+    names = "\n".join(f"  {b.name:<11}{b.protocol}" for b in BENCHMARKS.values())
+    command = CommandParser(
+        prog="python -m backend.benchmark",
+        description="Run a public protocol with this project and print theirs beside ours. Finished cells "
+        "are in the store and are not repeated; the same command goes on where it stopped.",
+        epilog=f"benchmarks:\n{names}\n  all        each of them\n  report     stored tables to --results",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = command.add_argument
+    add("name", metavar="NAME", help="a benchmark, all, or report")
+    add("--data", default="", help="kind of data set (mnist, cifar10, ...) or a data set folder")
+    add("--root", type=Path, help="where the collection lies as published; with all: a folder of kinds")
+    add("--split", type=int, default=1, choices=(1, 2, 3), help="Riseholme's split (default: %(default)s)")
+    add("--seeds", type=int, help="repetitions (default: 3, 1 with --quick)")
+    add("--quick", action="store_true", help="a smoke test of minutes; its numbers mean nothing")
+    add("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"), help="default: %(default)s")
+    add("--threads", type=int, default=2, help="CPU threads (default: %(default)s)")
+    add("--store", type=Path, default=Path("runs/store.db"), help="run store (default: %(default)s)")
+    add("--results", type=Path, default=RESULTS, help="for report (default: %(default)s)")
+    add("--json", action="store_true", help="print JSON")
+    return command
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command."""
+    chosen = parser().parse_args(argv)
+    for name in ("seeds", "threads"):
+        value = getattr(chosen, name)
+        if value is not None and value < 1:
+            raise ConfigError(f"{value}", where=f"--{name}", expected="1 or more")
+    if chosen.name == "report":
+        return _report(chosen)
+    benchmarks = list(BENCHMARKS.values()) if chosen.name == "all" else [find(chosen.name)]
+    # A scheduler's SIGTERM must end like Ctrl-C: every finished cell is kept.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+    from backend.benchmark.runner import Outcome, run_all, run_one
+
+    options = Options(
+        store=chosen.store,
+        data=chosen.data,
+        root=chosen.root,
+        split=chosen.split,
+        seeds=chosen.seeds,
+        quick=chosen.quick,
+        device=chosen.device,
+        threads=chosen.threads,
+    )
+    outcomes: list[Outcome] = (
+        run_all(benchmarks, options) if chosen.name == "all" else [run_one(benchmarks[0], options)]
+    )
+    _show(outcomes, as_json=chosen.json)
+    return EXIT_SOME_FAILED if any(outcome.failures for outcome in outcomes) else EXIT_OK
+
+
+def _show(outcomes: list[Any], *, as_json: bool) -> None:
+    if as_json:
+        print_json([outcome.as_json() for outcome in outcomes])
+        return
+    for outcome in outcomes:
+        for table in outcome.tables:
+            print(f"\n{table.text()}")
+        for failure in outcome.failures:
+            print(f"not measured: {failure}", file=sys.stderr)
+
+
+def _report(chosen: argparse.Namespace) -> int:
+    from backend.benchmark.report import write_report
+
+    written = write_report(chosen.store, chosen.results)
+    if chosen.json:
+        print_json({"results": str(chosen.results), "benchmarks": written})
+    else:
+        print(f"{chosen.results}: {', '.join(written) or 'no stored benchmark'}")
+    return EXIT_OK
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(main))

@@ -1,0 +1,100 @@
+"""docs/results.md from the store: the tables of every benchmark, between two marker comments."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from backend.benchmark.bench import PREFIX, QUICK, Result, StudyFacts, read_results
+from backend.benchmark.registry import BENCHMARKS
+from backend.errors import DataError
+from backend.store.queries import open_readonly
+from backend.store.queries.catalog import datasets, studies, study
+
+BEGIN = "<!-- benchmarks: written by python -m backend.benchmark report; edits here are lost -->"
+END = "<!-- end of benchmarks -->"
+
+
+def write_report(store: Path, results: Path) -> list[str]:
+    """Replace what stands between the markers by the tables in the store; append it where there are none.
+
+    Args:
+        store: the run store.
+        results: a Markdown file.
+
+    Returns:
+        Names of the benchmarks that were written.
+
+    Raises:
+        StoreError: no such store.
+        DataError: the file has one marker without the other.
+    """
+    with closing(open_readonly(store)) as connection:
+        found = list(_stored(connection))
+    sections = [_section(facts, cells) for facts, cells in found]
+    body = "\n\n".join([BEGIN, *sections, END])
+    text = results.read_text(encoding="utf-8") if results.is_file() else "# Results\n"
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if bool(begin) != (END in text) or (begin and not end):
+        raise DataError("one marker without the other", where=str(results), expected=f"{BEGIN} ... {END}")
+    fresh = f"{text.rstrip()}\n\n## Published tables and peers\n\n{body}\n"
+    results.write_text(before + body + after if begin else fresh, encoding="utf-8")
+    return [facts.benchmark for facts, _ in found]
+
+
+def _stored(connection: Any) -> Iterator[tuple[StudyFacts, list[Result]]]:
+    """Every benchmark in full that has a finished cell, in the order of the registry."""
+    rows: list[tuple[str, str, str, str]] = []
+    for data in datasets(connection).to_dict("records"):
+        for found in studies(connection, data["dataset_id"]).to_dict("records"):
+            name = str(found["name"])
+            if name.startswith(PREFIX) and not name.endswith(QUICK):
+                rows.append((name.removeprefix(PREFIX), found["study_id"], data["dataset_id"], data["name"]))
+    order = list(BENCHMARKS)
+    for name, study_id, dataset_id, dataset_name in sorted(
+        rows, key=lambda row: (order.index(row[0]), row[1])
+    ):
+        cells = list(read_results(connection, study_id))
+        if cells:
+            yield _facts(connection, name, study_id, dataset_id, dataset_name), cells
+
+
+def _facts(connection: Any, name: str, study_id: str, dataset_id: str, dataset_name: str) -> StudyFacts:
+    from backend.store.queries.catalog import dataset
+
+    row, known = study(connection, study_id), dataset(connection, dataset_id)
+    assert row is not None and known is not None, study_id
+    plan = row["plan"] if isinstance(row["plan"], dict) else json.loads(row["plan"])
+    return StudyFacts(name, study_id, dataset_name, tuple(d.name for d in known.defects), False, plan)
+
+
+def _section(facts: StudyFacts, cells: list[Result]) -> str:
+    """Heading, command and hardware, tables."""
+    benchmark = BENCHMARKS[facts.benchmark]
+    options = f" --split {facts.plan['split']}" if "split" in facts.plan else ""
+    on = f" on {facts.dataset}" if benchmark.data else ""
+    minutes = sum(cell.seconds for cell in cells) / 60
+    seeds = ", ".join(str(seed) for seed in sorted({cell.seed for cell in cells}))
+    made = (
+        f"`python -m backend.benchmark {facts.benchmark}{options}`{on}; {_machine(cells)}; "
+        f"{len(cells)} runs in {minutes:.0f} min; seeds {seeds}. "
+        f"Goal: {benchmark.goal}."
+    )
+    tables = [table.markdown() for table in benchmark.load().tables(facts, cells)]
+    return "\n\n".join([f"### {facts.benchmark}: {benchmark.protocol}", made, *tables])
+
+
+def _machine(cells: list[Result]) -> str:
+    """Devices, processors and versions that the cells ran on, commit by commit."""
+    told = []
+    for cell in cells:
+        machine = cell.machine
+        torch = machine.get("packages", {}).get("torch", "?")
+        commit = (cell.commit or "unknown")[:9]
+        threads = f"{machine.get('threads', '?')} threads of {machine.get('cpus', '?')}"
+        told.append(f"{machine.get('device', '?')}, {threads}, torch {torch}, commit {commit}")
+    return "; ".join(dict.fromkeys(told))
