@@ -29,12 +29,16 @@ def parser() -> argparse.ArgumentParser:
     add("--trials", type=int, help="Optuna trials of the search")
     add("--methods", type=_names, default=(), help="pretraining methods, e.g. simclr,moco")
     add("--modalities", type=_names, default=(), help="sensors to use, e.g. rgb,nir,pressure")
+    add("--budget", help="when the study has to end, e.g. 8h or 90m: the plan is scaled to fit")
+    add("--timeout", help="when a fold counts as hung, e.g. 2h (default: from the folds that have ended)")
     add("--workers", type=int, help="worker processes (default: as many as the cores can feed)")
     add("--seed", type=int, default=0, help="seed of the study (default: %(default)s)")
     add("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"), help="default: %(default)s")
     add("--storage", default="", help="Optuna's database URL (default: a file beside the store)")
+    add("--dry-run", action="store_true", help="only say what would run, and how long it would take")
     add("--list", action="store_true", help="show plans, backbones, augmentations and methods")
     add("--json", action="store_true", help="print the result as JSON on stdout")
+    add("--events", action="store_true", help="progress as JSON lines on stderr instead of a bar")
     add("--quiet", action="store_true", help="no progress bar")
     return command
 
@@ -52,27 +56,33 @@ def main(argv: list[str] | None = None) -> int:
     # A scheduler's SIGTERM must end like Ctrl-C: everything finished kept, the study marked interrupted.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
+    from backend.training.budget import parse_duration
     from backend.training.plan import load_plan
 
+    budget = parse_duration(options.budget, "--budget") if options.budget else None
+    timeout = parse_duration(options.timeout, "--timeout") if options.timeout else None
     plan = load_plan(options.plan).narrowed(
         modalities=options.modalities, methods=options.methods, trials=options.trials
     )
 
-    from backend.training.study import StudyOptions, run_study
+    from backend.training.study import StudyOptions, expect_study, run_study
 
-    summary = run_study(
-        plan,
-        StudyOptions(
-            dataset=_dataset(options.dataset, quiet=options.quiet),
-            store=options.store,
-            cache=Path(os.environ.get("AVOCADO_CACHE", options.store.parent / "cache")),
-            workers=options.workers,
-            device=options.device,
-            storage=options.storage,
-            quiet=options.quiet,
-        ),
-        seed=options.seed,
+    study = StudyOptions(
+        dataset=_dataset(options.dataset, quiet=options.quiet),
+        store=options.store,
+        cache=Path(os.environ.get("AVOCADO_CACHE", options.store.parent / "cache")),
+        workers=options.workers,
+        device=options.device,
+        storage=options.storage,
+        timeout=timeout,
+        budget=budget,
+        quiet=options.quiet,
+        events=options.events,
     )
+    if options.dry_run:
+        _print_expected(expect_study(plan, study, seed=options.seed), as_json=options.json)
+        return EXIT_OK
+    summary = run_study(plan, study, seed=options.seed)
     _print_summary(summary, as_json=options.json)
     return EXIT_SOME_FAILED if summary.get("failed") else EXIT_OK
 
@@ -127,19 +137,49 @@ def _list(*, as_json: bool) -> int:
     return EXIT_OK
 
 
+def _print_expected(expected: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        print_json(expected)
+        return
+    print(f"study {expected['study_id']} would run:")
+    for work in expected["works"]:
+        what = f"{work['stage']}: {work['what']}".removesuffix(": ")
+        size = f"{work['runs']} x {work['folds']} folds" if work["runs"] else ""
+        epochs = f", {work['epochs']} epochs" if work["epochs"] else ""
+        print(f"  {what:58s} {size + epochs:28s} {_duration(work['seconds']):>9s}")
+    print(f"expected: {_duration(expected['seconds'])}")
+    if expected["unknown"]:
+        print(f"beside that, not measured yet: {', '.join(expected['unknown'])}")
+    _print_cuts(expected)
+
+
+def _print_cuts(facts: dict[str, Any]) -> None:
+    if facts["cuts"]:
+        print(f"cut to fit the budget of {_duration(facts['budget'])}: " + "; ".join(facts["cuts"]))
+
+
+def _duration(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    return f"{seconds:.0f} s" if seconds < 120 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
 def _print_summary(summary: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         print_json(summary)
         return
     counts = summary["runs"]
-    print(f"study {summary['study_id']}: " + ", ".join(f"{n} {status}" for status, n in counts.items()))
+    ran = ", ".join(f"{n} {status}" for status, n in counts.items())
+    print(f"study {summary['study_id']}: {ran} in {_duration(summary['seconds'])}")
+    _print_cuts(summary)
     for failure in summary["failed"]:
-        print(f"failed: {failure['name']}: {failure['error']}")
+        print(f"failed: {failure['name']}: {failure['error'].splitlines()[0]}")
     best = summary["best"]
     if best:
         low, high = best["ci_low"], best["ci_high"]
         interval = f" ({low:.3f} to {high:.3f})" if low is not None and high is not None else ""
         print(f"best: {best['name']}: MCC {best['mcc']:.3f}{interval}")
+    if summary["failed"]:
+        print(f"the whole reasons are on the page Runs and in {summary['log']}")
     print(f"open it: streamlit run dashboard/app.py -- --store {summary['store']}")
 
 

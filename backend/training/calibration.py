@@ -1,7 +1,7 @@
 """What a fold costs on this machine: a short measurement of its own steps, instead of a guess.
 
-A fold's time is ``fixed + epochs * epoch + steps * step``. The three are measured by the very code that trains,
-on the real data and in the real workers, so that threads and cores are shared as they will be.
+A fold's time is ``fixed + epochs * epoch + steps * step``. The three are measured by the very code that
+trains, on the real data and in the real workers, so that threads and cores are shared as they will be.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ import numpy as np
 
 from backend.config import RunConfig
 from backend.evaluation.metrics import summarise
-from backend.store.bundle import CurvePoint, MetricValue
+from backend.store.bundle import CurvePoint, MetricValue, Predictions
 from backend.store.environment import environment, git_commit
 from backend.store.rows import COMPLETE, FAILED, PRUNED, RunRow
 from backend.store.writer import RunStore
@@ -72,6 +72,9 @@ class Driver:
         study_id: the study that the runs belong to.
         study_seed: from which all randomness derives.
         progress: told about every fold.
+
+    Attributes:
+        on_fold: told the configuration and the seconds of every fold that is stored.
     """
 
     def __init__(
@@ -89,6 +92,7 @@ class Driver:
         self.study_id = study_id
         self.study_seed = study_seed
         self.progress = progress
+        self.on_fold: Callable[[RunConfig, float], None] = lambda config, seconds: None
         self._environment = environment(device=context.device)
         self._commit = git_commit()
 
@@ -172,6 +176,9 @@ class Driver:
         self.store.write_fold(run_id, bundle)
         run.curves[bundle.fold] = bundle.curves
         run.missing.discard(bundle.fold)
+        self.on_fold(run.config, bundle.seconds)
+        if (checkpoint := self.context.checkpoint(run_id, bundle.fold)) is not None:
+            checkpoint.unlink(missing_ok=True)
         if bundle.pruned:
             run.ended = PRUNED
             self.store.end_run(run_id, PRUNED, bundle.pruned)
@@ -185,17 +192,7 @@ class Driver:
         metrics = [MetricValue("inner_mcc", score, reason="" if score is not None else "no fold has one")]
         predictions = self.store.load_predictions(run.row.run_id)
         if predictions.fruit_ids:
-            dataset = self.context.dataset
-            group_of = dict(zip(dataset.fruit_ids, dataset.groups, strict=True))
-            metrics += summarise(
-                predictions,
-                task=dataset.task,
-                healthy=dataset.healthy,
-                kinds={defect.name: defect.kind for defect in dataset.defects},
-                groups=np.array([group_of[name] for name in predictions.fruit_ids]),
-                resamples=RESAMPLES,
-                seed=self.study_seed,
-            )
+            metrics += pooled_metrics(predictions, self.context, seed=self.study_seed)
             metrics += self._protocol_means(run, {metric.metric for metric in metrics})
         self.store.finish_run(run.row.run_id, metrics)
         run.ended = COMPLETE
@@ -231,3 +228,18 @@ class Driver:
             inner_score=float("nan") if score is None else score,
             curve=tuple(curve),
         )
+
+
+def pooled_metrics(predictions: Predictions, context: WorkerContext, *, seed: int) -> list[MetricValue]:
+    """Every metric of a run with its interval, from the predictions of all its folds."""
+    dataset = context.dataset
+    group_of = dict(zip(dataset.fruit_ids, dataset.groups, strict=True))
+    return summarise(
+        predictions,
+        task=dataset.task,
+        healthy=dataset.healthy,
+        kinds={defect.name: defect.kind for defect in dataset.defects},
+        groups=np.array([group_of[name] for name in predictions.fruit_ids]),
+        resamples=RESAMPLES,
+        seed=seed,
+    )

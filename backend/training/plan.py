@@ -18,6 +18,7 @@ from backend.training.settings import (
     DataReportStage,
     ExplanationStage,
     InputAblationStage,
+    PretrainingSetStage,
     PretrainingStage,
     ProjectionStage,
 )
@@ -59,6 +60,7 @@ class Plan:
         modalities: sensors to use; empty = all that the data set has.
         baseline: the supervised stage.
         pretraining: the self-supervised stage.
+        pretraining_sets: what pretraining sees.
         input_ablation: sensors left out.
         augmentations: augmentations alone, in pairs and left out.
         explanations: Grad-CAM.
@@ -76,6 +78,7 @@ class Plan:
     modalities: tuple[str, ...] = ()
     baseline: BaselineStage = field(default_factory=BaselineStage)
     pretraining: PretrainingStage = field(default_factory=PretrainingStage)
+    pretraining_sets: PretrainingSetStage = field(default_factory=PretrainingSetStage)
     input_ablation: InputAblationStage = field(default_factory=InputAblationStage)
     augmentations: AugmentationStage = field(default_factory=AugmentationStage)
     explanations: ExplanationStage = field(default_factory=ExplanationStage)

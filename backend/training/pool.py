@@ -8,26 +8,34 @@ lose other tasks when a worker gets SIGKILL; this was tried.)
 from __future__ import annotations
 
 import contextlib
+import logging
 import multiprocessing
 import os
 import signal
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnContext, SpawnProcess
 from pathlib import Path
 
 from backend.training.execute import TaskFunction, execute
-from backend.training.executor import Outcome, run_safely
+from backend.training.executor import Outcome, TimeLimit, run_safely
 from backend.training.task import FoldTask, WorkerContext
+
+log = logging.getLogger(__name__)
 
 TICK_SECONDS = 10.0
 """How often the pool says that it is still at it."""
 LOG_LINES = 30
 """Last lines of a worker's log that are kept with a failure."""
+RETRIES = 1
+"""How often a task is given to another worker after its own has died; one that hung is not tried again."""
+START_SECONDS = 600.0
+"""How long a worker may take to start: importing torch from a slow disk takes a minute."""
 _STOP_SECONDS = 5.0
 
 
@@ -46,14 +54,23 @@ def _serve(pipe: Connection, context: WorkerContext, function: TaskFunction, thr
 
 @dataclass
 class _Worker:
-    """One process: its end of the pipe, its log, what it works on and until when."""
+    """One process: its end of the pipe, its log, its task, where in the log that began, and its deadline."""
 
     process: SpawnProcess
     pipe: Connection
     log: Path
     ready: bool = False
     task: FoldTask | None = None
+    logged: int = 0
+    limit: float = START_SECONDS
     deadline: float = float("inf")
+
+    def log_tail(self) -> str:
+        """The last lines that the task in hand has written to the log."""
+        if not self.log.exists():
+            return ""
+        text = self.log.read_bytes()[self.logged :].decode(errors="replace")
+        return "\n".join(text.splitlines()[-LOG_LINES:])
 
 
 class PoolExecutor:
@@ -63,7 +80,7 @@ class PoolExecutor:
         context: the data; handed to each worker once.
         workers: processes.
         threads: CPU threads a worker starts with; each task sets its own number.
-        timeout: seconds after which a task counts as hung and its worker is replaced; None = never.
+        limit: when a task counts as hung, so that its worker is replaced.
         function: what does a task; importable by the workers.
     """
 
@@ -72,26 +89,28 @@ class PoolExecutor:
         context: WorkerContext,
         workers: int,
         threads: int = 1,
-        timeout: float | None = None,
+        limit: TimeLimit | None = None,
         function: TaskFunction = execute,
     ) -> None:
         self._context = context
         self._size = workers
         self._threads = threads
-        self._timeout = timeout
+        self._limit = limit or TimeLimit()
         self._function = function
         self._spawn: SpawnContext = multiprocessing.get_context("spawn")
         self._logs = tempfile.TemporaryDirectory(prefix="avocado-workers-")
         self._started = 0
         self._workers: list[_Worker] = []
+        self._deaths: Counter[tuple[str, int]] = Counter()
+        self._again: list[FoldTask] = []
 
     def run(self, tasks: Iterable[FoldTask]) -> Iterator[Outcome | None]:
         """Run the tasks, at most one a worker at a time, and yield outcomes as they come."""
         queue = iter(tasks)
         exhausted = False
         while True:
-            while not exhausted and (worker := self._idle()) is not None:
-                task = next(queue, None)
+            while (self._again or not exhausted) and (worker := self._idle()) is not None:
+                task = self._again.pop() if self._again else next(queue, None)
                 if task is None:
                     exhausted = True
                 else:
@@ -111,27 +130,25 @@ class PoolExecutor:
     def _start(self) -> _Worker:
         ours, theirs = self._spawn.Pipe()
         self._started += 1
-        log = Path(self._logs.name, f"worker-{self._started}.log")
+        log_file = Path(self._logs.name, f"worker-{self._started}.log")
         process = self._spawn.Process(
             target=_serve,
-            args=(theirs, self._context, self._function, self._threads, str(log)),
+            args=(theirs, self._context, self._function, self._threads, str(log_file)),
             daemon=True,
         )
         process.start()
         theirs.close()  # so that the death of the worker closes the pipe
-        worker = _Worker(process, ours, log)
+        worker = _Worker(process, ours, log_file)
         self._workers.append(worker)
         return worker
 
     def _give(self, worker: _Worker, task: FoldTask) -> None:
         worker.task = task
-        if worker.ready:
-            self._start_clock(worker)
+        worker.logged = worker.log.stat().st_size if worker.log.exists() else 0
+        worker.limit = self._limit.seconds(task) if worker.ready else START_SECONDS
+        worker.deadline = time.monotonic() + worker.limit
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it died: _collect will find out
             worker.pipe.send(task)
-
-    def _start_clock(self, worker: _Worker) -> None:
-        worker.deadline = time.monotonic() + (self._timeout or float("inf"))
 
     def _collect(self, busy: list[_Worker]) -> list[Outcome]:
         """Wait until a worker answers, dies, or has taken too long; then say how its task ended."""
@@ -143,7 +160,7 @@ class PoolExecutor:
             if worker.pipe in ready:
                 outcomes += self._receive(worker)
             elif time.monotonic() >= worker.deadline:
-                outcomes.append(self._fail(worker, f"no end after {self._timeout:.0f} s: it was stopped"))
+                outcomes.append(self._remove(worker, f"no end after {worker.limit:.0f} s: it was stopped"))
         return outcomes
 
     def _receive(self, worker: _Worker) -> list[Outcome]:
@@ -152,26 +169,39 @@ class PoolExecutor:
             outcome: Outcome | None = worker.pipe.recv()
         except (EOFError, ConnectionResetError):
             worker.process.join()
-            return [self._fail(worker, _describe_death(worker.process.exitcode or 0))]
+            return self._mourn(worker, _describe_death(worker.process.exitcode or 0))
         if outcome is None:
             worker.ready = True
-            self._start_clock(worker)
+            worker.limit = self._limit.seconds(worker.task) if worker.task else worker.limit
+            worker.deadline = time.monotonic() + worker.limit
             return []
+        if outcome.bundle is None and (tail := worker.log_tail()):
+            outcome = replace(outcome, error=f"{outcome.error}\n{tail}")
+        self._limit.learn(outcome)
         worker.task = None
         worker.deadline = float("inf")
         return [outcome]
 
-    def _fail(self, worker: _Worker, reason: str) -> Outcome:
+    def _mourn(self, worker: _Worker, reason: str) -> list[Outcome]:
+        """A worker has died: its task gets another one, but not for ever."""
+        assert worker.task is not None
+        task = worker.task
+        self._deaths[task.run_id, task.fold] += 1
+        outcome = self._remove(worker, reason)
+        if self._deaths[task.run_id, task.fold] > RETRIES:
+            return [outcome]
+        log.warning("fold %d of run %s is tried again: %s", task.fold, task.run_id, outcome.error)
+        self._again.append(task)
+        return []
+
+    def _remove(self, worker: _Worker, reason: str) -> Outcome:
         """Remove a worker that is dead or hangs; its place is free for a new one."""
         assert worker.task is not None
         worker.process.kill()
         worker.process.join()
         worker.pipe.close()
         self._workers.remove(worker)
-        tail = ""
-        if worker.log.exists():
-            tail = "\n".join(worker.log.read_text(errors="replace").splitlines()[-LOG_LINES:])
-        return Outcome(worker.task, None, f"the worker process failed: {reason}\n{tail}".strip())
+        return Outcome(worker.task, None, f"the worker process failed: {reason}\n{worker.log_tail()}".strip())
 
     def close(self) -> None:
         """Stop the workers at once; tasks in flight are lost."""

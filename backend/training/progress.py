@@ -1,13 +1,21 @@
-"""What is said while a study runs: a bar with an ETA on stderr, and the same facts for the store."""
+"""What is said while a study runs: a bar with an ETA on stderr, a log, and the same facts for the store."""
 
 from __future__ import annotations
 
+import json
+import logging
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
+
+from backend.errors import StoreError
+
+log = logging.getLogger(__name__)
 
 
 class StudyProgress:
@@ -15,44 +23,54 @@ class StudyProgress:
 
     Args:
         quiet: no bar.
+        events: JSON lines on stderr instead of the bar.
         report: told the ``snapshot`` whenever it changes.
     """
 
     def __init__(
-        self, *, quiet: bool = False, report: Callable[[dict[str, Any]], None] = lambda facts: None
+        self,
+        *,
+        quiet: bool = False,
+        events: bool = False,
+        report: Callable[[dict[str, Any]], None] = lambda facts: None,
     ) -> None:
         self._report = report
+        self._events = events
         self.stage = ""
         self.done = 0
         self.total = 0
         self._started = time.monotonic()
-        self._bar = tqdm(total=0, unit="fold", disable=quiet, file=sys.stderr, dynamic_ncols=True)
+        self._bar = tqdm(total=0, unit="fold", disable=quiet or events, file=sys.stderr, dynamic_ncols=True)
 
     def start_stage(self, name: str) -> None:
         """Say what the next folds are for."""
         self.stage = name
         self._bar.set_description(name, refresh=False)
-        self._report(self.snapshot())
+        log.info("stage %s", name)
+        self._say("stage")
 
     def expect(self, folds: int) -> None:
         """More folds are to come."""
         self.total += folds
         self._bar.total = self.total
         self._bar.refresh()
-        self._report(self.snapshot())
+        self._say("expect")
 
     def advance(self, name: str, seconds: float) -> None:
         """A fold of run ``name`` is stored."""
         self.done += 1
         self._bar.set_postfix_str(f"{name}: {seconds:.0f} s", refresh=False)
         self._bar.update(1)
-        self._report(self.snapshot())
+        log.info("fold of %s: %.1f s (%d of %d)", name, seconds, self.done, self.total)
+        self._say("fold", run=name, seconds=round(seconds, 3))
 
     def failed(self, name: str, error: str) -> None:
         """A fold is lost, and why."""
         self.done += 1
         self._bar.write(f"failed: {name}: {error.splitlines()[-1] if error else ''}", file=sys.stderr)
         self._bar.update(1)
+        log.error("failed: %s: %s", name, error)
+        self._say("failed", run=name, error=error)
 
     def skip(self) -> None:
         """A fold is not worth running any more."""
@@ -65,6 +83,44 @@ class StudyProgress:
         left = elapsed / self.done * (self.total - self.done) if self.done else None
         return {"stage": self.stage, "done": self.done, "total": self.total, "seconds_left": left}
 
+    def _say(self, event: str, **facts: object) -> None:
+        snapshot = self.snapshot()
+        self._report(snapshot)
+        if self._events:
+            print(json.dumps({"event": event, **facts, **snapshot}), file=sys.stderr, flush=True)
+
     def close(self) -> None:
         """Leave the bar as it stands."""
         self._bar.close()
+
+
+@contextmanager
+def study_log(store: Path, study_id: str) -> Iterator[Path]:
+    """Append what ``backend`` logs to ``logs/STUDY.log`` beside the store, and say where that is.
+
+    Raises:
+        StoreError: the file cannot be written.
+    """
+    path = store.parent / "logs" / f"{study_id}.log"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handler = logging.FileHandler(path, encoding="utf-8")
+    except OSError as error:
+        raise StoreError(
+            f"the log cannot be written ({error.strerror})",
+            where=str(path),
+            action="make the folder writable",
+        ) from error
+    formatter = logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%SZ")
+    formatter.converter = time.gmtime
+    handler.setFormatter(formatter)
+    logger = logging.getLogger("backend")
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield path
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+        handler.close()

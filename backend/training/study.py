@@ -1,94 +1,34 @@
-"""A study from end to end: check the data, open the store, run the stages of the plan, sum up."""
+"""A study from end to end: open the store, run the stages of the plan within the budget, sum up."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
-from dataclasses import asdict, dataclass
+import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from backend.data.cache import open_cache
-from backend.data.check import check_dataset
-from backend.data.dataset import FruitDataset
-from backend.data.manifest import read_dataset
-from backend.data.problem import ERROR, refuse
-from backend.data.splits import outer_folds
-from backend.errors import unknown_name
-from backend.methods.registry import method_info
-from backend.models.backbones import check_backbone
 from backend.store.rows import COMPLETE, FAILED, INTERRUPTED, StudyRow
 from backend.store.writer import RunStore
+from backend.training.budget import Budget
+from backend.training.costs import load_costs, save_costs
 from backend.training.driver import Driver
-from backend.training.executor import Executor, InProcessExecutor
-from backend.training.optim import resolve_device
-from backend.training.plan import Plan
-from backend.training.pool import PoolExecutor
-from backend.training.progress import StudyProgress
+from backend.training.forecast import make_forecast
+from backend.training.plan import Plan, stage_field
+from backend.training.prepare import (
+    PreparedStudy,
+    StudyOptions,
+    default_workers,
+    make_executor,
+    prepare_study,
+    storage_url,
+    worker_count,
+)
+from backend.training.progress import StudyProgress, study_log
 from backend.training.stages import STAGES, StageContext
-from backend.training.task import WorkerContext
 
+__all__ = ["StudyOptions", "default_workers", "expect_study", "run_study"]
 
-@dataclass(frozen=True)
-class StudyOptions:
-    """How a study is run; nothing here changes a number.
-
-    Attributes:
-        dataset: the data set folder.
-        store: the run store.
-        cache: folder of decoded images.
-        workers: worker processes; None = as many as fit the machine, 0 = in this process.
-        device: see ``backend.training.optim.resolve_device``.
-        storage: Optuna's database URL; empty = a file beside the store.
-        timeout: seconds after which a fold counts as hung; None = never.
-        quiet: no progress bar.
-    """
-
-    dataset: Path
-    store: Path
-    cache: Path
-    workers: int | None = None
-    device: str = "auto"
-    storage: str = ""
-    timeout: float | None = None
-    quiet: bool = False
-
-
-@dataclass(frozen=True)
-class PreparedStudy:
-    """A study whose data were checked and whose names resolve: everything but the store."""
-
-    plan: Plan
-    row: StudyRow
-    context: WorkerContext
-    modalities: tuple[str, ...]
-    warnings: list[str]
-    seed: int
-
-
-def prepare_study(plan: Plan, options: StudyOptions, seed: int) -> PreparedStudy:
-    """Read and check the data, decode the images, draw the folds.
-
-    Raises:
-        DataError: data that would make results wrong.
-        ConfigError: a name or a device that does not exist.
-    """
-    for backbone in plan.baseline.backbones:
-        check_backbone(backbone)
-    for method in plan.pretraining.methods:
-        method_info(method, "--methods")
-    device = resolve_device(options.device)
-    dataset = read_dataset(options.dataset, cache_dir=options.cache)
-    modalities = resolve_modalities(plan.modalities, dataset)
-    warnings = check_before_training(dataset, plan, options)
-    folds = outer_folds(dataset.labels, dataset.groups, plan.folds, seed, fixed_split=dataset.fixed_split)
-    cache = open_cache(dataset, plan.resolution, options.cache, progress=not options.quiet)
-    row = study_row(plan, dataset, folds, seed, modalities)
-    return PreparedStudy(plan, row, WorkerContext(dataset, cache, folds, device), modalities, warnings, seed)
+log = logging.getLogger(__name__)
 
 
 def run_study(plan: Plan, options: StudyOptions, *, seed: int = 0) -> dict[str, Any]:
@@ -100,107 +40,113 @@ def run_study(plan: Plan, options: StudyOptions, *, seed: int = 0) -> dict[str, 
         seed: of the study: folds, search and training derive from it.
 
     Returns:
-        The summary: study_id, status, store, and what ``RunStore.summarise_study`` says.
+        The summary: study_id, status, store, log, seconds, what the budget cut, and what
+        ``RunStore.summarise_study`` says.
 
     Raises:
         AvocadoError: see ``prepare_study``; StoreError for a store that cannot be written.
     """
     study = prepare_study(plan, options, seed)
-    with RunStore(options.store) as store:
+    study_id = study.row.study_id
+    with RunStore(options.store, study_id) as store, study_log(options.store, study_id) as log_file:
         store.add_dataset(study.context.dataset, study.warnings)
-        store.recover(study.row.study_id)
-        store.start_study(study.row)
+        store.recover(study_id)
+        budget = open_budget(study, options, store)
+        store.start_study(with_state(study.row, budget))
         status = FAILED
         try:
-            _run_stages(study, store, options)
+            _run_stages(study, store, options, budget)
             status = COMPLETE
         except KeyboardInterrupt:
             status = INTERRUPTED
             raise
+        except Exception as error:
+            log.error("the study ended: %s", error)
+            raise
         finally:
             if status != COMPLETE:
-                store.recover(study.row.study_id)
-            summary = store.summarise_study(study.row.study_id)
-            store.finish_study(study.row.study_id, status, summary)
-    return {"study_id": study.row.study_id, "status": status, "store": str(options.store), **summary}
+                store.recover(study_id)
+            summary = {"seconds": budget.spent, "budget": budget.limit, "cuts": budget.cuts}
+            summary |= {"log": str(log_file), **store.summarise_study(study_id)}
+            store.finish_study(study_id, status, summary)
+            log.info("%s after %.0f s: %s", status, budget.spent, summary["runs"])
+    return {"study_id": study_id, "status": status, "store": str(options.store), **summary}
 
 
-def _run_stages(study: PreparedStudy, store: RunStore, options: StudyOptions) -> None:
+def open_budget(study: PreparedStudy, options: StudyOptions, store: RunStore) -> Budget:
+    """The budget as an earlier session of the study left it, or a new one."""
+    known = store.study(study.row.study_id)
+    kept = dict(known.plan.get("budget", {})) if known else {}
+    if known:
+        kept["spent"] = max(float(kept.get("spent", 0)), float(known.progress.get("spent", 0)))
+
+    def save(state: dict[str, Any]) -> None:
+        store.start_study(replace(study.row, plan=study.row.plan | {"plan": state["plan"], "budget": state}))
+
+    return Budget(study.plan, options.budget, kept=kept, save=save)
+
+
+def with_state(row: StudyRow, budget: Budget) -> StudyRow:
+    """The study's row with the plan that is in force, and why, where there is a budget."""
+    if budget.limit is None:
+        return row
+    state = budget.state
+    return replace(row, plan=row.plan | {"plan": state["plan"], "asked": row.plan["plan"], "budget": state})
+
+
+def _run_stages(study: PreparedStudy, store: RunStore, options: StudyOptions, budget: Budget) -> None:
     progress = StudyProgress(
-        quiet=options.quiet, report=lambda facts: store.update_progress(study.row.study_id, facts)
+        quiet=options.quiet,
+        events=options.events,
+        report=lambda facts: store.update_progress(study.row.study_id, facts | {"spent": budget.spent}),
     )
     executor = make_executor(study, options)
+    costs = load_costs(costs_file(options.store), study.context, worker_count(study, options))
     try:
+        if budget.limit is not None:
+            progress.start_stage("measuring")
+            budget.forecast = make_forecast(study, executor, costs, budget.limit)
         driver = Driver(store, executor, study.context, study.row.study_id, study.seed, progress)
-        stage = StageContext(study.plan, driver, study.modalities, study.seed, storage_url(options))
+        driver.on_fold = costs.observe
+        stage = StageContext(
+            study.plan, driver, study.modalities, study.seed, storage_url(options), budget=budget
+        )
         for name, run_stage in STAGES.items():
             progress.start_stage(name)
+            before = budget.spent
+            stage.plan = budget.plan_for(stage_field(name))
             run_stage(stage)
+            costs.stages[stage_field(name)] = budget.spent - before
     finally:
         executor.close()
         progress.close()
+        save_costs(costs_file(options.store), costs)
 
 
-def make_executor(study: PreparedStudy, options: StudyOptions) -> Executor:
-    """Worker processes, or this process where ``workers`` is 0."""
-    if options.workers == 0:
-        return InProcessExecutor(study.context)
-    threads = study.plan.threads
-    workers = options.workers or default_workers(threads, study.context.device)
-    return PoolExecutor(study.context, workers, threads, options.timeout)
+def expect_study(plan: Plan, options: StudyOptions, *, seed: int = 0) -> dict[str, Any]:
+    """What ``run_study`` would make and how long it would take; trains nothing but a few steps to measure.
 
-
-def storage_url(options: StudyOptions) -> str:
-    """Optuna's database: the one given, else a file beside the store."""
-    if options.storage:
-        return options.storage
-    return f"sqlite:///{options.store.with_suffix('.optuna.db').resolve()}"
-
-
-def default_workers(threads: int, device: str) -> int:
-    """As many processes as the cores can feed; on a GPU one, since folds share its memory."""
-    if device != "cpu":
-        return 1
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
-    return max(1, cores // threads)
-
-
-def resolve_modalities(wanted: tuple[str, ...], dataset: FruitDataset) -> tuple[str, ...]:
-    """The sensors to use, in the order of the data set.
+    Returns:
+        study_id, ``works`` (stage, what, runs, folds, epochs, seconds of each portion), ``seconds`` in all,
+        the budget, what it cuts, and ``unknown``: the stages whose time nobody has measured yet.
 
     Raises:
-        ConfigError: a name that the data set does not have.
+        AvocadoError: see ``prepare_study``.
     """
-    for name in wanted:
-        if name not in dataset.sensors:
-            raise unknown_name("modality", name, dataset.sensors, "--modalities")
-    return tuple(name for name in dataset.sensors if not wanted or name in wanted)
+    study = prepare_study(plan, options, seed)
+    costs = load_costs(costs_file(options.store), study.context, worker_count(study, options))
+    executor = make_executor(study, options)
+    try:
+        forecast = make_forecast(study, executor, costs, options.budget)
+    finally:
+        executor.close()
+        save_costs(costs_file(options.store), costs)
+    budget = Budget(plan, options.budget)
+    budget.forecast = forecast
+    expected = forecast.table(budget.plan_for("baseline"))
+    return {"study_id": study.row.study_id, "budget": options.budget, "cuts": budget.cuts, **expected}
 
 
-def check_before_training(dataset: FruitDataset, plan: Plan, options: StudyOptions) -> list[str]:
-    """Refuse data that would make results wrong; return the warnings.
-
-    Raises:
-        DataError: the first error, and how many more there are.
-    """
-    problems = check_dataset(dataset.root, plan.folds, cache_dir=options.cache, progress=not options.quiet)
-    if any(problem.severity == ERROR for problem in problems):
-        refuse(problems, dataset.root)
-    return [str(problem) for problem in problems]
-
-
-def study_row(
-    plan: Plan, dataset: FruitDataset, folds: NDArray[np.int64], seed: int, modalities: tuple[str, ...]
-) -> StudyRow:
-    """The study's row, with an id from plan, data, seed and sensors, so that the same command resumes it."""
-    content = {"plan": asdict(plan), "seed": seed, "modalities": modalities}
-    text = json.dumps([content, dataset.dataset_id], sort_keys=True)
-    digest = hashlib.sha256(text.encode()).hexdigest()[:8]
-    return StudyRow(
-        study_id=f"{plan.name}-{digest}",
-        name=f"{plan.name} · {dataset.name}",
-        plan=json.loads(json.dumps(content)),
-        dataset_id=dataset.dataset_id,
-        metric="mcc",
-        folds={name: int(fold) for name, fold in zip(dataset.fruit_ids, folds, strict=True) if fold >= 0},
-    )
+def costs_file(store: Path) -> Path:
+    """Where measurements are kept: beside the store."""
+    return store.with_name("calibration.json")

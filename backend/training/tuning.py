@@ -57,7 +57,7 @@ def tune(
     trials: int,
     generation: int,
     folds: tuple[int, ...],
-    stop: Callable[[], bool] = lambda: False,
+    stop: Callable[[int], bool] = lambda done: False,
 ) -> tuple[dict[str, Any], float]:
     """Search for the parameters with the best inner-validation MCC.
 
@@ -71,7 +71,7 @@ def tune(
         trials: how many in all.
         generation: how many are asked before any is told.
         folds: outer folds whose inner validation scores a trial.
-        stop: asked between generations; True ends the search early.
+        stop: told the trials done, between generations; True ends the search early.
 
     Returns:
         The best parameters and their score.
@@ -80,7 +80,7 @@ def tune(
         ConfigError: not one trial finished.
     """
     study = optuna.create_study(study_name=name, storage=storage, direction="maximize", load_if_exists=True)
-    while (done := len(study.get_trials(deepcopy=False))) < trials and not (done and stop()):
+    while (done := len(study.get_trials(deepcopy=False))) < trials and not (done and stop(done)):
         asked = _ask(study, suggest, first, driver.study_seed, min(generation, trials - done))
         floor = prune_floor(study.get_trials(deepcopy=False))
         configs = [configure(parameters) for _, parameters in asked]

@@ -23,9 +23,10 @@ def run_baseline(stage: StageContext) -> None:
         suggest=lambda trial: suggest_parameters(trial, plan, dataset, stage.modalities),
         configure=lambda values: configure(values, purpose="tune"),
         first=default_parameters(plan, dataset, stage.modalities),
-        trials=plan.baseline.trials,
+        trials=stage.budget.trials,
         generation=plan.baseline.generation,
         folds=driver.outer_folds[: plan.baseline.tune_folds],
+        stop=stage.budget.search_is_over,
     )
     stage.baseline_parameters = parameters
     finals = [configure(parameters, purpose="final", seed=seed) for seed in plan.seeds]

@@ -1,0 +1,266 @@
+"""A time budget: a plan scaled so that it ends when it has to.
+
+Before each stage, the time that is left is compared with what the rest of the plan is expected to take; where
+that is more, trials and epochs shrink, then ablations, seeds and methods go, the least painful cut first. A
+final result of the baseline and the explanations always keep their share. Every decision is stored with the
+study when it is made, so that a resumed study makes the very same runs.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
+
+from backend.config import from_dict
+from backend.errors import ConfigError
+from backend.training.plan import STAGE_FIELDS, Plan
+
+if TYPE_CHECKING:  # knows torch; this module does not, so that a wrong --budget is refused at once
+    from backend.training.forecast import Forecast
+
+FLOOR = 0.4
+"""Trials and epochs shrink to this share of the plan before anything is dropped for it."""
+LEAST = 0.05
+"""The last resort: final runs shrink to this share of their epochs."""
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def parse_duration(text: str, option: str) -> float:
+    """Seconds of ``8h``, ``90m``, ``3600s``, ``1h30m`` or plain seconds.
+
+    Raises:
+        ConfigError: no duration above 0.
+    """
+    text = text.strip().lower()
+    whole = re.fullmatch(r"(\d+(\.\d+)?[smhd])+|\d+(\.\d+)?", text)
+    parts = re.findall(r"(\d+(?:\.\d+)?)([smhd]?)", text) if whole else []
+    seconds = sum(float(number) * UNITS[unit or "s"] for number, unit in parts)
+    if seconds <= 0:
+        raise ConfigError(
+            repr(text), where=option, expected="a duration such as 8h, 90m or 3600s", action="correct it"
+        )
+    return seconds
+
+
+def change(plan: Plan, stage: str, **values: object) -> Plan:
+    """The plan with other settings of one stage."""
+    return replace(plan, **{stage: replace(getattr(plan, stage), **values)})  # type: ignore[arg-type]
+
+
+def drop_method(plan: Plan) -> Plan:
+    """The plan without its last pretraining method, down to two: a reference and one to compare."""
+    methods = plan.pretraining.methods
+    return change(plan, "pretraining", methods=methods[: max(2, len(methods) - 1)])
+
+
+def ends(fractions: tuple[float, ...]) -> tuple[float, ...]:
+    """The least and the most labels."""
+    return tuple(sorted({min(fractions), max(fractions)}))
+
+
+CUTS: tuple[Callable[[Plan], Plan], ...] = (
+    lambda plan: plan,
+    lambda plan: change(plan, "augmentations", pairs=False),
+    lambda plan: change(plan, "augmentations", leave_one_out=False, strengths=()),
+    lambda plan: change(plan, "pretraining", seeds=plan.pretraining.seeds[:2]),
+    lambda plan: change(plan, "input_ablation", seeds=plan.input_ablation.seeds[:1]),
+    lambda plan: change(plan, "augmentations", seeds=plan.augmentations.seeds[:1]),
+    lambda plan: change(plan, "input_ablation", pretrained=False),
+    drop_method,
+    drop_method,
+    lambda plan: replace(plan, seeds=plan.seeds[:2]),
+    lambda plan: change(plan, "augmentations", method=""),
+    lambda plan: change(plan, "pretraining", seeds=plan.pretraining.seeds[:1]),
+    drop_method,
+    drop_method,
+    lambda plan: change(plan, "input_ablation", enabled=False),
+    *([drop_method] * 16),
+    lambda plan: change(plan, "pretraining", fractions=ends(plan.pretraining.fractions)),
+    lambda plan: replace(plan, seeds=plan.seeds[:1]),
+    lambda plan: change(plan, "pretraining", methods=()),
+)
+"""From the least to the most painful; each is made on top of those before it."""
+
+
+def shrink(plan: Plan, factor: float) -> Plan:
+    """Fewer trials and epochs, 0 < factor <= 1; short finals hurt more, so they shrink less."""
+    baseline, milder = plan.baseline, factor**0.5
+    plan = change(
+        plan,
+        "baseline",
+        trials=_share(baseline.trials, factor),
+        tune_epochs=_share(baseline.tune_epochs, milder),
+        epochs=_share(baseline.epochs, milder),
+        min_steps=round(baseline.min_steps * milder),
+    )
+    plan = change(plan, "pretraining", epochs=_share(plan.pretraining.epochs, factor))
+    return change(plan, "augmentations", epochs=_share(plan.augmentations.epochs, factor))
+
+
+def _share(count: int, factor: float) -> int:
+    return max(1, round(count * factor))
+
+
+def differences(asked: Plan, plan: Plan) -> list[str]:
+    """What of a plan was cut, for people: ``baseline.trials: 9 instead of 24``."""
+    before, after = _flat(asdict(asked)), _flat(asdict(plan))
+    return [
+        f"{name}: {_words(after[name])} instead of {_words(value)}"
+        for name, value in before.items()
+        if after[name] != value
+    ]
+
+
+def _flat(values: dict[str, Any]) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        inner = value if isinstance(value, dict) else None
+        flat |= {name: value} if inner is None else {f"{name}.{key}": item for key, item in inner.items()}
+    return flat
+
+
+def _words(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, tuple):
+        return ", ".join(str(item) for item in value) or "none"
+    return str(value) or "none"
+
+
+class Budget:
+    """Says what each stage may do; without a limit, all that the plan asks for.
+
+    Args:
+        asked: the plan as the user wants it.
+        seconds: until the study has to end; None = no limit.
+        kept: the ``state`` of an earlier session of the study.
+        save: told the ``state`` whenever something was decided.
+    """
+
+    def __init__(
+        self,
+        asked: Plan,
+        seconds: float | None = None,
+        *,
+        kept: dict[str, Any] | None = None,
+        save: Callable[[dict[str, Any]], None] = lambda state: None,
+    ) -> None:
+        kept = kept or {}
+        self.asked, self.limit = asked, seconds
+        self.plan = from_dict(Plan, kept["plan"]) if "plan" in kept else asked
+        self.decided: list[str] = list(kept.get("decided", ()))
+        self._begun: dict[str, float] = dict(kept.get("begun", {}))
+        self._search_seconds = float(kept.get("search_seconds", 0.0))
+        self._trials: int | None = kept.get("trials")
+        self._before = float(kept.get("spent", 0.0))
+        self._started = time.monotonic()
+        self._save = save
+        self.forecast: Forecast | None = None
+
+    @property
+    def spent(self) -> float:
+        """Seconds that the study has run, earlier sessions included."""
+        return self._before + time.monotonic() - self._started
+
+    @property
+    def cuts(self) -> list[str]:
+        """What was cut so far, for people."""
+        return differences(self.asked, self.plan)
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """Everything that a later session needs to make the same runs."""
+        return {
+            "seconds": self.limit,
+            "spent": self.spent,
+            "decided": self.decided,
+            "begun": self._begun,
+            "search_seconds": self._search_seconds,
+            "trials": self._trials,
+            "plan": asdict(self.plan),
+        }
+
+    def plan_for(self, stage: str) -> Plan:
+        """The plan as it holds from this stage (a field of the plan) on; decided once and stored."""
+        if self.limit is None or self.forecast is None or stage in self.decided:
+            return self.plan
+        rest = STAGE_FIELDS[STAGE_FIELDS.index(stage) :]
+        self.plan = self._fit(rest, self.limit - self.spent)
+        if stage == "baseline":
+            self._search_seconds = self.forecast.search_seconds(self.plan)
+        self.decided.append(stage)
+        self._begun[stage] = self.spent
+        self._save(self.state)
+        return self.plan
+
+    def _fit(self, rest: tuple[str, ...], seconds: float) -> Plan:
+        """The largest plan whose stages ``rest`` are expected to end within ``seconds``."""
+        assert self.forecast is not None
+        forecast, plan = self.forecast, self.asked
+        for cut in CUTS:
+            plan = cut(plan)
+            smallest = self._held(shrink(plan, FLOOR))
+            if forecast.seconds(smallest, rest) <= seconds:
+                return self._largest(plan, rest, seconds, FLOOR)
+        return self._largest(plan, rest, seconds, LEAST)
+
+    def _held(self, plan: Plan) -> Plan:
+        """``plan``, but what stages that have begun were told stays."""
+        fields = [*self.decided, *(["seeds"] if self.decided else [])]
+        return replace(plan, **{name: getattr(self.plan, name) for name in fields})
+
+    def _largest(self, plan: Plan, rest: tuple[str, ...], seconds: float, low: float) -> Plan:
+        """``plan`` shrunk as little as fits, by bisection; by ``low`` where nothing does."""
+        assert self.forecast is not None
+        high = 1.0
+        if self.forecast.seconds(self._held(plan), rest) <= seconds:
+            return self._held(plan)
+        for _ in range(12):
+            middle = (low + high) / 2
+            fits = self.forecast.seconds(self._held(shrink(plan, middle)), rest) <= seconds
+            low, high = (middle, high) if fits else (low, middle)
+        return self._held(shrink(plan, low))
+
+    @property
+    def trials(self) -> int:
+        """Most trials of the search: with a limit, the time decides and not the number."""
+        if self.limit is None or self._trials is not None:
+            return self.plan.baseline.trials
+        return self.asked.baseline.trials
+
+    def search_is_over(self, done: int) -> bool:
+        """Whether the search has used its share of the time; asked after each generation."""
+        if self.limit is None or self.forecast is None:
+            return False
+        if self._trials is None:
+            used = self.spent - self._begun["baseline"]
+            if used * (1 + 0.5 * self.plan.baseline.generation / done) < self._search_seconds:
+                return False
+            self._trials = done
+            self.plan = change(self.plan, "baseline", trials=done)
+            self._save(self.state)
+        return done >= self._trials
+
+    def affordable(self, methods: tuple[str, ...]) -> Iterator[str]:
+        """The pretraining methods for which there is time, one after the other; the first one always."""
+        for number, name in enumerate(methods):
+            mark = f"pretraining {name}"
+            if number and mark not in self._begun and not self._has_time_for(name):
+                left = tuple(other for other in self.plan.pretraining.methods if other != name)
+                self.plan = change(self.plan, "pretraining", methods=left)
+                self._save(self.state)
+                continue
+            self._begun.setdefault(mark, self.spent)
+            if self.limit is not None:
+                self._save(self.state)
+            yield name
+
+    def _has_time_for(self, method: str) -> bool:
+        if self.limit is None or self.forecast is None:
+            return True
+        later = STAGE_FIELDS[STAGE_FIELDS.index("pretraining") + 1 :]
+        smallest = self.forecast.seconds(self._fit(later, 0.0), later)
+        return self.spent + self.forecast.method_seconds(self.plan, method) + smallest <= self.limit

@@ -1,0 +1,110 @@
+"""How long a plan will take, stage by stage: what the stages will make times what it costs here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from backend.training.costs import Costs, Work
+from backend.training.executor import Executor
+from backend.training.plan import STAGE_FIELDS, Plan
+from backend.training.prepare import PreparedStudy
+from backend.training.stages.expected import EXPECTED, Outlook, expected_method
+
+RESERVE = 0.03
+"""Share of a budget that is kept for each stage whose time nobody has measured yet."""
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Expects the seconds of any plan of a study.
+
+    Attributes:
+        outlook: the study, with the plan that was asked for.
+        costs: of folds on this machine.
+        reserve: seconds kept for each stage whose time nobody has measured yet.
+    """
+
+    outlook: Outlook
+    costs: Costs
+    reserve: float = 0.0
+
+    def works(self, plan: Plan, stage: str) -> list[Work]:
+        """What a stage (a field of the plan) would make; none where it makes no runs."""
+        expected = EXPECTED.get(stage)
+        return [] if expected is None else expected(replace(self.outlook, plan=plan))
+
+    def stage_seconds(self, plan: Plan, stage: str) -> float:
+        """Seconds of one stage."""
+        if stage in EXPECTED:
+            return sum(self.costs.seconds(work) for work in self.works(plan, stage))
+        return self.costs.stages.get(stage, self.reserve) if self._enabled(plan, stage) else 0.0
+
+    @staticmethod
+    def _enabled(plan: Plan, stage: str) -> bool:
+        return bool(getattr(plan, stage).enabled)
+
+    def seconds(self, plan: Plan, stages: tuple[str, ...] = STAGE_FIELDS) -> float:
+        """Seconds of these stages together."""
+        return sum(self.stage_seconds(plan, stage) for stage in stages)
+
+    def search_seconds(self, plan: Plan) -> float:
+        """Seconds of the search alone."""
+        return sum(
+            self.costs.seconds(work) for work in self.works(plan, "baseline") if work.config.purpose == "tune"
+        )
+
+    def method_seconds(self, plan: Plan, name: str) -> float:
+        """Seconds of one pretraining method."""
+        return sum(
+            self.costs.seconds(work) for work in expected_method(replace(self.outlook, plan=plan), name)
+        )
+
+    def table(self, plan: Plan) -> dict[str, Any]:
+        """Every portion of work with its seconds, the sum, and the stages of which nothing is known."""
+        rows = [
+            {
+                "stage": stage,
+                "what": work.what,
+                "runs": work.runs,
+                "folds": work.folds,
+                "epochs": work.config.optim.epochs if work.config.kind != "probe" else 0,
+                "seconds": round(self.costs.seconds(work), 1),
+            }
+            for stage in STAGE_FIELDS
+            for work in self.works(plan, stage)
+            if work.runs
+        ]
+        others = [stage for stage in STAGE_FIELDS if stage not in EXPECTED and self._enabled(plan, stage)]
+        rows += [
+            {"stage": stage, "what": "", "runs": 0, "folds": 0, "epochs": 0, "seconds": round(seconds, 1)}
+            for stage in others
+            if (seconds := self.costs.stages.get(stage))
+        ]
+        return {
+            "works": rows,
+            "seconds": round(sum(row["seconds"] for row in rows), 1),
+            "unknown": [stage for stage in others if stage not in self.costs.stages],
+        }
+
+
+def make_forecast(
+    study: PreparedStudy, executor: Executor, costs: Costs, budget: float | None = None
+) -> Forecast:
+    """A forecast for a study; whatever shape of its plan is not measured yet is measured now.
+
+    Args:
+        study: the study.
+        executor: measures on the workers that will train.
+        costs: what is known already; it is added to.
+        budget: seconds for the whole study, of which unknown stages get a share each.
+    """
+    context = study.context
+    folds = len(np.unique(context.folds[context.folds >= 0]))
+    outlook = Outlook(study.plan, context.dataset, study.modalities, folds, study.seed)
+    forecast = Forecast(outlook, costs, RESERVE * (budget or 0.0))
+    works = [work for stage in EXPECTED for work in forecast.works(study.plan, stage)]
+    costs.calibrate(executor, works, context)
+    return forecast

@@ -1,0 +1,200 @@
+"""What each stage will make, said before it runs: for ``--dry-run`` and for ``--budget``.
+
+A stage that is not in ``EXPECTED`` makes no runs, or cannot say which; a budget then keeps a share for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from itertools import combinations
+from typing import Any
+
+from backend.augment.policies import operation_names
+from backend.config import PRESSURE, MethodConfig, RunConfig
+from backend.data.dataset import FruitDataset
+from backend.methods.registry import default_augment, default_method_config, default_optim, method_info
+from backend.training.costs import Work
+from backend.training.plan import Plan
+from backend.training.search import baseline_config, default_parameters
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What is known of a study before its stages run.
+
+    Attributes:
+        plan: what will run.
+        dataset: the fruit.
+        modalities: sensors in use.
+        folds: outer folds.
+        seed: of the study.
+        parameters: of the baseline, once the search has chosen; empty = the defaults stand for them.
+    """
+
+    plan: Plan
+    dataset: FruitDataset
+    modalities: tuple[str, ...]
+    folds: int
+    seed: int
+    parameters: dict[str, Any] = field(default_factory=dict)
+
+    def baseline(self, purpose: str = "final", **more: object) -> RunConfig:
+        """A baseline run as the stages will configure it."""
+        defaults = default_parameters(self.plan, self.dataset, self.modalities)
+        return baseline_config(
+            {**defaults, **self.parameters, **more},
+            self.plan,
+            self.modalities,
+            purpose=purpose,
+            seed=0,
+            split_seed=self.seed,
+        )
+
+    def few_labels(self, fraction: float) -> RunConfig:
+        """The supervised run at a label fraction."""
+        config = self.baseline()
+        if fraction == 1:
+            return config
+        steps = max(self.plan.pretraining.min_steps, config.optim.min_steps)
+        return replace(
+            config,
+            data=replace(config.data, label_fraction=fraction),
+            optim=replace(config.optim, min_steps=steps),
+        )
+
+    def pretraining(self, name: str, fraction: float, epochs: int) -> RunConfig:
+        """A pretraining run."""
+        plan, base = self.plan.pretraining, self.few_labels(fraction)
+        return replace(
+            base,
+            kind="pretrain",
+            method=default_method_config(name),
+            model=replace(base.model, modalities=base.model.image_modalities),
+            augment=default_augment(name),
+            optim=default_optim(name, epochs=epochs, batch_size=plan.batch_size),
+            data=replace(base.data, pool=plan.pool),
+        )
+
+    def probe(self, name: str, fraction: float) -> RunConfig:
+        """A probe of frozen features."""
+        base = self.few_labels(fraction)
+        model = replace(base.model, modalities=base.model.image_modalities)
+        return replace(base, kind="probe", method=MethodConfig(name=name), model=model)
+
+
+def expected_baseline(outlook: Outlook) -> list[Work]:
+    """Trials, shared among the backbones, and finals."""
+    stage = outlook.plan.baseline
+    together = stage.generation * stage.tune_folds
+    trials = [
+        Work(
+            f"trials, {backbone}",
+            outlook.baseline("tune", backbone=backbone),
+            len(range(number, stage.trials, len(stage.backbones))),
+            min(stage.tune_folds, outlook.folds),
+            together,
+        )
+        for number, backbone in enumerate(stage.backbones)
+    ]
+    return [*trials, Work("finals", outlook.baseline(), len(outlook.plan.seeds), outlook.folds)]
+
+
+def expected_pretraining(outlook: Outlook) -> list[Work]:
+    """Supervised partners, then for each method pretraining, probes and fine-tunes at each label fraction."""
+    if not has_images(outlook):
+        return []
+    stage = outlook.plan.pretraining
+    works = [
+        Work(f"supervised, {_labels(fraction)}", outlook.few_labels(fraction), len(seeds), outlook.folds)
+        for fraction in stage.fractions
+        if (seeds := [seed for seed in stage.seeds if fraction < 1 or seed not in outlook.plan.seeds])
+        and stage.methods
+    ]
+    return works + [work for name in stage.methods for work in expected_method(outlook, name)]
+
+
+def expected_method(outlook: Outlook, name: str) -> list[Work]:
+    """The works of one pretraining method."""
+    stage, info = outlook.plan.pretraining, method_info(name)
+    seeds, folds = len(stage.seeds), outlook.folds
+    works = []
+    if info.pretrains:
+        draws = (1.0,) if info.labels == "never" else stage.fractions
+        parents = 1 if stage.pool == "unlabelled" else folds
+        works += [
+            Work(f"{name}, pretraining", outlook.pretraining(name, draw, stage.epochs), seeds, parents)
+            for draw in draws
+        ]
+    for fraction in stage.fractions:
+        works.append(Work(f"{name}, probe, {_labels(fraction)}", outlook.probe(name, fraction), seeds, folds))
+        if info.pretrains:
+            tuned = replace(outlook.few_labels(fraction), kind="finetune")
+            works.append(Work(f"{name}, fine-tune, {_labels(fraction)}", tuned, seeds, folds))
+    return works
+
+
+def expected_inputs(outlook: Outlook) -> list[Work]:
+    """Every proper subset of the sensors, retrained."""
+    stage, sensors = outlook.plan.input_ablation, outlook.modalities
+    if not stage.enabled:
+        return []
+    works = []
+    for size in range(1, len(sensors)):
+        for subset in combinations(sensors, size):
+            narrow = replace(outlook, modalities=subset)
+            config = replace(narrow.baseline(), purpose="input-ablation")
+            if stage.epochs:
+                config = replace(config, optim=replace(config.optim, epochs=stage.epochs))
+            works.append(Work(f"only {'+'.join(subset)}", config, len(stage.seeds), outlook.folds))
+    return works
+
+
+def expected_augmentations(outlook: Outlook) -> list[Work]:
+    """Cheap runs of every policy on a few folds, then the confirmation of the best and worst on all."""
+    stage = outlook.plan.augmentations
+    if not stage.method or not has_images(outlook):
+        return []
+    supervised = stage.method == MethodConfig().name
+    policy = outlook.baseline().augment if supervised else default_augment(stage.method)
+    operations = len(stage.operations or operation_names(policy))
+    policies = 2 + operations + len(stage.strengths)
+    policies += stage.pairs * operations * (operations - 1) // 2 + stage.leave_one_out * operations
+    confirmed = 2 * stage.confirm * len(stage.seeds)
+    if supervised:
+        base = replace(outlook.baseline(), purpose="augmentation-ablation")
+        cheap = replace(base, optim=replace(base.optim, epochs=stage.epochs, min_steps=0))
+        return [
+            Work("policies", cheap, policies, stage.folds),
+            Work("confirmed policies", base, confirmed, outlook.folds),
+        ]
+    cheap = outlook.pretraining(stage.method, 1.0, stage.epochs)
+    return [
+        Work("policies, pretraining", cheap, policies, stage.folds),
+        Work("policies, probe", outlook.probe(stage.method, 1.0), policies, stage.folds),
+        Work("confirmed policies, pretraining", cheap, confirmed, outlook.folds),
+        Work(
+            "confirmed policies, fine-tune",
+            replace(outlook.baseline(), kind="finetune"),
+            confirmed,
+            outlook.folds,
+        ),
+    ]
+
+
+def _labels(fraction: float) -> str:
+    return f"{100 * fraction:g} % labels"
+
+
+def has_images(outlook: Outlook) -> bool:
+    """Whether there is anything to pretrain on."""
+    return any(name != PRESSURE for name in outlook.modalities)
+
+
+EXPECTED: dict[str, Callable[[Outlook], list[Work]]] = {
+    "baseline": expected_baseline,
+    "pretraining": expected_pretraining,
+    "input_ablation": expected_inputs,
+    "augmentations": expected_augmentations,
+}
+"""Field of the plan that describes a stage, to what the stage will make."""
