@@ -27,6 +27,7 @@ PURPOSES = (
     "augmentation-ablation",
     "input-ablation",
     "label-efficiency",
+    "pretraining-sets",
     "benchmark",
 )
 INITS = ("random", "imagenet", "ssl")
@@ -34,6 +35,9 @@ FUSIONS = ("late", "early")
 VIEW_POOLINGS = ("mean", "max", "attention")
 IMBALANCES = ("none", "weighted", "focal", "sampler")
 POOLS = ("unlabelled", "train", "all")
+CORESETS = ("k_centre", "typiclust")
+"""Subsets chosen by the features of an earlier pretraining: Sener and Savarese 2018; Hacohen et al. 2022."""
+SELECTIONS = ("all", "healthy", "defective", "balanced", "balanced_pseudo", *CORESETS)
 POSITIVES = ("augment", "views", "modalities", "fruit", "class")
 
 T = TypeVar("T")
@@ -169,6 +173,9 @@ class DataConfig:
         split_seed: seed of the outer folds; one per study, so that all its runs pair.
         label_fraction: share of the training labels that may be used, above 0 to 1.
         pool: what pretraining sees (``unlabelled``, plus the outer ``train`` part, or ``all``).
+        selection: which fruit of the pool: all, known to be healthy or defective, as many of each defect,
+            as many of each cluster of features, or a coreset.
+        selection_share: share of the pool to keep, above 0 to 1.
     """
 
     resolution: int = 48
@@ -176,6 +183,8 @@ class DataConfig:
     split_seed: int = 0
     label_fraction: float = 1.0
     pool: str = "train"
+    selection: str = "all"
+    selection_share: float = 1.0
 
     def __post_init__(self) -> None:
         """Check every field."""
@@ -188,6 +197,13 @@ class DataConfig:
             "above 0 to 1",
         )
         _one_of(self.pool, POOLS, "DataConfig.pool")
+        _one_of(self.selection, SELECTIONS, "DataConfig.selection")
+        _require(
+            0 < self.selection_share <= 1,
+            repr(self.selection_share),
+            "DataConfig.selection_share",
+            "above 0 to 1",
+        )
 
 
 @dataclass(frozen=True)

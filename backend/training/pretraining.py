@@ -7,14 +7,17 @@ import time
 import numpy as np
 from numpy.typing import NDArray
 
+from backend.config import derive_seed
 from backend.data.splits import without_groups_of
 from backend.evaluation.features import Part
 from backend.evaluation.knn import knn_scores
-from backend.store.bundle import ArtifactData, FoldBundle, MetricValue
+from backend.store.bundle import ArtifactData, CurvePoint, FoldBundle, MetricValue
+from backend.training.checkpoint import ENCODERS, pack_weights
 from backend.training.embedding import embed_fruit
-from backend.training.pretrain import pretrain
+from backend.training.pretrain import EpochReport, PretrainResult, pretrain
+from backend.training.selecting import select_pool
 from backend.training.supervised import inner_mcc
-from backend.training.task import FoldParts, FoldTask, WorkerContext, fold_parts
+from backend.training.task import FoldParts, FoldTask, Pruned, WorkerContext, fold_parts
 
 WEIGHTS = "encoders.safetensors"
 """Name of the artifact in the folder of its fold."""
@@ -51,30 +54,77 @@ def pretrain_fold(task: FoldTask, context: WorkerContext) -> FoldBundle:
     parts = fold_parts(context, task.config, task.fold)
     labels = np.full_like(context.dataset.labels, np.nan)
     labels[parts.fit] = context.dataset.labels[parts.fit]
-    result = pretrain(
-        task.config,
-        context.dataset,
-        context.cache,
-        pretraining_pool(parts, context, task.config.data.pool),
-        seed=task.seed,
-        device=context.device,
-        labels=labels,
-        checkpoint=context.checkpoint(task.run_id, task.fold),
-    )
-    score = _knn_score(task, context, parts, result.weights)
+    watch = _Watch(task, context, parts)
+    pruned = ""
+    result = PretrainResult(b"", (), ())
+    try:
+        result = pretrain(
+            task.config,
+            context.dataset,
+            context.cache,
+            _selected(task, context, parts),
+            seed=task.seed,
+            device=context.device,
+            labels=labels,
+            checkpoint=context.checkpoint(task.run_id, task.fold),
+            on_epoch=watch.after_epoch if task.config.purpose == "tune" else None,
+        )
+    except Pruned as decision:
+        pruned = str(decision)
+    curves = (*result.curves, *watch.curves)
+    artifacts: tuple[ArtifactData, ...] = ()
+    if watch.curves:
+        score = watch.curves[-1].value
+    else:
+        score = watch.score(result.weights)
+        artifacts = (ArtifactData(f"fold{task.fold}/{WEIGHTS}", "encoders", result.weights),)
     return FoldBundle(
         fold=task.fold,
         seconds=time.perf_counter() - started,
         metrics=(MetricValue("inner_mcc", score),),
-        curves=result.curves,
-        artifacts=(ArtifactData(f"fold{task.fold}/{WEIGHTS}", "encoders", result.weights),),
+        curves=curves,
+        artifacts=artifacts,
         notes=result.notes,
+        pruned=pruned,
     )
 
 
-def _knn_score(task: FoldTask, context: WorkerContext, parts: FoldParts, weights: bytes) -> float:
-    labels = context.dataset.labels
-    features = embed_fruit(task, context, parts.fit, weights)
-    train = Part(features(parts.fit), labels[parts.fit])
-    score = knn_scores(train, features(parts.validation))
-    return inner_mcc(labels[parts.validation], score, context.dataset.task)
+def _selected(task: FoldTask, context: WorkerContext, parts: FoldParts) -> NDArray[np.int64]:
+    """The rows of the pool that this run sees."""
+    pool = pretraining_pool(parts, context, task.config.data.pool)
+    embed = None
+    if task.weights is not None:
+        embed = embed_fruit(task, context, parts.fit, task.weights)
+    seed = derive_seed(task.config.data.split_seed, "selection", task.fold, task.config.seed)
+    return select_pool(task.config, context.dataset, pool, parts.outer_train, embed, seed)
+
+
+class _Watch:
+    """The proxy: kNN on the frozen features of inner validation, after each epoch of a tuning run.
+
+    Args:
+        task: with the floor below which it is stopped.
+        context: the data.
+        parts: the rows it may use.
+    """
+
+    def __init__(self, task: FoldTask, context: WorkerContext, parts: FoldParts) -> None:
+        self._task, self._context, self._parts = task, context, parts
+        self.curves: list[CurvePoint] = []
+        self.best = -1.0
+
+    def score(self, weights: bytes) -> float:
+        """MCC of inner validation."""
+        labels, parts = self._context.dataset.labels, self._parts
+        features = embed_fruit(self._task, self._context, parts.fit, weights)
+        train = Part(features(parts.fit), labels[parts.fit])
+        score = knn_scores(train, features(parts.validation))
+        return inner_mcc(labels[parts.validation], score, self._context.dataset.task)
+
+    def after_epoch(self, report: EpochReport) -> None:
+        """Score the encoders; raise ``Pruned`` where they lag behind earlier trials."""
+        encoders = {ENCODERS + name: value for name, value in report.encoders.state_dict().items()}
+        value = self.score(pack_weights(encoders))
+        self.best = max(self.best, value)
+        self.curves.append(CurvePoint(report.epoch, "validation", "mcc", value))
+        self._task.require_floor(report.epoch, self.best)

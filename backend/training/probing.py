@@ -5,9 +5,7 @@ from __future__ import annotations
 import time
 
 import numpy as np
-from numpy.typing import NDArray
 
-from backend.data.dataset import MULTICLASS
 from backend.evaluation.clustering import clustering
 from backend.evaluation.features import Outcome, Part
 from backend.evaluation.knn import knn
@@ -17,6 +15,7 @@ from backend.evaluation.retrieval import retrieve
 from backend.models.backbones import create_backbone
 from backend.store.bundle import FoldBundle, MetricValue, Predictions
 from backend.training.embedding import embed_fruit
+from backend.training.selecting import sound_fruit
 from backend.training.supervised import fold_metrics
 from backend.training.task import FoldParts, FoldTask, WorkerContext, fold_parts
 
@@ -82,7 +81,7 @@ def _predictions(context: WorkerContext, parts: FoldParts, outcome: Outcome) -> 
 
 def _one_class(context: WorkerContext, train: Part, test: Part) -> list[MetricValue]:
     """Tell fruit with any defect from sound ones, having seen sound ones only."""
-    sound = sound_fruit(context, train.labels)
+    sound = sound_fruit(context.dataset, train.labels)
     if sound.sum() < 2:
         reason = "fewer than two sound fruit to learn from"
         names = ("oneclass_auroc", "oneclass_average_precision")
@@ -91,22 +90,9 @@ def _one_class(context: WorkerContext, train: Part, test: Part) -> list[MetricVa
     return one_class(
         train.features[sound],
         test.features[labelled],
-        ~sound_fruit(context, test.labels)[labelled],
+        ~sound_fruit(context.dataset, test.labels)[labelled],
         k=ONE_CLASS_NEIGHBOURS,
     ).metrics()
-
-
-def sound_fruit(context: WorkerContext, labels: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """(n,) fruit that are known to be healthy, from (n, D) labels.
-
-    Multiclass: of the healthy class. Multilabel: labelled for some defect and positive for none.
-    """
-    dataset = context.dataset
-    if dataset.task == MULTICLASS:
-        healthy: NDArray[np.bool_] = labels[:, dataset.defect_names.index(dataset.healthy)] == 1
-        return healthy
-    sound: NDArray[np.bool_] = ~np.isnan(labels).all(axis=1) & ~(labels == 1).any(axis=1)
-    return sound
 
 
 def _layers(task: FoldTask, context: WorkerContext, parts: FoldParts) -> list[MetricValue]:

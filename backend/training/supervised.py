@@ -227,7 +227,7 @@ class FoldTraining:
                 self.best_score, self.best_epoch = score, epoch
                 best_state = {name: value.clone() for name, value in self.average.module.state_dict().items()}
             try:
-                self._check_floor(epoch)
+                self.task.require_floor(epoch, self.best_score)
             except Pruned as decision:
                 return str(decision)
             if optim.patience and epoch - self.best_epoch >= optim.patience:
@@ -256,14 +256,6 @@ class FoldTraining:
         return FruitBatch(
             images, batch.present, batch.pressure, batch.pressure_present, batch.labels, batch.index
         )
-
-    def _check_floor(self, epoch: int) -> None:
-        floor = self.task.prune_floor
-        if epoch <= len(floor) and self.best_score < floor[epoch - 1]:
-            raise Pruned(
-                f"best inner-validation MCC {self.best_score:.3f} after epoch {epoch}",
-                expected=f"at least {floor[epoch - 1]:.3f}, the median of earlier trials",
-            )
 
     @torch.inference_mode()
     def scores(self, index: NDArray[np.int64]) -> NDArray[np.float32]:

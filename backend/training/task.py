@@ -50,6 +50,22 @@ class FoldTask:
         """Seed of everything random in this fold."""
         return derive_seed(self.study_seed, config_hash(self.config), self.fold)
 
+    def require_floor(self, epoch: int, best: float) -> None:
+        """Stop a trial that lags behind earlier ones.
+
+        Args:
+            epoch: epochs done, from 1.
+            best: best inner-validation MCC so far.
+
+        Raises:
+            Pruned: it is below the floor of that epoch.
+        """
+        if epoch <= len(self.prune_floor) and best < self.prune_floor[epoch - 1]:
+            raise Pruned(
+                f"best inner-validation MCC {best:.3f} after epoch {epoch}",
+                expected=f"at least {self.prune_floor[epoch - 1]:.3f}, the median of earlier trials",
+            )
+
 
 @dataclass(frozen=True)
 class WorkerContext:

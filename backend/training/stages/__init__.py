@@ -12,10 +12,12 @@ from backend.training.stages.context import StageContext
 from backend.training.stages.explaining import run_explanations
 from backend.training.stages.input_ablation import run_input_ablation
 from backend.training.stages.pretraining import run_pretraining
+from backend.training.stages.pretraining_sets import run_pretraining_sets
 
 STAGES: dict[str, Callable[[StageContext], None]] = {
     "baseline": run_baseline,
     "pretraining": run_pretraining,
+    "pretraining sets": run_pretraining_sets,
     "input ablation": run_input_ablation,
     "augmentations": run_augmentation_ablation,
     "explanations": run_explanations,

@@ -21,10 +21,11 @@ from backend.training.driver import RunResult
 from backend.training.parents import ParentWeights
 from backend.training.search import baseline_config
 from backend.training.stages.context import StageContext
+from backend.training.stages.method_search import search_method, with_parameters
 
 
 @dataclass(frozen=True)
-class _Setting:
+class Setting:
     """One cell of the table: how many labels, which draw of them."""
 
     fraction: float
@@ -36,9 +37,11 @@ def run_pretraining(stage: StageContext) -> None:
     plan = stage.plan.pretraining
     if not plan.methods or all(name == PRESSURE for name in stage.modalities):
         return
-    settings = [_Setting(fraction, seed) for fraction in plan.fractions for seed in plan.seeds]
-    partners = dict(zip(settings, stage.driver.run([_supervised(stage, s) for s in settings]), strict=True))
-    for name in stage.budget.affordable(plan.methods):
+    settings = [Setting(fraction, seed) for fraction in plan.fractions for seed in plan.seeds]
+    partners = dict(
+        zip(settings, stage.driver.run([supervised_config(stage, s) for s in settings]), strict=True)
+    )
+    for name in stage.budget.affordable(tuple(name for name in plan.methods if name != "supervised")):
         tuned = _run_method(stage, name, settings)
         for fraction in plan.fractions:
             pairs = [(partners[s], tuned[s]) for s in settings if s.fraction == fraction and s in tuned]
@@ -47,7 +50,7 @@ def run_pretraining(stage: StageContext) -> None:
         stage.finetunes[name] = [tuned[s] for s in settings if s.fraction == most and s in tuned]
 
 
-def _supervised(stage: StageContext, setting: _Setting) -> RunConfig:
+def supervised_config(stage: StageContext, setting: Setting) -> RunConfig:
     """The baseline that a fine-tune is compared with; with all labels it is the final one."""
     config = baseline_config(
         stage.baseline_parameters,
@@ -67,77 +70,85 @@ def _supervised(stage: StageContext, setting: _Setting) -> RunConfig:
     )
 
 
-def _run_method(stage: StageContext, name: str, settings: list[_Setting]) -> dict[_Setting, RunResult]:
+def _run_method(stage: StageContext, name: str, settings: list[Setting]) -> dict[Setting, RunResult]:
     """Pretrain with a method, then probe and fine-tune; returns the fine-tunes that ran."""
     parents = _parents(stage, name, settings)
     started = {s: run for s, run in parents.items() if run is None or run.status == COMPLETE}
     weights = ParentWeights(stage.driver)
-    stage.driver.run([_probe(stage, name, s, run) for s, run in started.items()], weights=weights)
-    if not method_info(name).pretrains:
+    stage.driver.run([probe_config(stage, name, s, run) for s, run in started.items()], weights=weights)
+    if name == "random_init":  # fine-tuned, it would be the supervised partner itself
         return {}
-    configs = [_finetune(stage, name, s, run) for s, run in started.items() if run is not None]
+    configs = [_finetune(stage, name, s, run) for s, run in started.items()]
     return dict(zip(started, stage.driver.run(configs, weights=weights), strict=True))
 
 
-def _parents(stage: StageContext, name: str, settings: list[_Setting]) -> dict[_Setting, RunResult | None]:
+def _parents(stage: StageContext, name: str, settings: list[Setting]) -> dict[Setting, RunResult | None]:
     """The pretraining behind each setting; None for references, which have none."""
     info = method_info(name)
     if not info.pretrains:
         return dict.fromkeys(settings)
-    driver = stage.driver
-    configs = {setting: _pretrain(stage, name, setting) for setting in settings}
+    driver, plan = stage.driver, stage.plan.pretraining
+    first = pretraining_config(stage, name, settings[0])
+    parameters = search_method(stage, name, first)
+    configs = {s: with_parameters(pretraining_config(stage, name, s), plan, parameters) for s in settings}
     distinct = list(dict.fromkeys(configs.values()))
-    folds = driver.outer_folds[:1] if stage.plan.pretraining.pool == "unlabelled" else None
+    folds = driver.outer_folds[:1] if plan.pool == "unlabelled" else None
     results = dict(zip(distinct, driver.run(distinct, folds=folds), strict=True))
     return {setting: results[config] for setting, config in configs.items()}
 
 
-def _pretrain(stage: StageContext, name: str, setting: _Setting) -> RunConfig:
+def pretraining_config(stage: StageContext, name: str, setting: Setting) -> RunConfig:
     """A method that never looks at labels is pretrained once a seed, one that does once a setting."""
     plan = stage.plan.pretraining
-    base = _supervised(stage, setting)
-    fraction = 1.0 if method_info(name).labels == "never" else setting.fraction
+    base = supervised_config(stage, setting)
+    number = plan.seeds.index(setting.seed) if setting.seed in plan.seeds else 0
     return replace(
         base,
         kind="pretrain",
         purpose="final",
         method=default_method_config(name),
-        model=_images_only(base.model),
+        model=images_only(base.model),
         augment=default_augment(name),
         optim=default_optim(name, epochs=plan.epochs, batch_size=plan.batch_size),
-        data=replace(base.data, label_fraction=fraction, pool=plan.pool),
+        data=replace(
+            base.data,
+            label_fraction=1.0 if method_info(name).labels == "never" else setting.fraction,
+            pool=plan.pool,
+        ),
+        seed=plan.seeds[number % (plan.pretrainings or len(plan.seeds))],
     )
 
 
-def _finetune(stage: StageContext, name: str, setting: _Setting, parent: RunResult) -> RunConfig:
+def _finetune(stage: StageContext, name: str, setting: Setting, parent: RunResult | None) -> RunConfig:
     """The supervised partner's run, started from pretrained encoders."""
-    base = _supervised(stage, setting)
+    base = supervised_config(stage, setting)
     return replace(
         base,
         kind="finetune",
-        method=parent.config.method,
-        model=replace(base.model, init="ssl"),
-        optim=replace(base.optim, backbone_rate=stage.plan.pretraining.backbone_rate),
-        data=replace(base.data, pool=parent.config.data.pool),
-        parent=parent.run_id,
-    )
-
-
-def _probe(stage: StageContext, name: str, setting: _Setting, parent: RunResult | None) -> RunConfig:
-    """Frozen features under the field's protocols."""
-    base = _supervised(stage, setting)
-    init = "ssl" if parent else ("imagenet" if name == "imagenet" else "random")
-    return replace(
-        base,
-        kind="probe",
         method=parent.config.method if parent else MethodConfig(name=name),
-        model=replace(_images_only(base.model), init=init),
+        model=replace(base.model, init="ssl" if parent else "imagenet"),
+        optim=replace(base.optim, backbone_rate=stage.plan.pretraining.backbone_rate),
         data=replace(base.data, pool=stage.plan.pretraining.pool),
         parent=parent.run_id if parent else None,
     )
 
 
-def _images_only(model: ModelConfig) -> ModelConfig:
+def probe_config(stage: StageContext, name: str, setting: Setting, parent: RunResult | None) -> RunConfig:
+    """Frozen features under the field's protocols."""
+    base = supervised_config(stage, setting)
+    init = "ssl" if parent else ("imagenet" if name == "imagenet" else "random")
+    return replace(
+        base,
+        kind="probe",
+        method=parent.config.method if parent else MethodConfig(name=name),
+        model=replace(images_only(base.model), init=init),
+        data=replace(base.data, pool=stage.plan.pretraining.pool),
+        parent=parent.run_id if parent else None,
+    )
+
+
+def images_only(model: ModelConfig) -> ModelConfig:
+    """The model without pressure: pretraining learns from pictures."""
     return replace(model, modalities=model.image_modalities)
 
 

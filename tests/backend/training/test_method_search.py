@@ -1,0 +1,138 @@
+"""Tuning of pretraining methods: what is asked, and that nothing but inner validation is looked at."""
+
+import sqlite3
+from contextlib import closing
+from dataclasses import replace
+
+import optuna
+import pytest
+
+from backend.config import RunConfig
+from backend.methods.registry import (
+    check_method,
+    default_augment,
+    default_method_config,
+    default_optim,
+    list_methods,
+    method_info,
+)
+from backend.training.plan import Plan
+from backend.training.settings import BaselineStage, PretrainingSetStage, PretrainingStage
+from backend.training.stages.method_search import (
+    default_method_parameters,
+    suggest_method_parameters,
+    with_parameters,
+)
+from backend.training.study import StudyOptions, run_study
+
+PRETRAINS = [info.name for info in list_methods() if info.pretrains]
+TINY = BaselineStage(trials=1, generation=1, tune_epochs=1, epochs=2, min_steps=0)
+
+
+def pretraining(name):
+    return RunConfig(
+        kind="pretrain",
+        method=default_method_config(name),
+        augment=default_augment(name),
+        optim=default_optim(name, epochs=3, batch_size=64),
+    )
+
+
+@pytest.mark.parametrize("name", PRETRAINS)
+def test_the_first_trial_is_the_registry_s_own(name):
+    config = pretraining(name)
+    found = with_parameters(
+        config, PretrainingStage(batch_size=64), default_method_parameters(method_info(name))
+    )
+    assert found.optim.learning_rate == pytest.approx(config.optim.learning_rate)
+    assert replace(found, optim=config.optim) == config
+
+
+@pytest.mark.parametrize("name", PRETRAINS)
+def test_whatever_is_suggested_can_be_run(name):
+    info, study = method_info(name), optuna.create_study()
+    for _ in range(5):
+        parameters = suggest_method_parameters(study.ask(), info, views=4)
+        assert set(parameters) == set(default_method_parameters(info))
+        config = with_parameters(pretraining(name), PretrainingStage(batch_size=64), parameters)
+        check_method(config.method, modalities=2, labels=True)
+
+
+def test_one_view_leaves_no_choice_of_positives():
+    parameters = suggest_method_parameters(optuna.create_study().ask(), method_info("simclr"), views=1)
+    assert parameters["positives"] == "augment"
+
+
+@pytest.fixture(scope="module")
+def store(multilabel_folder, tmp_path_factory):
+    out = tmp_path_factory.mktemp("method-search")
+    plan = Plan(
+        name="tiny-search",
+        folds=2,
+        resolution=16,
+        baseline=TINY,
+        pretraining=PretrainingStage(
+            methods=("simclr",),
+            epochs=2,
+            batch_size=16,
+            fractions=(1.0,),
+            seeds=(0, 1),
+            pretrainings=1,
+            min_steps=8,
+            trials=3,
+            generation=2,
+            tune_epochs=2,
+        ),
+        pretraining_sets=PretrainingSetStage(
+            method="simclr",
+            selections=("k_centre", "healthy"),
+            shares=(0.5,),
+            epochs=1,
+            fractions=(1.0,),
+            seeds=(0,),
+        ),
+    )
+    options = StudyOptions(
+        multilabel_folder, out / "store.db", out / "cache", workers=0, quiet=True, device="cpu"
+    )
+    assert run_study(plan, options)["failed"] == []
+    with closing(sqlite3.connect(out / "store.db")) as connection:
+        yield connection
+
+
+def test_every_trial_is_a_run_with_a_score_after_each_epoch(store):
+    rows = store.execute(
+        "SELECT run_id, status, (SELECT COUNT(*) FROM curve c WHERE c.run_id = r.run_id "
+        "AND split = 'validation' AND metric = 'mcc'), (SELECT COUNT(*) FROM artifact a "
+        "WHERE a.run_id = r.run_id) FROM run r WHERE kind = 'pretrain' AND purpose = 'tune'"
+    ).fetchall()
+    assert len(rows) == 3
+    for _, status, scores, artifacts in rows:
+        assert status in ("complete", "pruned")
+        assert 1 <= scores <= 2
+        assert artifacts == 0
+
+
+def test_seeds_share_the_pretrainings_of_the_plan(store):
+    rows = store.execute(
+        "SELECT COUNT(DISTINCT parent_run_id), COUNT(*) FROM run "
+        "WHERE kind = 'finetune' AND purpose = 'final'"
+    ).fetchone()
+    assert rows == (1, 2)
+
+
+def test_every_set_is_pretrained_probed_and_compared(store):
+    rows = store.execute(
+        "SELECT json_extract(params, '$.data.selection'), json_extract(params, '$.data.selection_share'), "
+        "json_extract(params, '$.optim.epochs') FROM run WHERE purpose = 'pretraining-sets' "
+        "AND kind = 'pretrain' ORDER BY 1, 2"
+    ).fetchall()
+    assert rows == [("all", 0.5, 2), ("all", 1.0, 1), ("healthy", 1.0, 1), ("k_centre", 0.5, 2)]
+    probes = store.execute(
+        "SELECT COUNT(*) FROM run WHERE purpose = 'pretraining-sets' AND kind = 'probe'"
+    ).fetchone()
+    assert probes == (4,)
+    families = store.execute(
+        "SELECT COUNT(DISTINCT run_id_a || run_id_b) FROM comparison WHERE family LIKE 'pretraining-sets%'"
+    ).fetchone()
+    assert families == (3,)
