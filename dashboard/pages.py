@@ -34,5 +34,9 @@ class Entry:
 PAGES = (
     Entry("overview", texts.OVERVIEW, "monitoring"),
     Entry("defects", texts.DEFECTS, "grid_view"),
+    Entry("changes", texts.CHANGES, "swap_horiz"),
+    Entry("inputs", texts.INPUTS, "sensors"),
+    Entry("augmentations", texts.AUGMENTATIONS, "auto_fix_high"),
+    Entry("methods", texts.PROTOCOLS, "science"),
     Entry("runs", texts.RUNS, "list_alt"),
 )

@@ -60,20 +60,34 @@ def sheet(root: str, views: Views, side: int = SIDE) -> bytes:
     Returns:
         At most 20 kB.
     """
+    columns = max(len(row) for row in views)
+    tiles = []
+    for row in views:
+        paths = [inside(Path(root), relative) for relative in row]
+        drawn = [None if path is None else tile(path, side) for path in paths]
+        tiles.append([*drawn, *([None] * (columns - len(row)))])
+    return montage(tiles, side)
+
+
+def montage(tiles: list[list[Image | None]], side: int, most_bytes: int = MOST_SHEET_BYTES) -> bytes:
+    """Square tiles as one WebP picture.
+
+    Args:
+        tiles: rows of equal length; None = there is no picture.
+        side: of a tile in pixels.
+        most_bytes: the quality is lowered until the file is no larger.
+    """
     from PIL import Image
 
-    columns = max(len(row) for row in views)
-    size = (columns * (side + GAP) - GAP, len(views) * (side + GAP) - GAP)
+    size = (len(tiles[0]) * (side + GAP) - GAP, len(tiles) * (side + GAP) - GAP)
     canvas = Image.new("RGB", size, (127, 127, 127))
-    for i, row in enumerate(views):
-        for j in range(columns):
-            path = inside(Path(root), row[j]) if j < len(row) else None
-            tile = None if path is None else _tile(path, side)
-            canvas.paste(tile or _empty(side), (j * (side + GAP), i * (side + GAP)))
+    for i, row in enumerate(tiles):
+        for j, one in enumerate(row):
+            canvas.paste(one or _empty(side), (j * (side + GAP), i * (side + GAP)))
     for quality in (80, 60, 40, 20):
         data = io.BytesIO()
         canvas.save(data, "WEBP", quality=quality, method=2)
-        if data.tell() <= MOST_SHEET_BYTES:
+        if data.tell() <= most_bytes:
             break
     return data.getvalue()
 
@@ -87,7 +101,7 @@ def _empty(side: int) -> Image:
     return tile
 
 
-def _tile(path: Path, side: int) -> Image | None:
+def tile(path: Path, side: int) -> Image | None:
     """A picture fitted into a square; None where it cannot be read."""
     from PIL import Image, ImageOps
 

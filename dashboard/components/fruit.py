@@ -43,7 +43,15 @@ class Card:
     pressures: dict[str, float | None]
 
 
-def gallery(scope: Scope, table: ScoreTable, rows: list[int], key: str, threshold: float | None) -> None:
+def gallery(
+    scope: Scope,
+    table: ScoreTable,
+    rows: list[int],
+    key: str,
+    threshold: float | None,
+    before: ScoreTable | None = None,
+    notes: dict[str, str] | None = None,
+) -> None:
     """Fruit cards, a page at a time.
 
     Args:
@@ -52,16 +60,24 @@ def gallery(scope: Scope, table: ScoreTable, rows: list[int], key: str, threshol
         rows: which of its rows, in order.
         key: of the page switch.
         threshold: of the decisions; None = as trained.
+        before: predictions of a run that this one is compared with; what it said stands on the cards too.
+        notes: fruit id to what its card says first.
     """
     pages = -(-len(rows) // ON_A_PAGE)
     page = st.pagination(pages, key=key) if pages > 1 else 1
     here = rows[(page - 1) * ON_A_PAGE : page * ON_A_PAGE]
     facts = scope.store.fruit(scope.dataset.dataset_id, tuple(table.fruit_ids[row] for row in here))
-    cards = [_card(scope, record, row) for record, row in zip(facts.to_dict("records"), here, strict=False)]
+    # By id and never by place: a fruit that the store does not know must not shift the pictures of the others.
+    known = {str(record["fruit_id"]): record for record in facts.to_dict("records")}
+    cards = [_card(scope, known[table.fruit_ids[row]], row) for row in here if table.fruit_ids[row] in known]
     shown = available(scope.dataset.root)
     if not shown:
         quiet(WORDS["no_pictures"].format(root=scope.dataset.root))
-    parts = [_html(scope, table, card, threshold, pictures=shown) for card in cards]
+    said = notes or {}
+    parts = [
+        _html(scope, table, card, threshold, before, said.get(card.fruit_id, ""), pictures=shown)
+        for card in cards
+    ]
     st.html(STYLE)
     st.html(f"<div class='cards'>{''.join(parts)}</div>")
 
@@ -75,7 +91,16 @@ def _card(scope: Scope, record: dict[Any, Any], row: int) -> Card:
     return Card(row, str(record["fruit_id"]), str(record["fruit_group"]), views, pressures)
 
 
-def _html(scope: Scope, table: ScoreTable, card: Card, threshold: float | None, *, pictures: bool) -> str:
+def _html(
+    scope: Scope,
+    table: ScoreTable,
+    card: Card,
+    threshold: float | None,
+    before: ScoreTable | None,
+    note: str,
+    *,
+    pictures: bool,
+) -> str:
     name, group = escape(card.fruit_id), escape(card.group)
     where = "" if card.group == card.fruit_id else escape(WORDS["group"].format(group=card.group))
     alt = escape(WORDS["alt"].format(fruit=card.fruit_id, sensors=sensors(list(scope.dataset.modalities))))
@@ -85,19 +110,25 @@ def _html(scope: Scope, table: ScoreTable, card: Card, threshold: float | None, 
         picture = f"<img src='data:image/webp;base64,{data}' alt='{alt}' loading='lazy'>"
     body = [
         f"<h3>{name}</h3><p class='quiet' title='{group}'>{where}</p>",
+        f"<p class='note'>{escape(note)}</p>" if note else "",
         picture,
-        *_said(scope, table, card.row, threshold),
+        *_said(scope, table, card.row, threshold, before),
         *_scores(scope, table, card.row),
         *_pressures(scope.store.pressure_quantiles(scope.dataset.dataset_id), card.pressures),
     ]
     return f"<article class='card'>{''.join(body)}</article>"
 
 
-def _said(scope: Scope, table: ScoreTable, row: int, threshold: float | None) -> list[str]:
-    """Truth and decision in words."""
-    said = table.said(threshold)[row]
+def _said(
+    scope: Scope, table: ScoreTable, row: int, threshold: float | None, before: ScoreTable | None
+) -> list[str]:
+    """Truth and decision in words, between them the earlier decision where there is one."""
+    told = [(WORDS["truth"], table.truth[row])]
+    if before is not None and table.fruit_ids[row] in before.fruit_ids:
+        told.append((WORDS["before"], before.decided[before.fruit_ids.index(table.fruit_ids[row])]))
+    told.append((WORDS["said"] if before is None else WORDS["after"], table.said(threshold)[row]))
     lines = []
-    for label, values in ((WORDS["truth"], table.truth[row]), (WORDS["said"], said)):
+    for label, values in told:
         names = [defect_words(table.defects[i]) for i in np.flatnonzero(values == 1)]
         words = ", ".join(names) or scope.dataset.healthy or WORDS["nothing"]
         lines.append(f"<p><b>{escape(label)}</b> {escape(words)}</p>")

@@ -49,16 +49,17 @@ def answer(said: Answer, words: tuple[str, ...] = ("interval",)) -> None:
     st.title(plain(said.text), anchor=False, help=help_text or None)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         if said.verdict:
-            _verdict(said.verdict)
+            verdict(said.verdict)
         if said.detail:
             st.markdown(plain(said.detail), width="stretch")
 
 
-def _verdict(verdict: str) -> None:
-    words, help_text = texts.VERDICTS[verdict], texts.VERDICT_HELP[verdict]
-    if verdict == BETTER:
+def verdict(found: str) -> None:
+    """A verdict as a badge: ``better``, ``worse``, ``not distinguishable`` or ``not tested``."""
+    words, help_text = texts.VERDICTS[found], texts.VERDICT_HELP[found]
+    if found == BETTER:
         st.badge(words, icon=":material/trending_up:", color="green", help=help_text)
-    elif verdict == WORSE:
+    elif found == WORSE:
         st.badge(words, icon=":material/trending_down:", color="red", help=help_text)
     else:
         st.badge(words, icon=":material/drag_handle:", color="gray", help=help_text)

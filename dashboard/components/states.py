@@ -14,6 +14,8 @@ from dashboard.format import plain
 from dashboard.loaders import DEFAULT_STORE, StoreError, StoreMissing, open_store
 
 WORDS = texts.STATES_OF_STORE
+WHOLE_PLAN = "overnight"
+"""The plan whose stages fill every page."""
 LOOK_AGAIN = 3.0
 """Seconds after which an empty page looks whether something has come."""
 
@@ -81,6 +83,35 @@ def no_runs(scope: Scope) -> None:
         plan = (scope.store.study(scope.study_id) or {}).get("plan", {}).get("plan")
         name = plan.get("name") if isinstance(plan, dict) else None
         command(resume(scope.store.path, scope.dataset.root, name))
+
+
+def no_data(scope: Scope, title: str, text: str) -> None:
+    """The chosen study holds nothing of what a page shows; the command that makes it.
+
+    Args:
+        scope: the sidebar's choice.
+        title: what is missing.
+        text: which stage leaves it.
+    """
+    st.title(plain(title), anchor=False)
+    st.markdown(plain(text))
+    if scope.store.running_studies().empty:
+        dataset = f" --dataset {shlex.quote(scope.dataset.root)}" if scope.dataset.root else ""
+        command(texts.COMMANDS["overnight"] + dataset + _where(scope.store.path))
+
+
+def not_yet(scope: Scope, title: str, text: str) -> None:
+    """The stage that a page shows has left nothing: what is missing and the command that makes it.
+
+    Args:
+        scope: the sidebar's choice.
+        title: what is missing.
+        text: what it would show.
+    """
+    st.title(title, anchor=False)
+    st.markdown(plain(text))
+    if scope.store.running_studies().empty:
+        command(resume(scope.store.path, scope.dataset.root, WHOLE_PLAN))
 
 
 @st.fragment(run_every=LOOK_AGAIN)

@@ -15,7 +15,17 @@ SOURCES = {path: path.read_text(encoding="utf-8") for path in ROOT.rglob("*.py")
 WORDS = tomllib.loads((ROOT / "words" / "en.toml").read_text(encoding="utf-8"))
 SPLITS = ("train", "val")
 """Parts of a training curve, named as the store names them."""
-NAMED = {"overview": "OVERVIEW", "defects": "DEFECTS", "runs": "RUNS", "fruit": "FRUIT", "filters": "FILTERS"}
+NAMED = {
+    "overview": "OVERVIEW",
+    "defects": "DEFECTS",
+    "runs": "RUNS",
+    "fruit": "FRUIT",
+    "filters": "FILTERS",
+    "changes": "CHANGES",
+    "inputs": "INPUTS",
+    "augmentations": "AUGMENTATIONS",
+    "protocols": "PROTOCOLS",
+}
 
 
 def used(section: str) -> set[str]:

@@ -129,16 +129,17 @@ def comparisons(connection: sqlite3.Connection, run_id_a: str, run_id_b: str) ->
     """Tests between two runs, whichever way round they were stored, as b minus a.
 
     Returns:
-        defect (None = over all), metric, delta, ci_low, ci_high, p_value, p_adjusted, test, n, verdict.
+        defect (None = over all), metric, delta, ci_low, ci_high, p_value, p_adjusted, test, n, verdict,
+        n_needed.
     """
     return frame(
         connection,
         """
-        SELECT defect, metric, delta, ci_low, ci_high, p_value, p_adjusted, test, n, verdict
+        SELECT defect, metric, delta, ci_low, ci_high, p_value, p_adjusted, test, n, verdict, n_needed
         FROM comparison WHERE run_id_a = :a AND run_id_b = :b
         UNION ALL
         SELECT defect, metric, -delta, -ci_high, -ci_low, p_value, p_adjusted, test, n,
-               CASE verdict WHEN 'better' THEN 'worse' WHEN 'worse' THEN 'better' ELSE verdict END
+               CASE verdict WHEN 'better' THEN 'worse' WHEN 'worse' THEN 'better' ELSE verdict END, n_needed
         FROM comparison WHERE run_id_a = :b AND run_id_b = :a
         """,
         {"a": run_id_a, "b": run_id_b},

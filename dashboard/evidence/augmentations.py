@@ -1,0 +1,194 @@
+"""Augmentations: which random changes of the pictures help pretraining, ranked cheaply and then confirmed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from backend.store.queries import ablations as queries
+from dashboard import texts
+from dashboard.answers import BETTER, UNCLEAR, UNTESTED, Answer, defect_words, method_words, test_verdict
+from dashboard.charts.bars import interval_bars
+from dashboard.charts.grid import difference_grid
+from dashboard.figure import Figure
+from dashboard.format import count, missing, number, per_hundred, signed
+from dashboard.frames import augmentations as frames
+from dashboard.frames.augmentations import Policy
+from dashboard.frames.tests import deciding
+from dashboard.scope import Scope
+
+WORDS = texts.AUGMENTATIONS
+PURPOSE = "augmentation-ablation"
+PROXIES = ("inner_mcc", "mcc", "knn_mcc")
+REACH = 0.15
+"""A gain in MCC that takes the full colour."""
+
+
+@dataclass(frozen=True)
+class Confirmed:
+    """A policy that was tested on held-out fruit against no augmentation."""
+
+    policy: Policy
+    text: str
+    verdict: str
+    delta: float
+
+
+@dataclass(frozen=True)
+class Found:
+    """The ablation of one method.
+
+    Attributes:
+        method: its name in the registry.
+        runs: see ``ablations.finished``.
+        metrics: see ``ablations.whole_metrics``; the proxies of all runs.
+    """
+
+    method: str
+    runs: pd.DataFrame
+    metrics: pd.DataFrame
+
+    def scores(self, metric: str) -> dict[Policy, float]:
+        """See ``frames.augmentations.scores``."""
+        return frames.scores(self.runs, self.metrics, metric)
+
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """The proxies that some run has."""
+        return tuple(metric for metric in PROXIES if self.scores(metric))
+
+
+def found(scope: Scope) -> list[Found]:
+    """The ablations of the chosen study, one a method."""
+    runs = scope.store.ask(queries.finished, scope.dataset.dataset_id, scope.study_id, (PURPOSE,))
+    if scope.method:
+        runs = runs[runs["method"] == scope.method]
+    metrics = scope.store.ask(queries.whole_metrics, tuple(runs["run_id"]), PROXIES)
+    every = [
+        Found(str(method), some, metrics[metrics["run_id"].isin(some["run_id"])])
+        for method, some in runs.groupby("method", sort=False)
+    ]
+    return [one for one in every if one.measures]
+
+
+def confirmed(scope: Scope, ablation: Found) -> list[Confirmed]:
+    """What the tests of the confirmed policies say, the greatest gain first."""
+    tests = deciding(scope.store.ask(queries.tests_of, scope.dataset.dataset_id, scope.study_id, PURPOSE))
+    of = tests["defect"].isna() if scope.one_defect is None else tests["defect"] == scope.one_defect
+    tests = tests[of & (tests["metric"] == "recall") & tests["delta"].notna()]
+    policies = dict(zip(ablation.runs["run_id"], ablation.runs["augment"], strict=True))
+    rows = [
+        _confirmed(scope, ablation, Policy.read(policies[str(row["run_id_b"])]), row)
+        for row in tests.to_dict("records")
+        if str(row["run_id_b"]) in policies
+    ]
+    return sorted(rows, key=lambda row: -row.delta)
+
+
+def _confirmed(scope: Scope, ablation: Found, policy: Policy, row: dict[Any, Any]) -> Confirmed:
+    verdict = test_verdict({str(key): value for key, value in row.items()})
+    key = "unclear" if verdict == UNCLEAR else "more" if row["delta"] >= 0 else "fewer"
+    low, high = row["ci_low"], row["ci_high"]
+    parts = [] if missing(low) or missing(high) else [f"{per_hundred(low)} to {per_hundred(high)}"]
+    parts += [] if missing(row["n"]) else [f"{count(row['n'])}\N{NO-BREAK SPACE}fruit"]
+    text = WORDS[key].format(
+        policy=policy.words,
+        Policy=policy.words[:1].upper() + policy.words[1:],
+        method=method_words(ablation.method),
+        n=per_hundred(abs(row["delta"])),
+        direction=texts.DIRECTIONS[0 if row["delta"] >= 0 else 1],
+        what=_what(scope),
+        brackets=f" ({'; '.join(parts)})" if parts else "",
+    )
+    return Confirmed(policy, text, verdict, float(row["delta"]))
+
+
+def _what(scope: Scope) -> str:
+    if scope.one_defect is None:
+        return texts.SENTENCES["defects"]
+    return texts.SENTENCES["fruit_with"].format(defect=defect_words(scope.one_defect))
+
+
+def said(ablation: Found, tested: list[Confirmed], metric: str) -> Answer:
+    """Which augmentation helps: as confirmed, else as ranked."""
+    ranked = ablation.scores(metric)
+    base = frames.reference(ranked)
+    best = max(ranked, key=lambda policy: ranked[policy])
+    against = "" if base is None else WORDS["base"].format(value=number(base))
+    proxy = WORDS["best"].format(
+        policy=best.words, value=number(ranked[best]), against=against, measure=WORDS[f"{metric}_words"]
+    )
+    if tested:
+        first = next((one for one in tested if one.verdict == BETTER), tested[0])
+        return Answer(first.text, proxy, first.verdict)
+    return Answer(proxy, WORDS["runs"].format(n=count(len(ranked))), UNTESTED)
+
+
+def matrix(ablation: Found, metric: str, answer: Answer) -> Figure | None:
+    """The composition matrix; None where no operation was tried alone or in a pair."""
+    frame = frames.composition(ablation.scores(metric))
+    if frame.empty:
+        return None
+    rows = tuple(frame["row"].drop_duplicates())
+    return Figure(
+        name=f"augmentations-{metric}",
+        title=WORDS["matrix"],
+        sentence=answer.text,
+        chart=difference_grid,
+        frame=frame[["row", "column", "part", "large", "small", "shade", "words"]],
+        options={
+            "rows": rows,
+            "columns": tuple(str(i + 1) for i in range(len(rows))),
+            "axis": WORDS["matrix_axis"],
+            "reach": REACH,
+        },
+        table=frame[["first", "second", "value", "gain"]],
+    )
+
+
+def worth(ablation: Found, metric: str) -> Figure | None:
+    """What each operation of the default policy is worth; None where none was left out."""
+    found_scores = ablation.scores(metric)
+    frame = frames.leave_one_out(found_scores)
+    default = frames.default_policy(found_scores)
+    if frame.empty or default is None:
+        return None
+    top = frame.iloc[0]
+    return Figure(
+        name=f"augmentations-worth-{metric}",
+        title=WORDS["worth"].format(policy=default.words),
+        sentence=WORDS["worth_most"].format(name=top["name"], n=signed(top["value"])),
+        chart=interval_bars,
+        frame=frame,
+        options={
+            "order": tuple(frame["name"]),
+            "axis": WORDS["worth_axis"],
+            "domain": (min(0.0, float(frame["value"].min())), max(0.01, float(frame["value"].max()))),
+        },
+        table=frame[["name", "value"]],
+    )
+
+
+def strength(ablation: Found, metric: str) -> Figure | None:
+    """The default policy weaker and stronger; None where only one strength was tried."""
+    found_scores = ablation.scores(metric)
+    frame = frames.strengths(found_scores)
+    default = frames.default_policy(found_scores)
+    if len(frame) < 2 or default is None:
+        return None
+    best = frame.loc[frame["value"].astype(float).idxmax()]
+    return Figure(
+        name=f"augmentations-strength-{metric}",
+        title=WORDS["strengths"].format(policy=default.words),
+        sentence=WORDS["strongest"].format(name=best["name"], value=best["text"]),
+        chart=interval_bars,
+        frame=frame,
+        options={
+            "order": tuple(frame["name"]),
+            "axis": WORDS["strength_axis"],
+            "domain": (min(0.0, float(frame["value"].min())), max(0.01, float(frame["value"].max()))),
+        },
+        table=frame[["name", "value"]],
+    )

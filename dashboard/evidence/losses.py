@@ -1,0 +1,145 @@
+"""What is lost without a sensor, in sentences."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from dashboard import texts
+from dashboard.answers import (
+    BETTER,
+    UNCLEAR,
+    UNTESTED,
+    WORSE,
+    Answer,
+    defect_words,
+    sentence_start,
+    test_verdict,
+)
+from dashboard.format import count, listing, missing, per_hundred
+from dashboard.frames.inputs import Ablation, sensor_words
+from dashboard.frames.tests import deciding
+from dashboard.scope import Scope
+
+WORDS = texts.INPUTS
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What is lost without one sensor.
+
+    Attributes:
+        sensor: the sensor.
+        text: the sentence.
+        verdict: ``better`` = clearly better with it, ``worse`` = clearly better without it,
+            ``not distinguishable`` or ``not tested``.
+        size: share of the defective fruit that is lost, over the chosen defects.
+        worst: the defect that loses most clearly, and how much; None where none does.
+        low: the most that the interval allows to be lost.
+    """
+
+    sensor: str
+    text: str
+    verdict: str
+    size: float
+    worst: tuple[str, float, str] | None = None
+    most: float | None = None
+
+
+def losses(scope: Scope, ablation: Ablation) -> list[Loss]:
+    """What is lost without each sensor, the greatest loss first."""
+    tested = [_loss(scope, ablation, sensor) for sensor in ablation.sensors]
+    return sorted(tested, key=lambda loss: (loss.verdict != BETTER, -loss.size))
+
+
+def _loss(scope: Scope, ablation: Ablation, sensor: str) -> Loss:
+    name = sensor_words(sensor)
+    without = ablation.without(sensor)
+    tests = deciding(scope.store.comparisons(without or "", ablation.full or ""))
+    tests = tests[(tests["metric"] == "recall") & tests["delta"].notna()]
+    by_defect = tests[tests["defect"].isin(scope.defects)]
+    overall = by_defect if scope.one_defect else tests[tests["defect"].isna()]
+    if overall.empty:
+        return Loss(sensor, WORDS["no_test"].format(sensor=name), UNTESTED, 0.0)
+    row = {str(key): value for key, value in overall.iloc[0].items()}
+    clear = [
+        (str(test["defect"]), float(test["delta"]), _ends(test))
+        for test in by_defect.to_dict("records")
+        if test_verdict({str(key): value for key, value in test.items()}) == BETTER
+    ]
+    worst = max(clear, key=lambda one: one[1]) if clear else None
+    verdict = test_verdict(row)
+    text = _sentence(name, row, verdict, _what(scope))
+    if worst and scope.one_defect is None:
+        verdict = BETTER
+        named = sorted(clear, key=lambda one: -one[1])[:2]
+        parts = [
+            WORDS["part"].format(defect=defect_words(one), n=per_hundred(size)) for one, size, _ in named
+        ]
+        text = f"{text} {WORDS['hardest'].format(parts=listing(parts))}"
+    high = row["ci_high"]
+    return Loss(sensor, text, verdict, float(row["delta"]), worst, None if missing(high) else float(high))
+
+
+def _what(scope: Scope) -> str:
+    if scope.one_defect is None:
+        return WORDS["defects"]
+    return texts.SENTENCES["fruit_with"].format(defect=defect_words(scope.one_defect))
+
+
+def _ends(test: dict[Any, Any]) -> str:
+    """The interval of what is lost, with its fruit, in brackets."""
+    low, high, n = (test[name] for name in ("ci_low", "ci_high", "n"))
+    parts = [] if missing(low) or missing(high) else [f"{per_hundred(low)} to {per_hundred(high)}"]
+    parts += [] if missing(n) else [f"{count(n)}\N{NO-BREAK SPACE}fruit"]
+    return f" ({'; '.join(parts)})" if parts else ""
+
+
+def _sentence(sensor: str, row: dict[Any, Any], verdict: str, what: str) -> str:
+    lost = float(row["delta"])
+    key = "unclear" if verdict == UNCLEAR else "fewer" if lost >= 0 else "more"
+    return WORDS[key].format(
+        sensor=sensor,
+        n=per_hundred(abs(lost)),
+        direction=texts.DIRECTIONS[1 if lost >= 0 else 0],
+        what=what,
+        brackets=_ends(row) if lost >= 0 or verdict == UNCLEAR else _mirrored(row),
+    )
+
+
+def _mirrored(row: dict[Any, Any]) -> str:
+    """The interval of what is gained without the sensor."""
+    ends = {"ci_low": row["ci_high"], "ci_high": row["ci_low"], "n": row["n"]}
+    flipped = {key: value if key == "n" or missing(value) else -float(value) for key, value in ends.items()}
+    return _ends(flipped)
+
+
+def said(scope: Scope, lost: list[Loss]) -> Answer:
+    """Can a sensor be dropped?"""
+    tested = [loss for loss in lost if loss.verdict != UNTESTED]
+    if not tested:
+        return Answer(WORDS["untested"], verdict=UNTESTED)
+    free = [loss for loss in tested if loss.verdict != BETTER]
+    needed = [loss for loss in tested if loss.verdict == BETTER]
+    detail = WORDS["keep"].format(sensors=_names(needed)) if needed and free else ""
+    if free:
+        least = min(free, key=lambda loss: loss.size)
+        name = sentence_start(sensor_words(least.sensor))
+        key = "drop_gain" if least.verdict == WORSE else "drop"
+        allowed = "" if least.most is None else WORDS["allowed"].format(n=per_hundred(max(0.0, least.most)))
+        text = WORDS[key].format(Sensor=name, what=_what(scope), allowed=allowed)
+        return Answer(text, detail, UNCLEAR if key == "drop" else "")
+    first = needed[0]
+    if first.worst and scope.one_defect is None:
+        defect, size, ends = first.worst
+        what = texts.SENTENCES["fruit_with"].format(defect=defect_words(defect))
+        text = WORDS["fewer"].format(
+            sensor=sensor_words(first.sensor), n=per_hundred(size), what=what, brackets=ends
+        )
+    else:
+        text = first.text
+    return Answer(text, WORDS["all_needed"].format(sensors=_names(needed)))
+
+
+def _names(lost: list[Loss]) -> str:
+    return listing([sensor_words(loss.sensor) for loss in lost])

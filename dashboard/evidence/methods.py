@@ -1,0 +1,263 @@
+"""Methods: which pretraining is best, how many labels it saves, and whether its training was healthy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from backend.store.queries import ablations as queries
+from dashboard import texts
+from dashboard.answers import Answer, defect_words, method_words, sentence_start, test_verdict
+from dashboard.charts.grid import value_grid
+from dashboard.charts.lines import bands
+from dashboard.figure import Figure
+from dashboard.format import interval, number, percent, plural
+from dashboard.frames import methods as frames
+from dashboard.frames.methods import SUPERVISED, Equal
+from dashboard.frames.tests import deciding
+from dashboard.scope import Scope
+from dashboard.theme import Tint
+
+WORDS = texts.PROTOCOLS
+PURPOSES = ("final", "label-efficiency")
+SHADE = Tint("other", 2)
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Every method of a study under every protocol.
+
+    Attributes:
+        runs: see ``ablations.finished``.
+        metrics: see ``ablations.whole_metrics``.
+        rows: see ``frames.methods.protocol_rows``, over all defects or for the chosen one.
+        focus: the method that is argued for; None where there is no pretraining.
+    """
+
+    runs: pd.DataFrame
+    metrics: pd.DataFrame
+    rows: pd.DataFrame
+    focus: str | None
+
+    @property
+    def fractions(self) -> tuple[float, ...]:
+        """Shares of the labels, rising."""
+        return tuple(sorted(self.rows["fraction"].unique()))
+
+    def line(self, method: str, protocol: str = "tuned") -> pd.DataFrame:
+        """One learning curve, rising in labels."""
+        rows = self.rows[(self.rows["method"] == method) & (self.rows["protocol"] == protocol)]
+        return rows.sort_values("fraction")
+
+
+def compared(scope: Scope) -> Compared:
+    """What the chosen study holds; the method filter chooses what is argued for."""
+    runs = scope.store.ask(queries.finished, scope.dataset.dataset_id, scope.study_id, PURPOSES)
+    if scope.modalities:
+        runs = runs[runs["modalities"] == scope.modalities]
+    metrics = scope.store.ask(queries.whole_metrics, tuple(runs["run_id"]), frames.METRICS)
+    rows = frames.protocol_rows(runs, metrics, scope.one_defect)
+    return Compared(runs, metrics, rows, _focus(scope, rows))
+
+
+def _focus(scope: Scope, rows: pd.DataFrame) -> str | None:
+    if scope.method and scope.method != SUPERVISED and (rows["method"] == scope.method).any():
+        return scope.method
+    for protocol in frames.PROTOCOLS:
+        there = rows[(rows["protocol"] == protocol) & (rows["method"] != SUPERVISED)]
+        if len(there):
+            return frames.best_method(rows, float(there["fraction"].max()), protocol)
+    return None
+
+
+def said(scope: Scope, found: Compared) -> Answer:
+    """How many labels pretraining saves; without fewer labels, which method is best."""
+    if found.focus is None:
+        return Answer(WORDS["only_baseline"])
+    ours, theirs = found.line(found.focus), found.line(SUPERVISED)
+    few = ours[ours["fraction"] < 1]
+    if few.empty or len(theirs) < 2:
+        return _best(scope, found)
+    first = few.iloc[0]
+    curve = (theirs["fraction"].tolist(), theirs["value"].tolist())
+    equal = frames.labels_needed(*curve, float(first["value"]))
+    text = WORDS[_relation(equal, float(first["fraction"]))].format(
+        method=method_words(found.focus),
+        few=percent(first["fraction"]),
+        many=percent(equal.share),
+        brackets=_brackets(curve, first, equal),
+        on=_on(scope),
+    )
+    level = WORDS["level"].format(value=number(first["value"]), few=percent(first["fraction"]))
+    partner = theirs[theirs["fraction"] == first["fraction"]]
+    if len(partner):
+        level = WORDS["levels"].format(
+            ours=number(first["value"]),
+            theirs=number(partner["value"].iloc[0]),
+            few=percent(first["fraction"]),
+        )
+    return Answer(text, level, _verdict(scope, found, float(first["fraction"])))
+
+
+def _relation(equal: Equal, few: float) -> str:
+    if equal.beyond > 0:
+        return "beats_all"
+    return "saves" if equal.share > few and equal.beyond == 0 else "saves_none"
+
+
+def _brackets(curve: tuple[list[float], list[float]], first: pd.Series, equal: Equal) -> str:
+    """The range over seeds, in brackets."""
+    seeds = plural(first["seeds"], "seed")
+    if first["seeds"] == 1 or equal.beyond:
+        return f" ({seeds})"
+    low, high = (frames.labels_needed(*curve, float(first[name])).share for name in ("least", "most"))
+    return f" ({percent(low)} to {percent(high)}; {seeds})"
+
+
+def _on(scope: Scope) -> str:
+    return (
+        ""
+        if scope.one_defect is None
+        else texts.SENTENCES["on"].format(defect=defect_words(scope.one_defect))
+    )
+
+
+def _best(scope: Scope, found: Compared) -> Answer:
+    """Which method is best where nothing is known about fewer labels."""
+    assert found.focus is not None, "asked for only with a pretraining"
+    own = found.rows[found.rows["method"] == found.focus]
+    row = own.loc[own["fraction"] == own["fraction"].max()].iloc[0]
+    ends = interval(row["low"], row["high"])
+    parts = [part for part in (ends, plural(row["seeds"], "seed")) if part]
+    text = WORDS["best"].format(
+        method=sentence_start(method_words(found.focus)),
+        protocol=WORDS[f"{row['protocol']}_words"],
+        value=number(row["value"]),
+        brackets=f" ({'; '.join(parts)})",
+        on=_on(scope),
+    )
+    theirs = found.line(SUPERVISED)
+    same = theirs[theirs["fraction"] == row["fraction"]]
+    detail = WORDS["baseline_has"].format(value=number(same["value"].iloc[0])) if len(same) else ""
+    return Answer(text, detail)
+
+
+def _verdict(scope: Scope, found: Compared, fraction: float) -> str:
+    """Of the stored test between the fine-tune and its supervised partner; empty where there is none."""
+    runs = found.runs[found.runs["label_fraction"] == fraction].sort_values("seed", kind="stable")
+    ours = runs[(runs["method"] == found.focus) & (runs["kind"] == "finetune")]
+    theirs = runs[runs["kind"] == "baseline"]
+    if ours.empty or theirs.empty:
+        return ""
+    tests = deciding(scope.store.comparisons(str(theirs["run_id"].iloc[0]), str(ours["run_id"].iloc[0])))
+    of = tests["defect"].isna() if scope.one_defect is None else tests["defect"] == scope.one_defect
+    row = tests[of & (tests["metric"] == "mcc") & tests["delta"].notna()]
+    return test_verdict({str(key): value for key, value in row.iloc[0].items()}) if len(row) else ""
+
+
+def table_figure(scope: Scope, found: Compared, fraction: float, answer: Answer) -> Figure:
+    """Methods against protocols at one share of the labels."""
+    frame = frames.grid_rows(found.rows, fraction)
+    here = found.rows[found.rows["fraction"] == fraction]
+    return Figure(
+        name=f"methods-{round(100 * fraction)}",
+        title=WORDS["table"].format(share=percent(fraction), on=_on(scope)),
+        sentence=answer.text,
+        chart=value_grid,
+        frame=frame,
+        options={
+            "rows": tuple(frame["row"].drop_duplicates()),
+            "columns": tuple(WORDS[protocol] for protocol in frames.SHOWN),
+            "tint": SHADE,
+            "axis": WORDS["table_axis"],
+        },
+        table=here.assign(protocol=here["protocol"].map(lambda name: WORDS[f"{name}_words"])),
+    )
+
+
+def efficiency(scope: Scope, found: Compared, protocol: str, answer: Answer) -> Figure | None:
+    """Learning curves over labels; None where there is a single share of the labels."""
+    if found.focus is None or len(found.fractions) < 2:
+        return None
+    frame = frames.curve_rows(found.rows, found.focus, protocol)
+    return Figure(
+        name=f"label-efficiency-{protocol}",
+        title=WORDS["efficiency"].format(on=_on(scope)),
+        sentence=answer.text,
+        chart=bands,
+        frame=frame,
+        options={"axes": (WORDS["labels_axis"], WORDS["mcc_axis"]), **_log(found)},
+    )
+
+
+def _log(found: Compared) -> dict[str, object]:
+    return {"log": True, "ticks": tuple(round(100 * fraction, 4) for fraction in found.fractions)}
+
+
+def efficiency_by_defect(scope: Scope, found: Compared) -> tuple[Figure, ...]:
+    """Learning curves of fine-tuning for each chosen defect; empty where there is nothing to draw."""
+    if found.focus is None or len(found.fractions) < 2 or len(scope.defects) < 2:
+        return ()
+    figures = []
+    for defect in scope.defects:
+        rows = frames.protocol_rows(found.runs, found.metrics, defect)
+        rows = rows[rows["method"].isin((found.focus, SUPERVISED))]
+        frame = frames.curve_rows(rows, found.focus, "tuned")
+        if frame.empty:
+            continue
+        own = Compared(found.runs, found.metrics, rows, found.focus)
+        figures.append(
+            Figure(
+                name=f"label-efficiency-{defect}",
+                title=defect_words(defect),
+                sentence=_one_line(own),
+                chart=bands,
+                frame=frame.assign(label=frame["label"] if defect == scope.defects[0] else ""),
+                options={
+                    "axes": (WORDS["labels_axis"], WORDS["mcc_short"]),
+                    "height": 190,
+                    **_log(found),
+                },
+            )
+        )
+    return tuple(figures)
+
+
+def _one_line(found: Compared) -> str:
+    """What one panel says: how many labels the fewest pretrained ones are worth."""
+    assert found.focus is not None, "asked for only with a pretraining"
+    ours, theirs = found.line(found.focus), found.line(SUPERVISED)
+    if ours.empty or len(theirs) < 2:
+        return ""
+    first = ours.iloc[0]
+    equal = frames.labels_needed(theirs["fraction"].tolist(), theirs["value"].tolist(), float(first["value"]))
+    sign = {1: "> ", -1: "< "}.get(equal.beyond, "")
+    return WORDS["worth"].format(few=percent(first["fraction"]), many=f"{sign}{percent(equal.share)}")
+
+
+def health(scope: Scope, found: Compared) -> tuple[tuple[Figure, ...], pd.DataFrame]:
+    """Curves of every measure of health, and the pretrainings that did not finish.
+
+    Returns:
+        The figures; and run_id, name, method, seed, label_fraction, status, error.
+    """
+    runs = scope.store.ask(queries.pretrainings, scope.dataset.dataset_id, scope.study_id)
+    curves = scope.store.ask(queries.health, tuple(runs["run_id"]))
+    figures = []
+    for metric in frames.HEALTH:
+        frame = frames.health_rows(curves, runs, metric, found.focus)
+        if frame.empty:
+            continue
+        figures.append(
+            Figure(
+                name=f"health-{metric}",
+                title=WORDS[metric],
+                sentence=WORDS[f"{metric}_note"],
+                chart=bands,
+                frame=frame,
+                options={"axes": (WORDS["epoch"], WORDS[f"{metric}_axis"]), "height": 210},
+            )
+        )
+    stopped = runs[runs["status"].isin(("failed", "pruned"))]
+    return tuple(figures), stopped

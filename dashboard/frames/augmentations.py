@@ -1,0 +1,217 @@
+"""Augmentation ablations: what each run's policy was, and the cells and bars of its figures. Pure."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from itertools import product
+
+import pandas as pd
+
+from dashboard import texts
+from dashboard.format import missing, number, signed, signed_count
+
+WORDS = texts.AUGMENTATIONS
+NONE, CUSTOM = "none", "custom"
+
+
+@dataclass(frozen=True)
+class Policy:
+    """The random changes that were in force; see ``backend.config.AugmentConfig``."""
+
+    policy: str = NONE
+    operations: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+    strength: float = 1.0
+
+    @classmethod
+    def read(cls, text: str) -> Policy:
+        """From the JSON of a run."""
+        values = json.loads(text)
+        return cls(
+            policy=str(values.get("policy", NONE)),
+            operations=tuple(values.get("operations", ())),
+            without=tuple(values.get("without", ())),
+            strength=float(values.get("strength", 1.0)),
+        )
+
+    @property
+    def plain(self) -> bool:
+        """Whether nothing is changed at all."""
+        return self.policy == NONE or self.strength == 0
+
+    @property
+    def words(self) -> str:
+        """How people call it."""
+        if self.plain:
+            return WORDS["no_augmentation"]
+        name = (
+            " + ".join(map(operation_words, self.operations))
+            if self.policy == CUSTOM
+            else WORDS["policy"].format(name=operation_words(self.policy))
+        )
+        if self.without:
+            name = WORDS["without"].format(
+                policy=name, operations=", ".join(map(operation_words, self.without))
+            )
+        return (
+            name if self.strength == 1 else WORDS["strength_of"].format(policy=name, n=number(self.strength))
+        )
+
+
+def operation_words(name: str) -> str:
+    """An operation as people write it."""
+    return name.replace("_", " ")
+
+
+def scores(runs: pd.DataFrame, metrics: pd.DataFrame, metric: str) -> dict[Policy, float]:
+    """The score of each policy: the mean over its ranked runs; confirmations are left out.
+
+    Args:
+        runs: see ``ablations.finished``.
+        metrics: see ``ablations.whole_metrics``.
+        metric: ``inner_mcc``, ``mcc`` or ``knn_mcc``.
+    """
+    ranked = runs[runs["kind"] != "finetune"]
+    own = metrics[(metrics["metric"] == metric) & metrics["defect"].isna() & metrics["value"].notna()]
+    known = ranked.merge(own[["run_id", "value"]], on="run_id")
+    found: dict[Policy, list[float]] = {}
+    for text, value in zip(known["augment"], known["value"], strict=True):
+        found.setdefault(Policy.read(text), []).append(float(value))
+    return {policy: sum(values) / len(values) for policy, values in found.items()}
+
+
+def operations_of(found: dict[Policy, float]) -> tuple[str, ...]:
+    """The operations that were tried alone or in pairs, the best alone first."""
+    names = {name for policy in found if policy.policy == CUSTOM for name in policy.operations}
+    alone = {name: found.get(Policy(CUSTOM, (name,)), float("-inf")) for name in names}
+    return tuple(sorted(names, key=lambda name: (-alone[name], name)))
+
+
+def reference(found: dict[Policy, float]) -> float | None:
+    """The score without any augmentation."""
+    return next((value for policy, value in found.items() if policy.plain), None)
+
+
+def composition(found: dict[Policy, float]) -> pd.DataFrame:
+    """Every pair of operations against no augmentation; on the diagonal an operation is alone.
+
+    A pair that was tried in one order only stands on both sides of the diagonal.
+
+    Returns:
+        row, column, part, large, small, shade, words, first, second, value, gain; hundredths in the texts.
+    """
+    base = reference(found)
+    names = operations_of(found)
+    rows = []
+    for (i, first), (j, second) in product(enumerate(names), repeat=2):
+        pair = (first,) if first == second else (first, second)
+        value = found.get(Policy(CUSTOM, pair), found.get(Policy(CUSTOM, pair[::-1])))
+        gain = None if value is None or base is None else value - base
+        rows.append(
+            {
+                "row": numbered(i, first),
+                "column": str(j + 1),
+                "part": "cell",
+                "large": "" if value is None else f"{100 * value:.0f}",
+                "small": "" if gain is None else signed_count(100 * gain),
+                "shade": gain or 0.0,
+                "words": _cell_words(pair, value, gain),
+                "first": first,
+                "second": second,
+                "value": value,
+                "gain": gain,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def numbered(place: int, name: str) -> str:
+    """An operation with the number that its column has."""
+    return f"{place + 1} {operation_words(name)}"
+
+
+def _cell_words(pair: tuple[str, ...], value: float | None, gain: float | None) -> str:
+    name = " + ".join(map(operation_words, pair))
+    if value is None:
+        return WORDS["not_run"].format(name=name)
+    against = "" if gain is None else WORDS["against_none"].format(gain=signed(gain))
+    return f"{name}: {number(value)}{against}"
+
+
+def default_policy(found: dict[Policy, float]) -> Policy | None:
+    """The named policy that operations were taken out of, or whose strength was varied."""
+    named = [policy for policy in found if not policy.plain and policy.policy != CUSTOM]
+    varied = [policy for policy in named if policy.without or policy.strength != 1] or named
+    return Policy(varied[0].policy) if varied else None
+
+
+def leave_one_out(found: dict[Policy, float]) -> pd.DataFrame:
+    """What each operation of the default policy is worth: the score with all minus the score without it.
+
+    Returns:
+        name, value, low, high, text, words, tone; the most valuable first.
+    """
+    default = default_policy(found)
+    whole = None if default is None else found.get(default)
+    rows = []
+    for policy, value in found.items():
+        if default is None or whole is None or policy.policy != default.policy or len(policy.without) != 1:
+            continue
+        worth = whole - value
+        name = operation_words(policy.without[0])
+        words = WORDS["worth_words"].format(name=name, whole=number(whole), without=number(value))
+        rows.append(_bar(name, worth, signed(worth), words, "accent" if worth >= 0 else "fewer"))
+    return pd.DataFrame(rows, columns=list(_bar("", 0.0, "", "", ""))).sort_values(
+        "value", ascending=False, kind="stable"
+    )
+
+
+def strengths(found: dict[Policy, float]) -> pd.DataFrame:
+    """The score of the default policy at each strength, 0 = none of it.
+
+    Returns:
+        name, value, low, high, text, words, tone.
+    """
+    default = default_policy(found)
+    base = reference(found)
+    tried = {} if base is None else {0.0: base}
+    for policy, value in found.items():
+        if default is not None and policy.policy == default.policy and not policy.without:
+            tried[policy.strength] = value
+    best = max(tried.values(), default=None)
+    rows = []
+    for strength in sorted(tried):
+        value = tried[strength]
+        name = WORDS["strength_none" if strength == 0 else "strength"].format(n=number(strength))
+        rows.append(
+            _bar(
+                name,
+                value,
+                number(value),
+                f"{name}: {number(value)}",
+                "accent" if value == best else "reference",
+            )
+        )
+    return pd.DataFrame(rows, columns=list(_bar("", 0.0, "", "", "")))
+
+
+def _bar(name: str, value: float, text: str, words: str, tone: str) -> dict[str, object]:
+    return {
+        "name": name,
+        "value": value,
+        "low": None,
+        "high": None,
+        "text": text,
+        "words": words,
+        "tone": tone,
+    }
+
+
+def table(found: dict[Policy, float]) -> pd.DataFrame:
+    """Every policy with its score, the best first: policy, value."""
+    ranked = sorted(found.items(), key=lambda pair: -pair[1])
+    return pd.DataFrame(
+        [{"policy": policy.words, "value": value} for policy, value in ranked if not missing(value)],
+        columns=["policy", "value"],
+    )

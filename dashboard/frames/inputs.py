@@ -1,0 +1,242 @@
+"""Sensor ablations: which runs belong to one, and the cells of its figures. Pure."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from backend.config import PRESSURE
+from backend.store.queries.catalog import DatasetFacts
+from dashboard import answers, texts
+from dashboard.answers import defect_words
+from dashboard.format import count, missing, number, per_hundred, sensors
+
+WORDS = texts.INPUTS
+Subset = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """One model, trained with every combination of its sensors.
+
+    Attributes:
+        name: how people call the model.
+        sensors: all of them, in the order of the data set.
+        runs: combination to the ids of its runs, the lowest seed first.
+        commit: of the code that trained them.
+    """
+
+    name: str
+    sensors: Subset
+    runs: dict[Subset, tuple[str, ...]]
+    commit: object
+
+    @property
+    def full(self) -> str | None:
+        """The run that stands for the model with all sensors; None while it is not finished."""
+        return self.runs.get(self.sensors, (None,))[0]
+
+    @property
+    def subsets(self) -> tuple[Subset, ...]:
+        """The combinations that were run, the largest first."""
+        place = {name: i for i, name in enumerate(self.sensors)}
+        return tuple(sorted(self.runs, key=lambda part: (-len(part), tuple(place[name] for name in part))))
+
+    def without(self, sensor: str) -> str | None:
+        """The run without one sensor; None where it is not finished, or no sensor would be left."""
+        rest = tuple(name for name in self.sensors if name != sensor)
+        return self.runs.get(rest, (None,))[0]
+
+    @property
+    def every_run(self) -> tuple[str, ...]:
+        """All ids."""
+        return tuple(run for part in self.subsets for run in self.runs[part])
+
+
+def sensor_words(sensor: str) -> str:
+    """A sensor as people write it: "NIR", "pressure"."""
+    return sensors([sensor])
+
+
+def ablations(runs: pd.DataFrame, dataset: DatasetFacts) -> list[Ablation]:
+    """The sensor ablations among some runs, the baseline's first.
+
+    Args:
+        runs: see ``ablations.finished``, of purposes ``final`` and ``input-ablation``.
+        dataset: whose sensors are meant.
+    """
+    order = [*dataset.modalities, *([PRESSURE] if dataset.pressures else [])]
+    runs = runs[runs["kind"].isin(("baseline", "finetune")) & (runs["label_fraction"] == 1)]
+    parts = [_in_order(text, order) for text in runs["modalities"]]
+    found = []
+    same = ["study_id", "kind", "method", "backbone"]
+    for key, members in runs.assign(part=parts).groupby(same, sort=False):
+        ablated = members[members["purpose"] == "input-ablation"]
+        if ablated.empty:
+            continue
+        used = {name for part in ablated["part"] for name in part}
+        full = tuple(name for name in order if name in used)
+        kept = members[(members["purpose"] == "input-ablation") | (members["part"] == full)]
+        by_part = {
+            part: tuple(some.sort_values("seed", kind="stable")["run_id"])
+            for part, some in kept.groupby("part", sort=False)
+        }
+        found.append(Ablation(answers.subject(str(key[2])), full, by_part, kept["git_commit"].iloc[0]))
+    return sorted(found, key=lambda one: one.name != answers.subject("supervised"))
+
+
+def _in_order(text: str, order: list[str]) -> Subset:
+    named = json.loads(text)
+    return tuple(sorted(named, key=lambda name: (order.index(name) if name in order else len(order), name)))
+
+
+def averaged(metrics: pd.DataFrame, run_ids: tuple[str, ...], metric: str) -> pd.DataFrame:
+    """A metric of one configuration as means over its seeds.
+
+    Returns:
+        value, low, high; a row a defect, the index; over all defects under "".
+    """
+    rows = metrics[metrics["run_id"].isin(run_ids) & (metrics["metric"] == metric)]
+    numbers = rows.assign(
+        defect=rows["defect"].fillna(""),
+        value=pd.to_numeric(rows["value"]),
+        low=pd.to_numeric(rows["ci_low"]),
+        high=pd.to_numeric(rows["ci_high"]),
+    )
+    return numbers.groupby("defect")[["value", "low", "high"]].mean()
+
+
+def grid_rows(
+    ablation: Ablation, metrics: pd.DataFrame, defects: tuple[str, ...], metric: str, overall: str
+) -> pd.DataFrame:
+    """The cells of sensors against defects, above them a dot for each sensor that a column has.
+
+    Args:
+        ablation: whose runs are shown.
+        metrics: see ``results.pooled_metrics``.
+        defects: the rows.
+        metric: ``recall`` or ``mcc``; shown of 100.
+        overall: name of the row over all defects; empty = no such row.
+
+    Returns:
+        row, column, part, large, small, shade, words, sensors, value, low, high, runs.
+    """
+    marks, cells = [], []
+    names = {**({"": overall} if overall else {}), **{name: defect_words(name) for name in defects}}
+    for part in ablation.subsets:
+        column = sensors(list(part))
+        for sensor in ablation.sensors:
+            has = sensor in part
+            words = WORDS["with_sensor" if has else "without_sensor"].format(sensor=sensor_words(sensor))
+            marks.append(_mark(sensor_words(sensor), column, has, words))
+        table = averaged(metrics, ablation.runs[part], metric)
+        for defect, name in names.items():
+            known = table.loc[defect].to_dict() if defect in table.index else {}
+            cells.append(_cell(name, column, known) | {"runs": len(ablation.runs[part])})
+    return pd.DataFrame([*marks, *cells])
+
+
+def _mark(row: str, column: str, has: bool, words: str) -> dict[str, object]:
+    return {"row": row, "column": column, "part": "mark", "shade": int(has), "words": words}
+
+
+def _cell(row: str, column: str, known: dict[str, float]) -> dict[str, object]:
+    value = known.get("value")
+    low, high = known.get("low"), known.get("high")
+    large, small = hundredths(value), half_width(low, high)
+    return {
+        "row": row,
+        "column": column,
+        "part": "cell",
+        "large": large,
+        "small": small,
+        "shade": 0.0 if value is None or missing(value) else max(0.0, float(value)),
+        "words": WORDS["cell"].format(
+            row=row, sensors=column, value=large, ends=f"{hundredths(low)} to {hundredths(high)}"
+        ),
+        "value": value,
+        "low": low,
+        "high": high,
+    }
+
+
+def hundredths(value: float | None) -> str:
+    """A share or an MCC in hundredths, so that it fits a narrow cell."""
+    return per_hundred(value)
+
+
+def half_width(low: float | None, high: float | None) -> str:
+    """Half an interval in hundredths, ``"±7"``; empty where there is none."""
+    if low is None or high is None or missing(low) or missing(high):
+        return ""
+    return f"±{count(50 * (high - low))}"
+
+
+def shapley_rows(
+    metrics: pd.DataFrame, run_id: str, sensor: str, defects: tuple[str, ...], overall: str
+) -> pd.DataFrame:
+    """What a sensor adds to the agreement on each defect, for ``charts.bars.interval_bars``.
+
+    Returns:
+        name, value, low, high, text, words, tone.
+    """
+    table = averaged(metrics, (run_id,), f"shapley:{sensor}")
+    names = {**({"": overall} if overall else {}), **{name: defect_words(name) for name in defects}}
+    rows = []
+    for defect, name in names.items():
+        known = (
+            table.loc[defect]
+            if defect in table.index
+            else pd.Series({"value": None, "low": None, "high": None})
+        )
+        value = known["value"]
+        ends = f" ({number(known['low'])} to {number(known['high'])})" if not missing(known["low"]) else ""
+        rows.append(
+            {
+                "name": name,
+                "value": value,
+                "low": known["low"],
+                "high": known["high"],
+                "text": number(value),
+                "words": f"{name}: {number(value)}{ends}",
+                "tone": "fewer"
+                if not missing(value) and value < 0
+                else "accent"
+                if not defect
+                else "reference",
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def cost_rows(ablation: Ablation, costs: pd.DataFrame, draws: int = 2000) -> pd.DataFrame:
+    """What errors cost with each combination of sensors, and how much more than with all of them.
+
+    The interval is a bootstrap over groups (pallets), the same draws for every combination, so that
+    differences pair.
+
+    Args:
+        ablation: the combinations; the run with the lowest seed stands for each.
+        costs: see ``ablations.costs_by_group``.
+        draws: of the bootstrap.
+
+    Returns:
+        part (the sensors), cost, low, high, more, more_low, more_high; money per 1,000 fruit. The last three
+        are NaN where the run with all sensors is missing.
+    """
+    wide = costs.pivot_table(index="fruit_group", columns="run_id", values="cost", aggfunc="sum").fillna(0.0)
+    random = np.random.default_rng(0)
+    weights = random.multinomial(len(wide), np.full(len(wide), 1 / max(1, len(wide))), size=draws)
+    rows = []
+    for part in ablation.subsets:
+        run = ablation.runs[part][0]
+        if run not in wide.columns:
+            continue
+        own = wide[run].to_numpy()
+        more = own - wide[ablation.full].to_numpy() if ablation.full in wide.columns else own * np.nan
+        ends, more_ends = (np.quantile(weights @ values, [0.025, 0.975]) for values in (own, more))
+        rows.append((part, own.sum(), *ends, more.sum(), *more_ends))
+    return pd.DataFrame(rows, columns=["part", "cost", "low", "high", "more", "more_low", "more_high"])

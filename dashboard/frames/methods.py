@@ -1,0 +1,256 @@
+"""Methods under the protocols of their field, learning curves over labels, health of pretrainings. Pure."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import pandas as pd
+
+from dashboard import texts
+from dashboard.answers import method_words
+from dashboard.format import count, interval, number, percent, plural
+
+WORDS = texts.PROTOCOLS
+SUPERVISED = "supervised"
+PROTOCOLS = {
+    "tuned": ("finetune", "mcc"),
+    "readout": ("probe", "mcc"),
+    "neighbours": ("probe", "knn_mcc"),
+    "retrieval": ("probe", "retrieval_map"),
+    "neighbours_right": ("probe", "knn_accuracy"),
+    "readout_right": ("probe", "probe_accuracy"),
+}
+"""Protocol to the kind of run that it scores and the metric it reads."""
+SHOWN = ("tuned", "readout", "neighbours", "retrieval")
+"""Protocols of the figure; the others stand in the table."""
+METRICS = tuple(dict.fromkeys(metric for _, metric in PROTOCOLS.values()))
+HEALTH = ("embedding_std", "effective_rank", "alignment_loss", "uniformity_loss")
+
+
+def protocol_rows(runs: pd.DataFrame, metrics: pd.DataFrame, defect: str | None) -> pd.DataFrame:
+    """Each method under each protocol at each share of the labels, as means over seeds.
+
+    The baseline counts as fine-tuned: it is the same training without the pretraining.
+
+    Args:
+        runs: see ``ablations.finished``; transductive ones never count.
+        metrics: see ``ablations.whole_metrics``.
+        defect: one defect; None = over all.
+
+    Returns:
+        method, protocol, fraction, value, low, high (mean of the seeds' intervals; where the store has none,
+        the range over seeds), least, most (over seeds), seeds.
+    """
+    of = metrics["defect"].isna() if defect is None else metrics["defect"] == defect
+    own = metrics[of & metrics["value"].notna()]
+    runs = runs[(runs["transductive"] == 0) & (runs["kind"] != "pretrain")]
+    kinds = runs["kind"].replace("baseline", "finetune")
+    known = runs.assign(kind=kinds).merge(
+        own[["run_id", "metric", "value", "ci_low", "ci_high"]], on="run_id"
+    )
+    rows = []
+    for protocol, (kind, metric) in PROTOCOLS.items():
+        chosen = known[(known["kind"] == kind) & (known["metric"] == metric)]
+        for (method, fraction), some in chosen.groupby(["method", "label_fraction"], sort=False):
+            values = pd.to_numeric(some["value"])
+            low, high = pd.to_numeric(some["ci_low"]).mean(), pd.to_numeric(some["ci_high"]).mean()
+            several = values.nunique() > 1
+            rows.append(
+                {
+                    "method": str(method),
+                    "protocol": protocol,
+                    "fraction": float(str(fraction)),
+                    "value": float(values.mean()),
+                    "low": values.min() if math.isnan(low) and several else low,
+                    "high": values.max() if math.isnan(high) and several else high,
+                    "least": float(values.min()),
+                    "most": float(values.max()),
+                    "seeds": int(some["seed"].nunique()),
+                }
+            )
+    columns = ["method", "protocol", "fraction", "value", "low", "high", "least", "most", "seeds"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def best_method(rows: pd.DataFrame, fraction: float, protocol: str = "tuned") -> str | None:
+    """The pretraining with the highest value at a share of the labels; None where there is none."""
+    there = rows[
+        (rows["protocol"] == protocol) & (rows["fraction"] == fraction) & (rows["method"] != SUPERVISED)
+    ]
+    return None if there.empty else str(there.loc[there["value"].idxmax(), "method"])
+
+
+def ranked(rows: pd.DataFrame, fraction: float) -> tuple[str, ...]:
+    """Methods at a share of the labels, the best first and the baseline last."""
+    here = rows[rows["fraction"] == fraction]
+    place = {protocol: i for i, protocol in enumerate(PROTOCOLS)}
+    keys = {}
+    for method, some in here.groupby("method", sort=False):
+        first = some.iloc[some["protocol"].map(place).to_numpy().argmin()]
+        keys[str(method)] = (method == SUPERVISED, place[first["protocol"]], -first["value"])
+    return tuple(sorted(keys, key=lambda method: keys[method]))
+
+
+def grid_rows(rows: pd.DataFrame, fraction: float) -> pd.DataFrame:
+    """Cells of methods against protocols for ``charts.grid.value_grid``.
+
+    Returns:
+        row, column, part, large, small, shade, words.
+    """
+    here = rows[rows["fraction"] == fraction].set_index(["method", "protocol"])
+    cells = []
+    for method in ranked(rows, fraction):
+        for protocol in SHOWN:
+            found = here.loc[(method, protocol)] if (method, protocol) in here.index else None
+            ends = "" if found is None else interval(found["low"], found["high"])
+            cells.append(
+                {
+                    "row": row_words(method),
+                    "column": WORDS[protocol],
+                    "part": "cell",
+                    "large": "" if found is None else number(found["value"]),
+                    "small": f"±{(found['high'] - found['low']) / 2:.2f}"
+                    if found is not None and ends
+                    else "",
+                    "shade": 0.0 if found is None else max(0.0, float(found["value"])),
+                    "words": WORDS["no_cell"]
+                    if found is None
+                    else WORDS["cell"].format(
+                        method=row_words(method),
+                        protocol=WORDS[f"{protocol}_words"],
+                        value=number(found["value"]),
+                        ends=f" ({ends})" if ends else "",
+                        seeds=plural(found["seeds"], "seed"),
+                    ),
+                }
+            )
+    return pd.DataFrame(cells)
+
+
+def row_words(method: str) -> str:
+    """A method in a row: what is compared with is called the baseline."""
+    return texts.OVERVIEW["reference"] if method == SUPERVISED else method_words(method)
+
+
+def curve_rows(rows: pd.DataFrame, focus: str, protocol: str) -> pd.DataFrame:
+    """Learning curves over labels for ``charts.lines.bands``: the baseline grey, one method loud.
+
+    Args:
+        rows: see ``protocol_rows``.
+        focus: the method that is argued for.
+        protocol: of the methods; the baseline is always its own training.
+
+    Returns:
+        x (per cent of the labels), value, low, high (over seeds), series, tone, label, side, words.
+    """
+    wanted = (rows["protocol"] == protocol) | ((rows["method"] == SUPERVISED) & (rows["protocol"] == "tuned"))
+    parts = []
+    for method, some in rows[wanted].groupby("method", sort=False):
+        line = some.sort_values("fraction")
+        tone = "accent" if method == focus else "reference" if method == SUPERVISED else "other"
+        several = line["seeds"] > 1
+        name = row_words(str(method))
+        loud = tone != "other"
+        parts.append(
+            pd.DataFrame(
+                {
+                    "x": 100 * line["fraction"],
+                    "value": line["value"],
+                    "low": line["least"].where(several & loud),
+                    "high": line["most"].where(several & loud),
+                    "series": name,
+                    "tone": tone,
+                    "label": ["" if i < len(line) - 1 or not loud else name for i in range(len(line))],
+                    "side": "above" if tone == "accent" else "below",
+                    "words": [
+                        WORDS["point"].format(
+                            method=name, share=percent(x), value=number(value), seeds=plural(seeds, "seed")
+                        )
+                        for x, value, seeds in zip(
+                            line["fraction"], line["value"], line["seeds"], strict=True
+                        )
+                    ],
+                }
+            )
+        )
+    columns = ["x", "value", "low", "high", "series", "tone", "label", "side", "words"]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+
+
+@dataclass(frozen=True)
+class Equal:
+    """The share of the labels at which a curve reaches a value.
+
+    Attributes:
+        share: 0 to 1; the nearest end where the value lies outside the curve.
+        beyond: 1 where even all labels do not reach it, -1 where the fewest do already, else 0.
+    """
+
+    share: float
+    beyond: int = 0
+
+
+def labels_needed(shares: list[float], values: list[float], target: float) -> Equal:
+    """Where a learning curve first reaches ``target``, interpolated over the logarithm of the share.
+
+    Args:
+        shares: rising, above 0.
+        values: of the curve.
+        target: the value sought.
+    """
+    if values[0] >= target:
+        return Equal(shares[0], -1 if values[0] > target else 0)
+    for (a, low), (b, high) in zip(
+        zip(shares, values, strict=True), zip(shares[1:], values[1:], strict=True), strict=False
+    ):
+        if high >= target:
+            part = (target - low) / (high - low)
+            return Equal(math.exp(math.log(a) + part * (math.log(b) - math.log(a))))
+    return Equal(shares[-1], 1)
+
+
+def health_rows(
+    curves: pd.DataFrame, pretrainings: pd.DataFrame, metric: str, focus: str | None
+) -> pd.DataFrame:
+    """One measure of health over the epochs, a line a method, for ``charts.lines.bands``.
+
+    Args:
+        curves: see ``ablations.health``.
+        pretrainings: see ``ablations.pretrainings``; one that did not finish is a line of its own.
+        metric: one of ``HEALTH``.
+        focus: the method that is argued for.
+
+    Returns:
+        See ``curve_rows``; x is the epoch, values are means over seeds and folds.
+    """
+    known = curves[curves["metric"] == metric].merge(
+        pretrainings[["run_id", "method", "status"]], on="run_id"
+    )
+    known["failed"] = known["status"].isin(("failed", "pruned"))
+    parts = []
+    for (method, failed), some in known.groupby(["method", "failed"], sort=False):
+        line = some.groupby("epoch", as_index=False)["value"].mean().sort_values("epoch")
+        tone = "fewer" if failed else "accent" if method == focus else "other"
+        name = method_words(str(method))
+        label = WORDS["collapsed_line"].format(method=name) if failed else name if tone == "accent" else ""
+        parts.append(
+            pd.DataFrame(
+                {
+                    "x": line["epoch"],
+                    "value": line["value"],
+                    "low": None,
+                    "high": None,
+                    "series": f"{name} ({WORDS['stopped']})" if failed else name,
+                    "tone": tone,
+                    "label": [label if i == len(line) - 1 else "" for i in range(len(line))],
+                    "side": "below" if failed else "above",
+                    "words": [
+                        WORDS["epoch_point"].format(method=name, epoch=count(x), value=number(value))
+                        for x, value in zip(line["epoch"], line["value"], strict=True)
+                    ],
+                }
+            )
+        )
+    columns = ["x", "value", "low", "high", "series", "tone", "label", "side", "words"]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)

@@ -1,0 +1,158 @@
+"""Sensors: which sensor matters for which defect, and whether one could be dropped."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from dashboard import texts
+from dashboard.answers import BETTER, UNTESTED, WORSE, sentence_start
+from dashboard.components import figures, page, states
+from dashboard.components.progress import running_now
+from dashboard.components.text import quiet
+from dashboard.components.tiles import side_by_side, tiles
+from dashboard.evidence import inputs as evidence
+from dashboard.evidence import losses, prices
+from dashboard.evidence.losses import Loss
+from dashboard.export import Provenance
+from dashboard.filters import Scope, choose
+from dashboard.format import number, plain
+from dashboard.frames.costs import same_prices
+from dashboard.frames.inputs import Ablation, sensor_words
+from dashboard.scope import labelled
+
+WORDS = texts.INPUTS
+MEASURES = {WORDS["found"]: "recall", WORDS["agreement"]: "mcc"}
+BADGES = {BETTER: ("needed", "red"), WORSE: ("harmful", "blue"), UNTESTED: ("not_tested", "gray")}
+
+
+def show(scope: Scope) -> None:
+    """Draw the page."""
+    page.heading(scope, WORDS["question"])
+    found = evidence.found(scope)
+    if not found:
+        states.no_data(scope, WORDS["none"], WORDS["none_text"])
+        running_now(scope.store.path)
+        return
+    _body(scope, found)
+
+
+@st.fragment
+def _body(scope: Scope, found: list[Ablation]) -> None:
+    """Everything below the heading: a control here redraws this part alone."""
+    top = st.container()
+    ablation, metric = _controls(found)
+    lost = losses.losses(scope, ablation)
+    said = losses.said(scope, lost)
+    with top:
+        page.answer(said, ("found", "interval"))
+    stamp = page.provenance(scope, ablation.every_run, ablation.commit, ("model", ablation.name))
+    figures.figure(evidence.heat_map(scope, ablation, metric, said), stamp, "sensors")
+    quiet(WORDS["heat_map_note"])
+    _verdicts(lost)
+    _shapley(scope, ablation, stamp)
+    _calculator(scope, ablation, stamp)
+    _reliance(scope, ablation)
+    page.caveats(_caveats(scope, ablation, lost))
+
+
+def _controls(found: list[Ablation]) -> tuple[Ablation, str]:
+    """Model and measure; the model only where several were ablated."""
+    labels = labelled([one.name for one in found], [" + ".join(one.sensors) for one in found])
+    ablation = found[0]
+    left, right = st.columns([2, 3])
+    with right:
+        measure = st.segmented_control(
+            texts.OVERVIEW["measure"],
+            list(MEASURES),
+            key="sensors-measure",
+            default=WORDS["found"],
+            required=True,
+            bind="query-params",
+        )
+    if len(found) > 1:
+        with left:
+            ablation = found[labels.index(choose(WORDS["model"], labels, "model"))]
+    return ablation, MEASURES[measure or WORDS["found"]]
+
+
+def _verdicts(lost: list[Loss]) -> None:
+    """A line a sensor."""
+    st.subheader(WORDS["verdicts"], anchor=False)
+    for loss in lost:
+        key, colour = BADGES.get(loss.verdict, ("no_clear_loss", "gray"))
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            st.markdown(f"**{plain(sentence_start(sensor_words(loss.sensor)))}**", width="content")
+            st.badge(WORDS[key], color=colour, help=WORDS[f"{key}_help"])  # type: ignore[arg-type]
+        st.markdown(plain(loss.text))
+
+
+def _shapley(scope: Scope, ablation: Ablation, stamp: Provenance) -> None:
+    shown = evidence.shapley(scope, ablation)
+    if not shown:
+        return
+    together = side_by_side("sensors-shapley", WORDS["shapley"], WORDS["shapley_note"], shown)
+    tiles(together, stamp, WORDS["shapley_note"])
+
+
+def _calculator(scope: Scope, ablation: Ablation, stamp: Provenance) -> None:
+    """What dropping a sensor costs or saves in money."""
+    st.subheader(WORDS["calculator"], anchor=False)
+    table = prices.costs(scope, ablation)
+    if table.empty:
+        quiet(WORDS["no_costs"])
+        return
+    names = {sentence_start(sensor_words(name)): name for name in ablation.sensors if ablation.without(name)}
+    if names:
+        st.markdown(f"**{plain(_budget(ablation, table, names))}**")
+    figures.figure(prices.cost_figure(ablation, table, WORDS["cost_note"]), stamp, "sensors-cost")
+    quiet(WORDS["cost_note"])
+
+
+def _budget(ablation: Ablation, table: Any, names: dict[str, str]) -> str:
+    left, middle, right = st.columns(3)
+    bound: dict[str, Any] = {"bind": "query-params"}
+    with left:
+        dropped = choose(WORDS["sensor"], list(names), "drop")
+    with middle:
+        fruit = st.number_input(
+            WORDS["fruit_a_year"], 0, 1_000_000_000, 1_000_000, 100_000, key="fruit-a-year", **bound
+        )
+    with right:
+        price = st.number_input(
+            WORDS["price_a_year"],
+            0,
+            1_000_000_000,
+            0,
+            1_000,
+            key="sensor-price",
+            help=WORDS["price_help"],
+            **bound,
+        )
+    text = prices.budget(table, ablation, names[dropped], int(fruit or 0), float(price or 0))
+    return text or WORDS["no_costs"]
+
+
+def _reliance(scope: Scope, ablation: Ablation) -> None:
+    """What the trained model leans on, without training it again."""
+    table = evidence.reliance(scope, ablation)
+    if table.empty:
+        return
+    st.markdown(f"**{plain(WORDS['reliance'])}**")
+    quiet(WORDS["reliance_note"])
+    numbers = ("retrained", "hidden", "exchanged")
+    shown = table.assign(**{name: table[name].map(number) for name in numbers})
+    shown.columns = [WORDS[name] for name in shown.columns]
+    st.dataframe(shown, hide_index=True, alt=WORDS["reliance"])
+
+
+def _caveats(scope: Scope, ablation: Ablation, lost: list[Loss]) -> list[str]:
+    found = {
+        "synthetic": scope.dataset.synthetic,
+        "untested": any(loss.verdict == UNTESTED for loss in lost),
+        "no_proof": any(loss.verdict not in (BETTER, UNTESTED) for loss in lost),
+        "seeds": all(len(runs) == 1 for runs in ablation.runs.values()),
+        "costs": same_prices(scope.dataset),
+    }
+    return [texts.CAVEATS[key] for key, applies in found.items() if applies]
