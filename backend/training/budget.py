@@ -64,14 +64,17 @@ def ends(fractions: tuple[float, ...]) -> tuple[float, ...]:
 CUTS: tuple[Callable[[Plan], Plan], ...] = (
     lambda plan: plan,
     lambda plan: change(plan, "augmentations", pairs=False),
+    lambda plan: change(plan, "pretraining_sets", seeds=plan.pretraining_sets.seeds[:1]),
     lambda plan: change(plan, "augmentations", leave_one_out=False, strengths=()),
-    lambda plan: change(plan, "pretraining", seeds=plan.pretraining.seeds[:2]),
+    lambda plan: change(plan, "pretraining", pretrainings=1, seeds=plan.pretraining.seeds[:2]),
+    lambda plan: change(plan, "pretraining_sets", selections=("all",)),
     lambda plan: change(plan, "input_ablation", seeds=plan.input_ablation.seeds[:1]),
     lambda plan: change(plan, "augmentations", seeds=plan.augmentations.seeds[:1]),
     lambda plan: change(plan, "input_ablation", pretrained=False),
     drop_method,
     drop_method,
     lambda plan: replace(plan, seeds=plan.seeds[:2]),
+    lambda plan: change(plan, "pretraining_sets", method=""),
     lambda plan: change(plan, "augmentations", method=""),
     lambda plan: change(plan, "pretraining", seeds=plan.pretraining.seeds[:1]),
     drop_method,
@@ -96,7 +99,9 @@ def shrink(plan: Plan, factor: float) -> Plan:
         epochs=_share(baseline.epochs, milder),
         min_steps=round(baseline.min_steps * milder),
     )
-    plan = change(plan, "pretraining", epochs=_share(plan.pretraining.epochs, factor))
+    trials = round(plan.pretraining.trials * factor)
+    plan = change(plan, "pretraining", epochs=_share(plan.pretraining.epochs, factor), trials=trials)
+    plan = change(plan, "pretraining_sets", epochs=_share(plan.pretraining_sets.epochs, factor))
     return change(plan, "augmentations", epochs=_share(plan.augmentations.epochs, factor))
 
 

@@ -30,6 +30,7 @@ SMALLEST, RESOLUTION_STEP = 32, 8
 STAGE_FIELDS = (
     "baseline",
     "pretraining",
+    "pretraining_sets",
     "input_ablation",
     "augmentations",
     "explanations",

@@ -141,7 +141,7 @@ def expect_study(plan: Plan, options: StudyOptions, *, seed: int = 0) -> dict[st
     finally:
         executor.close()
         save_costs(costs_file(options.store), costs)
-    budget = Budget(plan, options.budget)
+    budget = Budget(study.plan, options.budget)
     budget.forecast = forecast
     expected = forecast.table(budget.plan_for("baseline"))
     return {"study_id": study.row.study_id, "budget": options.budget, "cuts": budget.cuts, **expected}

@@ -10,13 +10,14 @@ from dataclasses import dataclass, field, replace
 from itertools import combinations
 from typing import Any
 
-from backend.augment.policies import operation_names
 from backend.config import PRESSURE, MethodConfig, RunConfig
 from backend.data.dataset import FruitDataset
 from backend.methods.registry import default_augment, default_method_config, default_optim, method_info
 from backend.training.costs import Work
 from backend.training.plan import Plan
 from backend.training.search import baseline_config, default_parameters
+from backend.training.stages.augmentation_ablation import SUPERVISED, candidates
+from backend.training.stages.pretraining_sets import subsets
 
 
 @dataclass(frozen=True)
@@ -102,83 +103,115 @@ def expected_baseline(outlook: Outlook) -> list[Work]:
 
 def expected_pretraining(outlook: Outlook) -> list[Work]:
     """Supervised partners, then for each method pretraining, probes and fine-tunes at each label fraction."""
-    if not has_images(outlook):
-        return []
     stage = outlook.plan.pretraining
+    if not stage.methods or not has_images(outlook):
+        return []
     works = [
         Work(f"supervised, {_labels(fraction)}", outlook.few_labels(fraction), len(seeds), outlook.folds)
         for fraction in stage.fractions
         if (seeds := [seed for seed in stage.seeds if fraction < 1 or seed not in outlook.plan.seeds])
-        and stage.methods
     ]
     return works + [work for name in stage.methods for work in expected_method(outlook, name)]
 
 
 def expected_method(outlook: Outlook, name: str) -> list[Work]:
     """The works of one pretraining method."""
+    if name == SUPERVISED:
+        return []
     stage, info = outlook.plan.pretraining, method_info(name)
     seeds, folds = len(stage.seeds), outlook.folds
     works = []
     if info.pretrains:
+        works += _expected_search(outlook, name)
         draws = (1.0,) if info.labels == "never" else stage.fractions
         parents = 1 if stage.pool == "unlabelled" else folds
+        runs = min(seeds, stage.pretrainings or seeds)
         works += [
-            Work(f"{name}, pretraining", outlook.pretraining(name, draw, stage.epochs), seeds, parents)
+            Work(f"{name}, pretraining", outlook.pretraining(name, draw, stage.epochs), runs, parents)
             for draw in draws
         ]
     for fraction in stage.fractions:
         works.append(Work(f"{name}, probe, {_labels(fraction)}", outlook.probe(name, fraction), seeds, folds))
-        if info.pretrains:
+        if name != "random_init":
             tuned = replace(outlook.few_labels(fraction), kind="finetune")
             works.append(Work(f"{name}, fine-tune, {_labels(fraction)}", tuned, seeds, folds))
     return works
 
 
+def _expected_search(outlook: Outlook, name: str) -> list[Work]:
+    stage = outlook.plan.pretraining
+    if stage.trials < 2:
+        return []
+    folds = min(stage.tune_folds, outlook.folds)
+    config = replace(outlook.pretraining(name, 1.0, stage.tune_epochs), purpose="tune")
+    return [Work(f"{name}, trials", config, stage.trials, folds, stage.generation * folds)]
+
+
+def expected_sets(outlook: Outlook) -> list[Work]:
+    """Every set takes as many steps as the whole pool does."""
+    stage = outlook.plan.pretraining_sets
+    if not stage.method or not has_images(outlook):
+        return []
+    runs = len(subsets(stage)) * len(stage.seeds)
+    works = [
+        Work("sets, pretraining", outlook.pretraining(stage.method, 1.0, stage.epochs), runs, outlook.folds)
+    ]
+    return works + [
+        Work(f"sets, probe, {_labels(fraction)}", outlook.probe(stage.method, fraction), runs, outlook.folds)
+        for fraction in stage.fractions
+    ]
+
+
 def expected_inputs(outlook: Outlook) -> list[Work]:
-    """Every proper subset of the sensors, retrained."""
+    """Every proper subset of the sensors, retrained; the full set where it is not a final run already."""
     stage, sensors = outlook.plan.input_ablation, outlook.modalities
     if not stage.enabled:
         return []
-    works = []
+    same = stage.epochs in (0, outlook.plan.baseline.epochs)
+    missing = [seed for seed in stage.seeds if not same or seed not in outlook.plan.seeds]
+    works = [Work("every sensor", _shortened(outlook.baseline(), stage.epochs), len(missing), outlook.folds)]
     for size in range(1, len(sensors)):
         for subset in combinations(sensors, size):
-            narrow = replace(outlook, modalities=subset)
-            config = replace(narrow.baseline(), purpose="input-ablation")
-            if stage.epochs:
-                config = replace(config, optim=replace(config.optim, epochs=stage.epochs))
-            works.append(Work(f"only {'+'.join(subset)}", config, len(stage.seeds), outlook.folds))
+            config = _shortened(replace(outlook, modalities=subset).baseline(), stage.epochs)
+            runs = len(stage.seeds) * (2 if stage.pretrained else 1)
+            works.append(Work(f"only {'+'.join(subset)}", config, runs, outlook.folds))
     return works
 
 
+def _shortened(config: RunConfig, epochs: int) -> RunConfig:
+    if not epochs:
+        return config
+    steps = config.optim.min_steps * epochs // config.optim.epochs
+    return replace(config, optim=replace(config.optim, epochs=epochs, min_steps=steps))
+
+
 def expected_augmentations(outlook: Outlook) -> list[Work]:
-    """Cheap runs of every policy on a few folds, then the confirmation of the best and worst on all."""
+    """For each method cheap runs of every policy on a few folds, then the best and worst on all."""
     stage = outlook.plan.augmentations
     if not stage.method or not has_images(outlook):
         return []
-    supervised = stage.method == MethodConfig().name
-    policy = outlook.baseline().augment if supervised else default_augment(stage.method)
-    operations = len(stage.operations or operation_names(policy))
-    policies = 2 + operations + len(stage.strengths)
-    policies += stage.pairs * operations * (operations - 1) // 2 + stage.leave_one_out * operations
-    confirmed = 2 * stage.confirm * len(stage.seeds)
+    methods = dict.fromkeys((stage.method, *stage.methods))
+    return [work for method in methods for work in _expected_policies(outlook, method)]
+
+
+def _expected_policies(outlook: Outlook, method: str) -> list[Work]:
+    stage, final = outlook.plan.augmentations, outlook.baseline()
+    supervised = method == SUPERVISED
+    own = final.augment if supervised else default_augment(method)
+    policies = len(candidates(stage, method, own, outlook.modalities))
+    confirmed = (1 + 2 * stage.confirm) * len(stage.seeds) if stage.confirm else 0
+    folds = min(stage.folds, outlook.folds)
     if supervised:
-        base = replace(outlook.baseline(), purpose="augmentation-ablation")
-        cheap = replace(base, optim=replace(base.optim, epochs=stage.epochs, min_steps=0))
         return [
-            Work("policies", cheap, policies, stage.folds),
-            Work("confirmed policies", base, confirmed, outlook.folds),
+            Work(f"{method}, policies", _shortened(final, stage.epochs), policies, folds),
+            Work(f"{method}, confirmed", final, confirmed, outlook.folds),
         ]
-    cheap = outlook.pretraining(stage.method, 1.0, stage.epochs)
+    cheap, tuned = outlook.pretraining(method, 1.0, stage.epochs), replace(final, kind="finetune")
     return [
-        Work("policies, pretraining", cheap, policies, stage.folds),
-        Work("policies, probe", outlook.probe(stage.method, 1.0), policies, stage.folds),
-        Work("confirmed policies, pretraining", cheap, confirmed, outlook.folds),
-        Work(
-            "confirmed policies, fine-tune",
-            replace(outlook.baseline(), kind="finetune"),
-            confirmed,
-            outlook.folds,
-        ),
+        Work(f"{method}, policies, pretraining", cheap, policies, folds),
+        Work(f"{method}, policies, probe", outlook.probe(method, 1.0), policies, folds),
+        Work(f"{method}, confirmed, pretraining", cheap, confirmed, outlook.folds),
+        Work(f"{method}, confirmed, fine-tune", tuned, confirmed, outlook.folds),
     ]
 
 
@@ -194,6 +227,7 @@ def has_images(outlook: Outlook) -> bool:
 EXPECTED: dict[str, Callable[[Outlook], list[Work]]] = {
     "baseline": expected_baseline,
     "pretraining": expected_pretraining,
+    "pretraining_sets": expected_sets,
     "input_ablation": expected_inputs,
     "augmentations": expected_augmentations,
 }
