@@ -10,7 +10,7 @@ from typing import Any
 from backend.errors import StoreError
 from backend.store.artifacts import inside, write_artifact
 from backend.store.bundle import ArtifactData, AttributionData, EmbeddingData, MetricValue, NeighbourData
-from backend.store.rows import ComparisonRow, FindingRow, compact_json, finite
+from backend.store.rows import ComparisonRow, FindingRow, RunRow, compact_json, finite
 from backend.store.session import WriteSession
 
 
@@ -20,6 +20,27 @@ class FindingsStore(WriteSession):
     def run_status(self, run_id: str) -> str | None:
         """Status of a run, None where it was never started."""
         value = self.value("SELECT status FROM run WHERE run_id = ?", run_id)
+        return None if value is None else str(value)
+
+    def twin_run(self, row: RunRow, fold_version: str, study_seed: int) -> str | None:
+        """A complete run of another study that did exactly this: same data, folds, settings and seeds.
+
+        Returns:
+            The run's id, the oldest one first; None where there is none.
+        """
+        value = self.value(
+            "SELECT run_id FROM run JOIN study USING (study_id) WHERE run.study_id <> ? "
+            "AND run.status = 'complete' AND run.dataset_id = ? AND run.config_hash = ? AND run.seed = ? "
+            "AND run.n_folds = ? AND study.fold_version = ? AND json_extract(study.plan, '$.seed') = ? "
+            "ORDER BY run.started LIMIT 1",
+            row.study_id,
+            row.dataset_id,
+            row.config_hash,
+            row.seed,
+            row.n_folds,
+            fold_version,
+            study_seed,
+        )
         return None if value is None else str(value)
 
     def add_metrics(self, run_id: str, metrics: Iterable[MetricValue]) -> None:

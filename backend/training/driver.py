@@ -7,8 +7,9 @@ it stopped, and ends with the same numbers.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -96,6 +97,12 @@ class Driver:
         self._environment = environment(device=context.device)
         self._commit = git_commit()
 
+    @functools.cached_property
+    def _fold_version(self) -> str:
+        study = self.store.study(self.study_id)
+        assert study is not None, "the study of a running driver is in the store"
+        return study.fold_version
+
     @property
     def outer_folds(self) -> tuple[int, ...]:
         """Indices of the outer folds."""
@@ -140,6 +147,11 @@ class Driver:
         status = self.store.run_status(row.run_id)
         if status in (COMPLETE, PRUNED):
             return _Open(row, config, folds, set(), ended=status)
+        if status is None and config.kind == "pretrain" and config.purpose != "tune":
+            # Encoders are dear and belong to no study: those of another one serve as well.
+            twin = self.store.twin_run(row, self._fold_version, self.study_seed)
+            if twin is not None:
+                return _Open(replace(row, run_id=twin), config, folds, set(), ended=COMPLETE)
         self.store.start_run(row)
         missing = set(folds) - self.store.finished_folds(row.run_id)
         run = _Open(row, config, folds, missing)

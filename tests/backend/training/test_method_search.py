@@ -136,3 +136,26 @@ def test_every_set_is_pretrained_probed_and_compared(store):
         "SELECT COUNT(DISTINCT run_id_a || run_id_b) FROM comparison WHERE family LIKE 'pretraining-sets%'"
     ).fetchone()
     assert families == (3,)
+
+
+def test_another_study_uses_the_pretrained_weights_that_are_there(multilabel_folder, tmp_path):
+    def plan(name, fraction):
+        stage = PretrainingStage(
+            methods=("simclr",), epochs=1, batch_size=16, fractions=(fraction,), min_steps=4
+        )
+        return Plan(name=name, folds=2, resolution=16, baseline=TINY, pretraining=stage)
+
+    options = StudyOptions(
+        multilabel_folder, tmp_path / "store.db", tmp_path / "cache", workers=0, quiet=True, device="cpu"
+    )
+    for number, fraction in enumerate((1.0, 0.5)):
+        assert run_study(plan(f"study-{number}", fraction), options)["failed"] == []
+    with closing(sqlite3.connect(tmp_path / "store.db")) as connection:
+        rows = connection.execute(
+            "SELECT c.study_id, p.study_id FROM run c JOIN run p ON p.run_id = c.parent_run_id "
+            "WHERE c.kind = 'finetune' ORDER BY c.started"
+        ).fetchall()
+        pretrainings = connection.execute("SELECT COUNT(*) FROM run WHERE kind = 'pretrain'").fetchone()
+    assert [child.startswith(f"study-{number}") for number, (child, _) in enumerate(rows)] == [True, True]
+    assert all(parent.startswith("study-0") for _, parent in rows)
+    assert pretrainings == (1,)
