@@ -128,3 +128,33 @@ def _eight_bits(picture: Image) -> Image:
     low, high = float(pixels.min()), float(pixels.max())
     scaled = (pixels - low) * (255.0 / (high - low) if high > low else 0.0)
     return Image.fromarray(scaled.astype(np.uint8)).convert("RGB")
+
+
+@lru_cache(maxsize=8)
+def photograph(root: str, relative: str, widest: int = 1600) -> bytes | None:
+    """One picture as WebP, no wider than ``widest`` pixels.
+
+    Args:
+        root: folder that it must lie in.
+        relative: its path there.
+        widest: in pixels.
+
+    Returns:
+        None where it is missing, outside, too large or broken.
+    """
+    from PIL import Image
+
+    path = inside(Path(root), relative)
+    try:
+        if path is None or path.stat().st_size > MOST_BYTES:
+            return None
+        with Image.open(path, formats=FORMATS) as picture:
+            if picture.width * picture.height > MOST_PIXELS:
+                return None
+            small = _eight_bits(picture)
+            small.thumbnail((widest, 4 * widest))
+            data = io.BytesIO()
+            small.save(data, "WEBP", quality=85, method=2)
+            return data.getvalue()
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return None  # as for thumbnails
