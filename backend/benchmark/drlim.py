@@ -1,0 +1,279 @@
+"""Digits 4 and 9, shifted, mapped to the plane: ten clusters become two.
+
+Hadsell, Chopra and LeCun 2006, "Dimensionality reduction by learning an invariant mapping", sections 3.1 and
+3.2: 3,000 training and 1,000 test images of each digit, each also shifted by 3 and 6 px to either side.
+Similar are an image's five nearest neighbours. Before: neighbours with the same shift, so every shift of
+every digit is a cluster of its own. After: neighbours whatever their shift, so that shifts fall together. No
+class label is used.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from backend.benchmark.bench import Bench, Measured, Result, StudyFacts
+from backend.benchmark.sources import Rows, classes_of
+from backend.benchmark.table import Cell, Table, pooled
+from backend.config import DataConfig, MethodConfig, ModelConfig, RunConfig, derive_seed
+from backend.errors import DataError
+from backend.evaluation.features import nearest
+from backend.methods.drlim import drlim_loss
+from backend.store.bundle import ArtifactData, CurvePoint, MetricValue
+from backend.training.optim import require_finite
+
+DIGITS = ("4", "9")
+SHIFTS = (-6, -3, 0, 3, 6)
+SIDE, MARGIN_PX = 28, 6
+NEIGHBOURS = 5
+JUDGED = 10
+"""Neighbours in the plane that are judged: of other images, since an image's own shifts are no news."""
+
+TASKS = {"before": "neighbours of the same shift", "after": "neighbours of any shift"}
+BATCH = 128
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Images of each digit, and steps."""
+
+    train: int = 3_000
+    test: int = 1_000
+    steps: int = 4_000
+
+
+@dataclass(frozen=True)
+class Shifted:
+    """Digits with every shift.
+
+    Attributes:
+        images: (n, S, H, W) float32 in 0..1, S shifts.
+        classes: (n,) 0 or 1.
+    """
+
+    images: Tensor
+    classes: Rows
+
+    def flat(self) -> tuple[Rows, Rows, Rows]:
+        """Image, shift and class of each of the n * S pictures, image by image."""
+        count, shifts = self.images.shape[:2]
+        image = np.repeat(np.arange(count), shifts)
+        return image, np.tile(np.arange(shifts), count), self.classes[image]
+
+
+class PlaneNetwork(nn.Module):
+    """The paper's convolutional network: 6 x 6, subsampling by 3, 9 x 9, two outputs; for 40 px."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(1, 15, 6),
+            nn.ReLU(inplace=True),
+            nn.AvgPool2d(3),
+            nn.Conv2d(15, 30, 9),
+            nn.ReLU(inplace=True),
+            nn.Flatten(),
+            nn.Linear(30 * 3 * 3, 2),
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, 1, 40, 40) in 0..1 to (B, 2)."""
+        found: Tensor = self.layers(images)
+        return found
+
+
+def shift_digits(pixels: NDArray[np.uint8], classes: Rows) -> Shifted:
+    """Every shift of (n, 28, 28) digits, on a frame wide enough that nothing is cut off."""
+    framed = np.pad(pixels, ((0, 0), (MARGIN_PX, MARGIN_PX), (MARGIN_PX, MARGIN_PX)))
+    moved = np.stack([np.roll(framed, shift, axis=2) for shift in SHIFTS], axis=1)
+    return Shifted(torch.from_numpy(moved).float().div_(255), classes)
+
+
+def run(bench: Bench) -> None:
+    """Both tasks, each seed."""
+    sizes = Sizes(300, 100, 60) if bench.quick else Sizes()
+    for seed in bench.seeds:
+        for task in TASKS:
+            config = RunConfig(
+                kind="pretrain",
+                method=MethodConfig("drlim", "augment", (("margin", 1.0), ("output_dim", 2))),
+                model=ModelConfig(backbone="plane", modalities=("grey",)),
+                data=DataConfig(resolution=SIDE),
+                seed=seed,
+            )
+            bench.cell(config, {"pairs": task}, functools.partial(_measure, bench, sizes, task))
+
+
+def _measure(bench: Bench, sizes: Sizes, task: str, config: RunConfig) -> Measured:
+    train, test = (
+        _digits(bench, rows, count)
+        for rows, count in zip(bench.parts(), (sizes.train, sizes.test), strict=True)
+    )
+    network, curves = train_plane(train, task, sizes.steps, config.seed, bench.device)
+    plane = _embed(network, test, bench.device)
+    figure = ArtifactData("plane.png", "figure", draw_plane(plane, test, TASKS[task]))
+    return Measured(judge(plane, test), curves, (figure,))
+
+
+def _digits(bench: Bench, rows: Rows, count: int) -> Shifted:
+    names = bench.dataset.defect_names
+    if not set(DIGITS) <= set(names):
+        raise DataError(f"classes {', '.join(names)}", where=bench.dataset.name, expected="digits 4 and 9")
+    classes = classes_of(bench.dataset, rows)
+    chosen = [rows[classes == names.index(digit)][:count] for digit in DIGITS]
+    pixels = bench.context(SIDE).cache.batch(np.concatenate(chosen), "grey")[:, 0, :, :, 0]
+    return shift_digits(pixels, np.repeat(np.arange(len(chosen)), [len(part) for part in chosen]))
+
+
+def train_plane(
+    data: Shifted, task: str, steps: int, seed: int, device: str
+) -> tuple[PlaneNetwork, tuple[CurvePoint, ...]]:
+    """Train with the contrastive loss (margin 1).
+
+    Args:
+        data: training digits.
+        task: one of ``TASKS``.
+        steps: of ``BATCH`` pairs.
+        seed: of everything random.
+        device: where to train.
+
+    Raises:
+        TrainingError: the loss diverged.
+    """
+    count = len(data.images)
+    flat = data.images[:, SHIFTS.index(0)].reshape(count, -1).numpy()
+    similar = nearest(flat, flat, NEIGHBOURS, skip_self=True)[1]
+    linked = np.zeros((count, count), bool)
+    linked[np.arange(count)[:, None], similar] = True
+    linked |= linked.T | np.eye(count, dtype=bool)
+    rng = np.random.default_rng(derive_seed(seed, "pairs"))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive_seed(seed, "weights"))
+        network = PlaneNetwork().to(device)
+    optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
+    images, curves, total = data.images.to(device), [], 0.0
+    every = max(1, steps // 20)
+    for step in range(1, steps + 1):
+        first, second = _pairs(similar, task, rng)
+        negative = ~linked[first[0][:, None], second[0]]
+        if task == "before":
+            negative |= first[1][:, None] != second[1]
+        pictures = torch.cat([images[pair].unsqueeze(1) for pair in (first, second)])
+        one, two = network(pictures).chunk(2)
+        loss = drlim_loss(one, two, torch.from_numpy(negative).to(device), 1.0)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        total += float(loss.detach())
+        if step % every == 0:
+            require_finite(total, step)
+            curves.append(CurvePoint(step // every, "train", "loss", total / every))
+            total = 0.0
+    return network.eval(), tuple(curves)
+
+
+Pictures = tuple[NDArray[np.intp], NDArray[np.intp]]
+"""(B,) images and (B,) shifts."""
+
+
+def _pairs(similar: NDArray[np.intp], task: str, rng: np.random.Generator) -> tuple[Pictures, Pictures]:
+    """A batch of similar pairs; in ``after`` an image is also its own neighbour, at another shift."""
+    image = rng.integers(len(similar), size=BATCH)
+    shift = rng.integers(len(SHIFTS), size=BATCH)
+    near = similar[image, rng.integers(NEIGHBOURS, size=BATCH)]
+    if task == "before":
+        return (image, shift), (near, shift)
+    own = rng.random(BATCH) < 1 / (NEIGHBOURS + 1)
+    return (image, shift), (np.where(own, image, near), rng.integers(len(SHIFTS), size=BATCH))
+
+
+@torch.inference_mode()
+def _embed(network: PlaneNetwork, data: Shifted, device: str) -> NDArray[np.float32]:
+    """(n * S, 2), image by image."""
+    pictures = data.images.flatten(0, 1).unsqueeze(1)
+    return torch.cat([network(part.to(device)).cpu() for part in pictures.split(1024)]).numpy()
+
+
+def judge(plane: NDArray[np.float32], data: Shifted) -> tuple[MetricValue, ...]:
+    """How pure the neighbourhoods of the test pictures are, and how many clusters there are.
+
+    Returns:
+        ``purity:digit`` and ``purity:digit+shift``: share of the 10 nearest pictures of other images with the
+        same digit, and with the same digit and shift. ``clusters``: the number, 2 to 12, of the k-means with
+        the best silhouette.
+    """
+    image, shift, digit = data.flat()
+    # An image has S pictures, so so many more neighbours hold enough of other images.
+    index = nearest(plane, plane, JUDGED + len(SHIFTS) - 1, skip_self=True)[1]
+    others = image[index] != image[:, None]
+    kept = others & (np.cumsum(others, axis=1) <= JUDGED)
+    same = digit[index] == digit[:, None]
+    both = same & (shift[index] == shift[:, None])
+    return (
+        MetricValue("purity:digit", float(same[kept].mean())),
+        MetricValue("purity:digit+shift", float(both[kept].mean())),
+        MetricValue("clusters", float(count_clusters(plane))),
+    )
+
+
+def count_clusters(plane: NDArray[np.float32]) -> int:
+    """The number of k-means clusters, 2 to 12, with the best silhouette (Rousseeuw 1987)."""
+    from sklearn.cluster import KMeans
+    from sklearn.metrics import silhouette_score
+
+    shown = plane[np.random.default_rng(0).permutation(len(plane))[:2000]]
+    scores = {}
+    for k in range(2, 13):
+        found = KMeans(n_clusters=k, n_init=5, random_state=0).fit_predict(shown)
+        scores[k] = silhouette_score(shown, found)
+    return max(scores, key=lambda k: scores[k])
+
+
+def draw_plane(plane: NDArray[np.float32], data: Shifted, title: str) -> bytes:
+    """A PNG of the test pictures in the plane: colour = shift, mark = digit."""
+    from matplotlib import colormaps
+    from matplotlib.figure import Figure
+
+    _, shift, digit = data.flat()
+    figure = Figure(figsize=(6, 5), dpi=120, layout="constrained")
+    axes = figure.subplots()
+    colours = colormaps["viridis"](np.linspace(0, 0.95, len(SHIFTS)))
+    for number, name in enumerate(DIGITS):
+        for place, pixels in enumerate(SHIFTS):
+            rows = (digit == number) & (shift == place)
+            axes.scatter(
+                *plane[rows].T,
+                s=5,
+                color=colours[place],
+                marker="ox"[number],
+                label=f"{name}, {pixels:+d} px",
+            )
+    axes.set(title=f"Digits 4 and 9, similar = {title}", aspect="equal")
+    axes.legend(fontsize=6, markerscale=2)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return buffer.getvalue()
+
+
+def tables(facts: StudyFacts, results: Sequence[Result]) -> list[Table]:
+    """Before and after."""
+    metrics = {"clusters": "clusters", "purity:digit": "same digit", "purity:digit+shift": "and same shift"}
+    expected = {"before": "10", "after": "2"}
+    rows: list[tuple[Cell, ...]] = []
+    for task, words in TASKS.items():
+        cells = [result for result in results if result.facts.get("pairs") == task]
+        if cells:
+            rows.append((words, expected[task], *(pooled([c.score(m) for c in cells]) for m in metrics)))
+    notes = (
+        "Share of the 10 nearest pictures of other test images; mean over seeds and its 95 % t interval.",
+        "Clusters: the k-means of 2 to 12 with the best silhouette. The figure is artifact plane.png of each run.",
+    )
+    columns = ("similar", "clusters, published", *metrics.values())
+    return [Table(f"{facts.dataset}: 4 and 9 with shifts of 3 and 6 px", columns, tuple(rows), notes)]
