@@ -95,9 +95,8 @@ def no_data(scope: Scope, title: str, text: str) -> None:
     """
     st.title(plain(title), anchor=False)
     st.markdown(plain(text))
-    if scope.store.running_studies().empty:
-        dataset = f" --dataset {shlex.quote(scope.dataset.root)}" if scope.dataset.root else ""
-        command(texts.COMMANDS["overnight"] + dataset + _where(scope.store.path))
+    dataset = f" --dataset {shlex.quote(scope.dataset.root)}" if scope.dataset.root else ""
+    command(texts.COMMANDS["overnight"] + dataset + _where(scope.store.path))
 
 
 def not_yet(scope: Scope, title: str, text: str) -> None:

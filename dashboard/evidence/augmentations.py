@@ -179,16 +179,33 @@ def strength(ablation: Found, metric: str) -> Figure | None:
     if len(frame) < 2 or default is None:
         return None
     best = frame.loc[frame["value"].astype(float).idxmax()]
+    sentence = WORDS["strongest"].format(name=best["name"], value=best["text"])
+    title = WORDS["strengths"].format(policy=default.words)
+    return _levels(f"augmentations-strength-{metric}", title, sentence, WORDS["strength_axis"], frame)
+
+
+def whole(ablation: Found, metric: str) -> Figure | None:
+    """Named policies side by side; None where fewer than two were tried beside none."""
+    frame = frames.whole_policies(ablation.scores(metric))
+    if frame.empty:
+        return None
+    sentence = WORDS["whole_best"].format(name=frame["name"].iloc[0])
+    return _levels(f"augmentations-whole-{metric}", WORDS["whole"], sentence, WORDS["whole_axis"], frame)
+
+
+def _levels(name: str, title: str, sentence: str, axis: str, frame: pd.DataFrame) -> Figure:
+    """Scores as bars from zero."""
+    values = frame["value"].astype(float)
     return Figure(
-        name=f"augmentations-strength-{metric}",
-        title=WORDS["strengths"].format(policy=default.words),
-        sentence=WORDS["strongest"].format(name=best["name"], value=best["text"]),
+        name=name,
+        title=title,
+        sentence=sentence,
         chart=interval_bars,
         frame=frame,
         options={
             "order": tuple(frame["name"]),
-            "axis": WORDS["strength_axis"],
-            "domain": (min(0.0, float(frame["value"].min())), max(0.01, float(frame["value"].max()))),
+            "axis": axis,
+            "domain": (min(0.0, float(values.min())), max(0.01, float(values.max()))),
         },
         table=frame[["name", "value"]],
     )

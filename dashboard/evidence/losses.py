@@ -72,13 +72,16 @@ def _loss(scope: Scope, ablation: Ablation, sensor: str) -> Loss:
     text = _sentence(name, row, verdict, _what(scope))
     if worst and scope.one_defect is None:
         verdict = BETTER
-        named = sorted(clear, key=lambda one: -one[1])[:2]
-        parts = [
-            WORDS["part"].format(defect=defect_words(one), n=per_hundred(size)) for one, size, _ in named
-        ]
-        text = f"{text} {WORDS['hardest'].format(parts=listing(parts))}"
+        text = f"{_hit(name, worst)} {WORDS['overall'].format(sentence=text[:1].lower() + text[1:])}"
     high = row["ci_high"]
     return Loss(sensor, text, verdict, float(row["delta"]), worst, None if missing(high) else float(high))
+
+
+def _hit(sensor: str, worst: tuple[str, float, str]) -> str:
+    """The defect that loses most."""
+    defect, size, ends = worst
+    what = texts.SENTENCES["fruit_with"].format(defect=defect_words(defect))
+    return WORDS["fewer"].format(sensor=sensor, n=per_hundred(size), what=what, brackets=ends)
 
 
 def _what(scope: Scope) -> str:
@@ -122,20 +125,18 @@ def said(scope: Scope, lost: list[Loss]) -> Answer:
     free = [loss for loss in tested if loss.verdict != BETTER]
     needed = [loss for loss in tested if loss.verdict == BETTER]
     detail = WORDS["keep"].format(sensors=_names(needed)) if needed and free else ""
+    if len(free) > 1:
+        detail = WORDS["one_at_a_time"].format(sensors=_names(free))
     if free:
         least = min(free, key=lambda loss: loss.size)
         name = sentence_start(sensor_words(least.sensor))
         key = "drop_gain" if least.verdict == WORSE else "drop"
-        allowed = "" if least.most is None else WORDS["allowed"].format(n=per_hundred(max(0.0, least.most)))
+        allowed = "" if (least.most or 0) <= 0 else WORDS["allowed"].format(n=per_hundred(least.most))
         text = WORDS[key].format(Sensor=name, what=_what(scope), allowed=allowed)
         return Answer(text, detail, UNCLEAR if key == "drop" else "")
     first = needed[0]
     if first.worst and scope.one_defect is None:
-        defect, size, ends = first.worst
-        what = texts.SENTENCES["fruit_with"].format(defect=defect_words(defect))
-        text = WORDS["fewer"].format(
-            sensor=sensor_words(first.sensor), n=per_hundred(size), what=what, brackets=ends
-        )
+        text = _hit(sensor_words(first.sensor), first.worst)
     else:
         text = first.text
     return Answer(text, WORDS["all_needed"].format(sensors=_names(needed)))

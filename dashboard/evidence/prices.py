@@ -84,14 +84,19 @@ def budget(table: pd.DataFrame, ablation: Ablation, sensor: str, fruit: int, pri
         more=money(abs(more)),
         low=money(low),
         high=money(high),
-        year=money(abs(year)),
+        year=_about(year),
         fruit=count(fruit),
     )
     if low <= 0 <= high:
         return f"{text} {WORDS['may_be_chance']}"
     if price > 0:
         saved = year - price
-        end = WORDS["worth" if saved > 0 else "not_worth"].format(saved=money(abs(saved)), price=money(price))
+        end = WORDS["worth" if saved > 0 else "not_worth"].format(saved=_about(saved), price=money(price))
     else:
-        end = WORDS["break_even"].format(sensor=sensor_words(sensor), year=money(year)) if year > 0 else ""
+        end = WORDS["break_even"].format(sensor=sensor_words(sensor), year=_about(year)) if year > 0 else ""
     return f"{text} {end}".strip()
+
+
+def _about(amount: float) -> str:
+    """An amount without its sign at two significant digits: more would be pretence."""
+    return money(float(f"{abs(amount):.2g}"))

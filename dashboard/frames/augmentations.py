@@ -9,7 +9,7 @@ from itertools import product
 import pandas as pd
 
 from dashboard import texts
-from dashboard.format import missing, number, signed, signed_count
+from dashboard.format import number, signed, signed_count
 
 WORDS = texts.AUGMENTATIONS
 NONE, CUSTOM = "none", "custom"
@@ -73,6 +73,9 @@ def scores(runs: pd.DataFrame, metrics: pd.DataFrame, metric: str) -> dict[Polic
         metric: ``inner_mcc``, ``mcc`` or ``knn_mcc``.
     """
     ranked = runs[runs["kind"] != "finetune"]
+    policies = ranked.groupby("seed")["augment"].nunique()
+    # The ranking is the seed under which most policies were tried; confirmations have seeds of their own.
+    ranked = ranked[ranked["seed"] == (policies.idxmax() if len(policies) else None)]
     own = metrics[(metrics["metric"] == metric) & metrics["defect"].isna() & metrics["value"].notna()]
     known = ranked.merge(own[["run_id", "value"]], on="run_id")
     found: dict[Policy, list[float]] = {}
@@ -208,10 +211,26 @@ def _bar(name: str, value: float, text: str, words: str, tone: str) -> dict[str,
     }
 
 
-def table(found: dict[Policy, float]) -> pd.DataFrame:
-    """Every policy with its score, the best first: policy, value."""
-    ranked = sorted(found.items(), key=lambda pair: -pair[1])
-    return pd.DataFrame(
-        [{"policy": policy.words, "value": value} for policy, value in ranked if not missing(value)],
-        columns=["policy", "value"],
-    )
+def whole_policies(found: dict[Policy, float]) -> pd.DataFrame:
+    """Named policies as they are, and none, the best first; empty unless several were tried.
+
+    Returns:
+        name, value, low, high, text, words, tone.
+    """
+    named = {
+        policy: value
+        for policy, value in found.items()
+        if policy.plain or (policy.policy != CUSTOM and not policy.without and policy.strength == 1)
+    }
+    ranked = sorted(named.items(), key=lambda pair: -pair[1])
+    rows = [
+        _bar(
+            policy.words,
+            value,
+            number(value),
+            f"{policy.words}: {number(value)}",
+            "accent" if i == 0 else "reference",
+        )
+        for i, (policy, value) in enumerate(ranked)
+    ]
+    return pd.DataFrame(rows if len(rows) > 2 else [], columns=list(_bar("", 0.0, "", "", "")))

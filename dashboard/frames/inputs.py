@@ -79,12 +79,14 @@ def ablations(runs: pd.DataFrame, dataset: DatasetFacts) -> list[Ablation]:
             continue
         used = {name for part in ablated["part"] for name in part}
         full = tuple(name for name in order if name in used)
-        kept = members[(members["purpose"] == "input-ablation") | (members["part"] == full)]
+        # The final runs stand for all sensors, unless the ablation trained a full set of its own.
+        own_full = (ablated["part"] == full).any()
+        kept = ablated if own_full else pd.concat([members[members["part"] == full], ablated])
         by_part = {
             part: tuple(some.sort_values("seed", kind="stable")["run_id"])
             for part, some in kept.groupby("part", sort=False)
         }
-        found.append(Ablation(answers.subject(str(key[2])), full, by_part, kept["git_commit"].iloc[0]))
+        found.append(Ablation(answers.subject(str(key[2])), full, by_part, ablated["git_commit"].iloc[0]))
     return sorted(found, key=lambda one: one.name != answers.subject("supervised"))
 
 

@@ -50,7 +50,8 @@ def _body(scope: Scope, found: list[Found]) -> None:
         figures.figure(matrix, stamp, "composition")
         quiet(WORDS["matrix_note"])
     with st.grid(2, min_column_width=320, gap="large"):
-        for shown in (evidence.worth(ablation, metric), evidence.strength(ablation, metric)):
+        draw = (evidence.worth, evidence.strength, evidence.whole)
+        for shown in [one(ablation, metric) for one in draw]:
             if shown is not None:
                 with st.container(gap="xxsmall"):
                     figures.figure(shown, stamp, shown.name)
