@@ -36,3 +36,14 @@ def run_options(runs: pd.DataFrame) -> list[Run]:
     subjects = [answers.subject(str(method)) for method in runs["method"]]
     columns = (runs["run_id"], labels, subjects, runs["finished"], runs["git_commit"], seeds)
     return [Run(str(a), b, c, str(d), e, int(f)) for a, b, c, d, e, f in zip(*columns, strict=True)]
+
+
+def favourite(options: list[Run], runs: pd.DataFrame) -> Run:
+    """The run that is argued for: the first pretrained one, else the first.
+
+    Args:
+        options: see ``run_options``.
+        runs: with ``run_id`` and ``kind``.
+    """
+    kinds = dict(zip(runs["run_id"], runs["kind"], strict=True))
+    return next((run for run in options if kinds[run.run_id] != "baseline"), options[0])

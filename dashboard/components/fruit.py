@@ -129,6 +129,8 @@ def _said(
     told.append((WORDS["said"] if before is None else WORDS["after"], table.said(threshold)[row]))
     lines = []
     for label, values in told:
+        if np.isnan(values).all():
+            continue  # nobody has looked at this fruit, or no run has
         names = [defect_words(table.defects[i]) for i in np.flatnonzero(values == 1)]
         words = ", ".join(names) or scope.dataset.healthy or WORDS["nothing"]
         lines.append(f"<p><b>{escape(label)}</b> {escape(words)}</p>")
