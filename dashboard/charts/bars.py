@@ -8,7 +8,8 @@ import pandas as pd
 from dashboard.figure import layered
 from dashboard.theme import Look
 
-STEP = 34
+STEP = 32
+AXIS = 40
 ROOM = 64
 """Pixels for the words at the right end."""
 
@@ -42,5 +43,5 @@ def interval_bars(
     ends = base.mark_rule(strokeWidth=2, color=look.text).encode(x=alt.X("low:Q", title=axis), x2="high:Q")
     zero = alt.Chart().mark_rule(color=look.muted, strokeWidth=1).encode(x=alt.datum(0))
     words = base.mark_text(align="left", dx=8, fontWeight=600).encode(x=alt.value("width"), text="text:N")
-    chart = layered(frame, STEP * max(1, len(order)), bars, zero, ends, words)
+    chart = layered(frame, STEP * max(1, len(order)) + AXIS, bars, zero, ends, words)
     return chart.properties(padding={"left": 4, "top": 4, "bottom": 4, "right": ROOM})

@@ -10,6 +10,8 @@ from dashboard.theme import Look, Tint, inks, turning_point
 
 STEP = 44
 """Pixels a row: two lines of text."""
+HEAD = 74
+"""Pixels above the rows: a title and names of two lines."""
 NAMES = 132
 """Pixels for the names of the rows; beyond them a name is cut, so that cells fit a telephone."""
 
@@ -113,7 +115,7 @@ def _grid(
         marks = base.transform_filter(alt.datum.part == "mark")
         present = alt.condition(alt.datum.shade == 1, alt.value(look.text), alt.value(look.grid))
         layers.append(marks.mark_point(filled=True, size=150, opacity=1).encode(color=present))
-    return layered(frame, STEP * max(1, len(rows)), *layers)
+    return layered(frame, STEP * max(1, len(rows)) + (HEAD // 2 if marked else HEAD), *layers)
 
 
 def _gap(inner: float) -> alt.Scale:

@@ -85,7 +85,7 @@ def reliance(scope: Scope, ablation: Ablation) -> pd.DataFrame:
     """MCC of the trained model when a sensor is missing, hidden or exchanged; empty where nothing is stored.
 
     Returns:
-        sensor, retrained, hidden, exchanged; texts.
+        sensor_column, retrained, hidden, exchanged.
     """
     if ablation.full is None:
         return pd.DataFrame()
@@ -98,7 +98,7 @@ def reliance(scope: Scope, ablation: Ablation) -> pd.DataFrame:
     rows = []
     for sensor in ablation.sensors:
         row = {
-            "sensor": sensor_words(sensor),
+            "sensor_column": sensor_words(sensor),
             "retrained": _of(scope, whole, ablation.without(sensor), "mcc"),
         }
         for column, kind in kinds.items():

@@ -161,8 +161,8 @@ def curve_rows(rows: pd.DataFrame, focus: str, protocol: str) -> pd.DataFrame:
                     "high": line["most"].where(several & loud),
                     "series": name,
                     "tone": tone,
-                    "label": ["" if i < len(line) - 1 or not loud else name for i in range(len(line))],
-                    "side": "above" if tone == "accent" else "below",
+                    "label": ["" if i < len(line) - 1 else name for i in range(len(line))],
+                    "side": "below" if tone == "reference" else "above",
                     "words": [
                         WORDS["point"].format(
                             method=name, share=percent(x), value=number(value), seeds=plural(seeds, "seed")
@@ -175,7 +175,22 @@ def curve_rows(rows: pd.DataFrame, focus: str, protocol: str) -> pd.DataFrame:
             )
         )
     columns = ["x", "value", "low", "high", "series", "tone", "label", "side", "words"]
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+    return _apart(pd.concat(parts, ignore_index=True)) if parts else pd.DataFrame(columns=columns)
+
+
+def _apart(frame: pd.DataFrame) -> pd.DataFrame:
+    """Without the names of quiet lines that would run into another name; tooltips still have them."""
+    room = 0.09 * (frame["value"].max() - frame["value"].min())
+    named = frame[frame["label"] != ""].sort_values("tone", key=lambda tones: tones == "other", kind="stable")
+    kept: list[float] = []
+    label = frame["label"].copy()
+    for row in named.index:
+        value = float(frame.loc[row, "value"])
+        if frame.loc[row, "tone"] == "other" and any(abs(value - other) < room for other in kept):
+            label[row] = ""
+        else:
+            kept.append(value)
+    return frame.assign(label=label)
 
 
 @dataclass(frozen=True)

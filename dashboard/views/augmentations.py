@@ -68,9 +68,10 @@ def _body(scope: Scope, found: list[Found]) -> None:
 
 def _controls(found: list[Found]) -> tuple[Found, str]:
     """Method, where several were ablated, and measure."""
-    left, right = st.columns([2, 3])
+    right = st.container()
     ablation = found[0]
     if len(found) > 1:
+        left, right = st.columns([2, 3])
         by_words = {method_words(one.method): one for one in found}
         with left:
             ablation = by_words[choose(WORDS["method"], list(by_words), "ablated")]

@@ -52,7 +52,7 @@ def _body(scope: Scope, found: list[Ablation]) -> None:
     quiet(WORDS["heat_map_note"])
     _verdicts(lost)
     _shapley(scope, ablation, stamp)
-    _calculator(scope, ablation, stamp)
+    _calculator(scope, ablation, lost, stamp)
     _reliance(scope, ablation)
     page.caveats(_caveats(scope, ablation, lost))
 
@@ -61,7 +61,11 @@ def _controls(found: list[Ablation]) -> tuple[Ablation, str]:
     """Model and measure; the model only where several were ablated."""
     labels = labelled([one.name for one in found], [" + ".join(one.sensors) for one in found])
     ablation = found[0]
-    left, right = st.columns([2, 3])
+    right = st.container()
+    if len(found) > 1:
+        left, right = st.columns([2, 3])
+        with left:
+            ablation = found[labels.index(choose(WORDS["model"], labels, "model"))]
     with right:
         measure = st.segmented_control(
             texts.OVERVIEW["measure"],
@@ -71,9 +75,6 @@ def _controls(found: list[Ablation]) -> tuple[Ablation, str]:
             required=True,
             bind="query-params",
         )
-    if len(found) > 1:
-        with left:
-            ablation = found[labels.index(choose(WORDS["model"], labels, "model"))]
     return ablation, MEASURES[measure or WORDS["found"]]
 
 
@@ -96,14 +97,16 @@ def _shapley(scope: Scope, ablation: Ablation, stamp: Provenance) -> None:
     tiles(together, stamp, WORDS["shapley_note"])
 
 
-def _calculator(scope: Scope, ablation: Ablation, stamp: Provenance) -> None:
+def _calculator(scope: Scope, ablation: Ablation, lost: list[Loss], stamp: Provenance) -> None:
     """What dropping a sensor costs or saves in money."""
     st.subheader(WORDS["calculator"], anchor=False)
     table = prices.costs(scope, ablation)
     if table.empty:
         quiet(WORDS["no_costs"])
         return
-    names = {sentence_start(sensor_words(name)): name for name in ablation.sensors if ablation.without(name)}
+    # What could be dropped most easily comes first.
+    order = [loss.sensor for loss in reversed(lost) if ablation.without(loss.sensor)]
+    names = {sentence_start(sensor_words(name)): name for name in order}
     if names:
         st.markdown(f"**{plain(_budget(ablation, table, names))}**")
     figures.figure(prices.cost_figure(ablation, table, WORDS["cost_note"]), stamp, "sensors-cost")
