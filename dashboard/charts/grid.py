@@ -12,6 +12,7 @@ STEP = 44
 """Pixels a row: two lines of text."""
 HEAD = 74
 """Pixels above the rows: a title and names of two lines."""
+LINE = 16
 NAMES = 132
 """Pixels for the names of the rows; beyond them a name is cut, so that cells fit a telephone."""
 
@@ -89,7 +90,8 @@ def _grid(
         labelAngle=0,
         labelExpr="split(datum.label, ' ')",
         grid=False,
-        labelPadding=4,
+        labelPadding=4 + LINE * max(name.count(" ") for name in columns or ("",)),
+        labelLineHeight=LINE,
     )
     dots = alt.Axis(orient="top", title=axis, labels=False, grid=False)
     base = alt.Chart().encode(

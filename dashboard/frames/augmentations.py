@@ -9,6 +9,7 @@ from itertools import product
 import pandas as pd
 
 from dashboard import texts
+from dashboard.answers import method_words
 from dashboard.format import number, signed, signed_count
 
 WORDS = texts.AUGMENTATIONS
@@ -48,7 +49,7 @@ class Policy:
         name = (
             " + ".join(map(operation_words, self.operations))
             if self.policy == CUSTOM
-            else WORDS["policy"].format(name=operation_words(self.policy))
+            else WORDS["policy"].format(name=method_words(self.policy))
         )
         if self.without:
             name = WORDS["without"].format(
