@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sqlite3
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from backend.store.writer import RunStore
 
@@ -53,3 +55,54 @@ def broken_stores(tmp_path: Path) -> dict[str, Path]:
         connection.execute("PRAGMA user_version = 99")
     text.write_text("These are words and not a database. " * 100)
     return {"foreign": foreign, "newer": newer, "text": text}
+
+
+SCRIPT = """
+from pathlib import Path
+from dashboard.app import drawing
+from dashboard.pages import PAGES
+drawing(next(entry for entry in PAGES if entry.name == {page!r}), Path({store!r}))()
+"""
+
+
+@pytest.fixture
+def open_page() -> Callable[..., AppTest]:
+    """Draws a page of a store once, with what the address says."""
+
+    def opened(store: Path, page: str, **address: str) -> AppTest:
+        app = AppTest.from_string(SCRIPT.format(page=page, store=str(store)), default_timeout=60)
+        for name, value in address.items():
+            app.query_params[name] = value
+        app.run()
+        assert not app.exception, app.exception
+        return app
+
+    return opened
+
+
+@pytest.fixture
+def headline() -> Callable[[AppTest], str]:
+    """The sentence of a page as people read it."""
+    return lambda app: app.title[0].value.replace("\\", "").replace("\N{NO-BREAK SPACE}", " ")
+
+
+@pytest.fixture
+def written() -> Callable[[AppTest], str]:
+    """Everything written on a page, unescaped."""
+
+    def every_word(app: AppTest) -> str:
+        kinds = (app.title, app.subheader, app.markdown, app.code, app.warning)
+        return "\n".join(element.value.replace("\\", "") for kind in kinds for element in kind)
+
+    return every_word
+
+
+@pytest.fixture
+def ask() -> Callable[..., list[tuple]]:
+    """Asks a store in SQL."""
+
+    def answer(store: Path, sql: str, *values: object) -> list[tuple]:
+        with sqlite3.connect(f"file:{store}?mode=ro", uri=True) as connection:
+            return connection.execute(sql, values).fetchall()
+
+    return answer
