@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from backend.data.cache_layout import FORMAT
 from backend.data.cells import FIRST_ROW
+from backend.data.dataset import FruitDataset
 from backend.data.duplicates import near_duplicates
 from backend.data.fingerprint import FileHashes, images_fingerprint, short_hash
 from backend.data.manifest import Manifest
@@ -84,10 +85,7 @@ def check_images(manifest: Manifest, problems: Problems, looking: Looking) -> No
     """
     reported = {(problem.row, problem.column) for problem in problems}
     places = [
-        Place(row, modality, f"image:{modality}:{view}", path)
-        for (modality, view), paths in manifest.paths.items()
-        for row, path in enumerate(paths)
-        if path and (row + FIRST_ROW, f"image:{modality}:{view}") not in reported
+        place for place in _places(manifest.paths) if (place.fruit + FIRST_ROW, place.column) not in reported
     ]
     findings = _look([place.path for place in places], looking)
     _note_faults(places, findings, problems)
@@ -100,6 +98,34 @@ def check_images(manifest: Manifest, problems: Problems, looking: Looking) -> No
         if seen:
             hashes = np.stack([bits for _, bits in seen])
             _note_duplicates([place for place, _ in seen], hashes, manifest, problems)
+
+
+def hashed_images(dataset: FruitDataset, looking: Looking) -> tuple[list[Place], NDArray[np.uint64]]:
+    """Every image that can be decoded and is not flat, and its (4,) perceptual hash.
+
+    Where ``check_images`` has looked at the same data set before, nothing is decoded again.
+
+    Args:
+        dataset: whose images.
+        looking: where and how.
+
+    Returns:
+        m images in the order of the manifest's columns, and (m, 4) hashes.
+    """
+    places = _places(dataset.paths)
+    findings = _look([place.path for place in places], looking)
+    seen = [(place, f.hash) for place, f in zip(places, findings, strict=True) if f.hash is not None]
+    hashes = np.array([bits for _, bits in seen], dtype=np.uint64).reshape(len(seen), HASH_WORDS)
+    return [place for place, _ in seen], hashes
+
+
+def _places(paths: dict[tuple[str, str], tuple[str, ...]]) -> list[Place]:
+    return [
+        Place(row, modality, f"image:{modality}:{view}", path)
+        for (modality, view), column in paths.items()
+        for row, path in enumerate(column)
+        if path
+    ]
 
 
 def _look(paths: list[str], looking: Looking) -> list[Finding]:

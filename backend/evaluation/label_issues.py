@@ -139,22 +139,36 @@ def near_duplicates(
 def outliers(
     features: Features, *, k: int = 10, threshold: float = OUTLYING
 ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    """Rows of (n, F) features that lie far from all others, farthest first.
-
-    The distance to the k nearest rows, on a log scale, is judged by its median and median deviation, which
-    the outliers themselves hardly move.
+    """Rows of (n, F) features that lie far from all others, farthest first: see ``outlying``.
 
     Returns:
-        The rows whose robust z-score exceeds ``threshold``, and the z-scores of all rows, (n,).
+        The rows, and the mean distance of every row to its k nearest in units of the median row's, (n,).
     """
     n = len(features)
     if n < 3:
-        return np.zeros(0, np.intp), np.zeros(n)
+        return np.zeros(0, np.intp), np.ones(n)
     distance, _ = nearest(features, features, min(k, n - 1), skip_self=True)
-    size = np.log(np.maximum(distance.mean(axis=1), np.finfo(np.float32).tiny)).astype(np.float64)
+    return outlying(distance.mean(axis=1).astype(np.float64), threshold=threshold)
+
+
+def outlying(
+    distance: NDArray[np.float64], *, threshold: float = OUTLYING
+) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """Fruit whose neighbours are unusually far, farthest first.
+
+    The (n,) distances to the nearest neighbours are judged on a log scale by their median and median
+    deviation, which the outliers themselves hardly move.
+
+    Returns:
+        The rows whose robust z-score exceeds ``threshold``, and all distances in units of the median, (n,);
+        ones where the median is 0.
+    """
+    if not len(distance) or not np.median(distance) > 0:
+        return np.zeros(0, np.intp), np.ones(len(distance))
+    size = np.log(np.maximum(distance, np.finfo(np.float32).tiny))
     deviation = size - np.median(size)
     # 1.4826 makes the median deviation of a normal distribution its standard deviation.
     spread = 1.4826 * np.median(np.abs(deviation))
-    scores = deviation / spread if spread > 0 else np.zeros(n)
+    scores = deviation / spread if spread > 0 else np.zeros(len(distance))
     order = np.argsort(-scores, kind="stable")
-    return order[scores[order] > threshold], scores
+    return order[scores[order] > threshold], distance / np.median(distance)

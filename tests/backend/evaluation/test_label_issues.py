@@ -67,8 +67,10 @@ def test_outliers_are_the_far_ones_only():
     rng = np.random.default_rng(0)
     features = rng.normal(size=(500, 10)).astype(np.float32)
     features[[7, 70]] += np.array([[40], [80]], dtype=np.float32)
-    rows, scores = outliers(features)
+    rows, ratio = outliers(features)
     assert rows.tolist() == [70, 7]
-    assert scores.shape == (500,)
+    assert ratio.shape == (500,)
+    assert np.median(ratio) == pytest.approx(1)
+    assert ratio[70] > ratio[7] > 10
     assert len(outliers(np.zeros((2, 3), dtype=np.float32))[0]) == 0
     assert len(outliers(np.zeros((20, 3), dtype=np.float32))[0]) == 0
