@@ -8,7 +8,7 @@ DEV := .venv/.dev-installed
 SOURCES := backend dashboard tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-fast check format lint type imports constraints clean
+.PHONY: help install demo test test-fast check format lint type imports audit test-faults constraints clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -45,7 +45,7 @@ test: $(DEV)  ## every test, the browser's too
 test-fast: $(DEV)  ## without the slow ones and the browser
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m "not slow and not browser"
 
-check: lint type imports  ## lint, types, import contracts
+check: lint type imports audit  ## lint (security rules too), types, import contracts, known vulnerabilities
 
 lint: $(DEV)
 	$(BIN)/ruff check $(SOURCES)
@@ -56,6 +56,12 @@ type: $(DEV)
 
 imports: $(DEV)
 	$(BIN)/lint-imports
+
+audit: $(DEV)
+	$(BIN)/python .ci/audit
+
+test-faults: $(DEV)  ## the long fault tests: 25 kills, 10 minutes of readers (an hour on two cores)
+	AVOCADO_KILLS=25 AVOCADO_FAULT_SECONDS=600 $(BIN)/python -m pytest tests/faults --timeout 3600
 
 format: $(DEV)  ## rewrite the sources in the project's format
 	$(BIN)/ruff check --fix $(SOURCES)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import sys
 import types
 import typing
 from dataclasses import dataclass, field
@@ -304,14 +305,24 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
     if origin is tuple:
         if not isinstance(value, list | tuple):
             raise ConfigError(repr(value), where=where, expected="a list")
-        return tuple(tuple(v) if isinstance(v, list) else v for v in value)
+        return tuple(_element(hint, item, f"{where}[{number}]") for number, item in enumerate(value))
     if origin in (types.UnionType, typing.Union):
         return value
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+    if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
+        if not abs(value) < sys.float_info.max:
+            raise ConfigError(repr(value), where=where, expected="a finite number")
         return float(value)
     if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
         raise ConfigError(repr(value), where=where, expected=f"a value of type {hint.__name__}")
     return value
+
+
+def _element(hint: Any, value: Any, where: str) -> Any:
+    """One item of a list of type ``hint``; pairs of a name and a value become tuples as they are."""
+    kind, *more = typing.get_args(hint)
+    if more == [Ellipsis] and isinstance(kind, type):
+        return _convert(kind, value, where)
+    return tuple(value) if isinstance(value, list) else value
 
 
 def config_hash(config: RunConfig) -> str:

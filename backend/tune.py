@@ -32,9 +32,15 @@ def parser() -> argparse.ArgumentParser:
     add("--budget", help="when the study has to end, e.g. 8h or 90m: the plan is scaled to fit")
     add("--timeout", help="when a fold counts as hung, e.g. 2h (default: from the folds that have ended)")
     add("--workers", type=int, help="worker processes (default: as many as the cores can feed)")
+    add("--cluster", default="", help="run folds on Ray: auto, host:port, ray://host:port or local:N")
+    add("--gpu-share", type=float, default=1.0, help="GPUs a fold takes on a cluster, e.g. 0.25")
     add("--seed", type=int, default=0, help="seed of the study (default: %(default)s)")
     add("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"), help="default: %(default)s")
-    add("--storage", default="", help="Optuna's database URL (default: a file beside the store)")
+    add(
+        "--storage",
+        default=os.environ.get("AVOCADO_STORAGE", ""),
+        help="Optuna's database, e.g. postgresql://HOST/NAME (default: AVOCADO_STORAGE, else a file)",
+    )
     add("--dry-run", action="store_true", help="only say what would run, and how long it would take")
     add("--list", action="store_true", help="show plans, backbones, augmentations and methods")
     add("--json", action="store_true", help="print the result as JSON on stdout")
@@ -76,6 +82,8 @@ def main(argv: list[str] | None = None) -> int:
         storage=options.storage,
         timeout=timeout,
         budget=budget,
+        cluster=options.cluster,
+        gpu_share=options.gpu_share,
         quiet=options.quiet,
         events=options.events,
     )
@@ -88,6 +96,10 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _check_numbers(options: argparse.Namespace) -> None:
+    if not 0 < options.gpu_share <= 8:
+        raise ConfigError(
+            str(options.gpu_share), where="--gpu-share", expected="above 0, up to 8", action="correct it"
+        )
     for name, lowest in (("trials", 1), ("workers", 0), ("seed", 0)):
         value = getattr(options, name)
         if value is not None and value < lowest:

@@ -59,6 +59,10 @@ class TimeLimit:
 class Executor(Protocol):
     """Runs tasks somewhere."""
 
+    @property
+    def workers(self) -> int:
+        """Tasks that run at a time."""
+
     def run(self, tasks: Iterable[FoldTask]) -> Iterator[Outcome | None]:
         """Run every task and yield each outcome as it comes, in any order; None = still at it."""
 
@@ -92,6 +96,7 @@ class InProcessExecutor:
     def __init__(self, context: WorkerContext, function: TaskFunction = execute) -> None:
         self.context = context
         self.function = function
+        self.workers = 1
 
     def run(self, tasks: Iterable[FoldTask]) -> Iterator[Outcome | None]:
         """Run the tasks in order."""

@@ -93,7 +93,7 @@ class PoolExecutor:
         function: TaskFunction = execute,
     ) -> None:
         self._context = context
-        self._size = workers
+        self.workers = workers
         self._threads = threads
         self._limit = limit or TimeLimit()
         self._function = function
@@ -125,7 +125,7 @@ class PoolExecutor:
         for worker in self._workers:
             if worker.task is None:
                 return worker
-        return self._start() if len(self._workers) < self._size else None
+        return self._start() if len(self._workers) < self.workers else None
 
     def _start(self) -> _Worker:
         ours, theirs = self._spawn.Pipe()

@@ -42,6 +42,7 @@ class StudyOptions:
         timeout: seconds after which a fold counts as hung; None = from the folds that have ended.
         budget: seconds until the study has to end; None = when the plan is done.
         cluster: address of a Ray cluster; empty = this machine.
+        gpu_share: GPUs that a fold takes on a cluster, e.g. 0.25.
         quiet: no progress bar.
         events: progress as JSON lines on stderr instead of a bar.
     """
@@ -55,6 +56,7 @@ class StudyOptions:
     timeout: float | None = None
     budget: float | None = None
     cluster: str = ""
+    gpu_share: float = 1.0
     quiet: bool = False
     events: bool = False
 
@@ -82,7 +84,7 @@ def prepare_study(plan: Plan, options: StudyOptions, seed: int) -> PreparedStudy
         check_backbone(backbone, "imagenet" if "imagenet" in plan.pretraining.methods else "random")
     for method in plan.pretraining.methods:
         method_info(method, "--methods")
-    device = resolve_device(options.device)
+    device = study_device(options)
     dataset = read_dataset(options.dataset, cache_dir=options.cache)
     modalities = resolve_modalities(plan.modalities, dataset)
     plan = plan.fitted(sum(len(dataset.modalities.get(name, ())) for name in modalities))
@@ -94,19 +96,30 @@ def prepare_study(plan: Plan, options: StudyOptions, seed: int) -> PreparedStudy
     return PreparedStudy(plan, row, context, modalities, warnings, seed)
 
 
-def worker_count(study: PreparedStudy, options: StudyOptions) -> int:
-    """Folds that run at a time on this machine."""
-    if options.workers is not None:
-        return max(1, options.workers)
-    return default_workers(study.plan.threads, study.context.device)
-
-
 def make_executor(study: PreparedStudy, options: StudyOptions) -> Executor:
     """A Ray cluster, worker processes, or this process where ``workers`` is 0."""
+    threads, limit = study.plan.threads, TimeLimit(options.timeout)
+    if options.cluster:
+        from backend.training.ray_executor import RayExecutor
+
+        return RayExecutor(study.context, options.cluster, threads, options.gpu_share, limit)
     if options.workers == 0:
         return InProcessExecutor(study.context)
-    workers = worker_count(study, options)
-    return PoolExecutor(study.context, workers, study.plan.threads, TimeLimit(options.timeout))
+    workers = options.workers or default_workers(threads, study.context.device)
+    return PoolExecutor(study.context, workers, threads, limit)
+
+
+def study_device(options: StudyOptions) -> str:
+    """Where folds run: on this machine, or what the cluster has.
+
+    Raises:
+        ConfigError: a device that this machine lacks, or no such cluster.
+    """
+    if not options.cluster:
+        return resolve_device(options.device)
+    from backend.training.ray_executor import cluster_device
+
+    return cluster_device(options.cluster, options.device)
 
 
 def storage_url(options: StudyOptions) -> str:

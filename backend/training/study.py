@@ -21,7 +21,6 @@ from backend.training.prepare import (
     make_executor,
     prepare_study,
     storage_url,
-    worker_count,
 )
 from backend.training.progress import StudyProgress, study_log
 from backend.training.stages import STAGES, StageContext
@@ -101,7 +100,7 @@ def _run_stages(study: PreparedStudy, store: RunStore, options: StudyOptions, bu
         report=lambda facts: store.update_progress(study.row.study_id, facts | {"spent": budget.spent}),
     )
     executor = make_executor(study, options)
-    costs = load_costs(costs_file(options.store), study.context, worker_count(study, options))
+    costs = load_costs(costs_file(options.store), study.context, executor.workers)
     try:
         if budget.limit is not None:
             progress.start_stage("measuring")
@@ -134,8 +133,8 @@ def expect_study(plan: Plan, options: StudyOptions, *, seed: int = 0) -> dict[st
         AvocadoError: see ``prepare_study``.
     """
     study = prepare_study(plan, options, seed)
-    costs = load_costs(costs_file(options.store), study.context, worker_count(study, options))
     executor = make_executor(study, options)
+    costs = load_costs(costs_file(options.store), study.context, executor.workers)
     try:
         forecast = make_forecast(study, executor, costs, options.budget)
     finally:

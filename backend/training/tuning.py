@@ -9,6 +9,7 @@ happen to run beside it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -31,14 +32,14 @@ Configure = Callable[[dict[str, Any]], RunConfig]
 
 
 def open_storage(url: str) -> optuna.storages.BaseStorage:
-    """Optuna's storage at a database URL.
+    """Optuna's storage at a database URL; ``postgresql://`` means psycopg 3, the driver that is required.
 
     Raises:
         ConfigError: the database cannot be opened.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
-        return optuna.storages.RDBStorage(url)
+        return optuna.storages.RDBStorage(re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", url))
     except Exception as error:  # drivers and SQLAlchemy raise many types
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ConfigError(
@@ -85,7 +86,9 @@ def tune(
         floor = prune_floor(study.get_trials(deepcopy=False))
         configs = [configure(parameters) for _, parameters in asked]
         results = driver.run(configs, folds=folds, prune_floor=floor)
-        for (trial, parameters), result in zip(asked, results, strict=True):
+        # Another driver of this study asks the very same trials; what it has told already is not told twice.
+        told = len(study.get_trials(deepcopy=False)) - done
+        for (trial, parameters), result in list(zip(asked, results, strict=True))[told:]:
             study.add_trial(_ended_trial(trial, parameters, result))
     finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     if not finished:

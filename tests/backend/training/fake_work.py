@@ -14,9 +14,14 @@ def behave(task, context):
     if action == "die":
         os.kill(os.getpid(), signal.SIGKILL)
     if action == "hang":
-        time.sleep(60)
+        time.sleep(300)
     if action == "raise":
         raise ZeroDivisionError("a defect of ours")
     if action == "refuse":
         raise DataError("no fruit", where="here")
     return FoldBundle(fold=task.fold, seconds=0.0, notes=(("pid", str(os.getpid())), ("context", context)))
+
+
+def noop(task, context):
+    """What scheduling costs, and nothing else."""
+    return FoldBundle(fold=task.fold, seconds=0.0)
