@@ -78,6 +78,21 @@ class ImageEncoder(nn.Module):
         """The feature map of every stage."""
         return self.backbone.feature_maps(self.normalise(images))
 
+    def stage_features(self, images: Tensor, layer: int | None = None) -> Tensor:
+        """The average of one stage's feature map, (N, c); of the last stage for None.
+
+        Raises:
+            ConfigError: the backbone has no such stage.
+        """
+        if layer is None:
+            return self(images)
+        stages = len(self.backbone.stages)
+        if not -stages <= layer < stages:
+            raise ConfigError(
+                f"layer {layer}", expected=f"{-stages} to {stages - 1}", action="pick a stage of the backbone"
+            )
+        return self.feature_maps(images)[layer].mean(dim=(2, 3))
+
 
 class ViewPooling(nn.Module):
     """Masked pooling of (B, V, F) view features to (B, F); a fruit without any view gives zeros.
@@ -187,11 +202,16 @@ class FruitNetwork(nn.Module):
         present = torch.stack([batch.present[name] for name in self.modalities]).any(dim=0)
         return {EARLY: (images, present)}
 
-    def view_features(self, batch: FruitBatch) -> dict[str, tuple[Tensor, Tensor]]:
-        """Each encoder's features of each view: name to ((B, V, F), (B, V) present)."""
+    def view_features(self, batch: FruitBatch, layer: int | None = None) -> dict[str, tuple[Tensor, Tensor]]:
+        """Each encoder's features of each view: name to ((B, V, F), (B, V) present).
+
+        Args:
+            batch: B fruit.
+            layer: stage of the backbone whose feature map is averaged, counted as in a list; None = the last.
+        """
         features = {}
         for name, (images, present) in self.encoder_inputs(batch).items():
-            features[name] = (_encode_views(self.encoder(name), images, present), present)
+            features[name] = (_encode_views(self.encoder(name), images, present, layer), present)
         return features
 
     def fuse(self, features: dict[str, tuple[Tensor, Tensor]], batch: FruitBatch) -> Tensor:
@@ -210,16 +230,16 @@ class FruitNetwork(nn.Module):
         return self.head(self.dropout(self.embed(batch)))
 
 
-def _encode_views(encoder: ImageEncoder, images: Tensor, present: Tensor) -> Tensor:
+def _encode_views(encoder: ImageEncoder, images: Tensor, present: Tensor, layer: int | None) -> Tensor:
     """Encode the present views of (B, V, C, H, W) images to (B, V, F); absent views give zeros."""
     fruit, views = present.shape
     flat = images.flatten(0, 1)
     if bool(present.all()):
-        return encoder(flat).unflatten(0, (fruit, views))
+        return encoder.stage_features(flat, layer).unflatten(0, (fruit, views))
     chosen = present.flatten().nonzero().squeeze(1)
-    if len(chosen) == 0:
+    if len(chosen) == 0 and layer is None:
         return flat.new_zeros(fruit, views, encoder.feature_dim)
-    found = encoder(flat[chosen])
+    found = encoder.stage_features(flat[chosen], layer)
     features = found.new_zeros(fruit * views, found.shape[1]).index_copy(0, chosen, found)
     return features.unflatten(0, (fruit, views))
 

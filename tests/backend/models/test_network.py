@@ -133,3 +133,27 @@ def test_early_fusion_needs_the_same_views() -> None:
     spec = NetworkSpec({"rgb": 3, "nir": 1}, {"rgb": 2, "nir": 1}, 0, 2)
     with pytest.raises(ConfigError, match="late fusion"):
         FruitNetwork(ModelConfig(modalities=("rgb", "nir"), fusion="early"), spec)
+
+
+def test_features_of_any_stage_are_the_average_of_its_map() -> None:
+    fruit, model = batch(all_present=False), network(modalities=("rgb", "nir")).eval()
+    with torch.no_grad():
+        maps = model.encoder("rgb").feature_maps(fruit.images["rgb"].flatten(0, 1))
+        for layer in (0, 1, -1):
+            features, present = model.view_features(fruit, layer)["rgb"]
+            expected = maps[layer].mean(dim=(2, 3)).unflatten(0, present.shape) * present.unsqueeze(-1)
+            torch.testing.assert_close(features, expected)
+        last, named = model.view_features(fruit), model.view_features(fruit, -1)
+        torch.testing.assert_close(last["nir"][0], named["nir"][0])
+        with pytest.raises(ConfigError, match="layer 9; expected -"):
+            model.view_features(fruit, 9)
+
+
+def test_a_batch_without_any_view_has_features_of_the_right_width() -> None:
+    fruit, model = batch(), network(modalities=("rgb",)).eval()
+    absent = _changed(fruit, present={name: torch.zeros(5, 2, dtype=torch.bool) for name in SPEC.channels})
+    with torch.no_grad():
+        for layer in (None, 0, -1):
+            seen, missing = (model.view_features(f, layer)["rgb"][0] for f in (fruit, absent))
+            assert missing.shape == seen.shape
+            assert not missing.any()
