@@ -7,14 +7,11 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from typing import TYPE_CHECKING
+from typing import Any
 
 from backend.errors import StoreError
-from backend.explain.markdown import number, plain, section, share, table
+from backend.explain.markdown import number, plain, records, section, share, table
 from backend.store.queries import catalog, findings
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 KINDS = {
     "label_issue": ("likely label errors", "the model's probability that the label is wrong"),
@@ -43,7 +40,7 @@ def data_card(connection: sqlite3.Connection, dataset_id: str) -> str:
         raise StoreError(
             f"unknown data set {dataset_id!r}", where="data card", expected="a data set of this store"
         )
-    found = findings.findings(connection, dataset_id)
+    found = records(findings.findings(connection, dataset_id))
     lines = [
         f"# Data card: {plain(facts.name)}",
         "",
@@ -70,10 +67,11 @@ def _origin(facts: catalog.DatasetFacts) -> list[str]:
 
 def _composition(connection: sqlite3.Connection, facts: catalog.DatasetFacts) -> list[str]:
     groups = catalog.group_count(connection, facts.dataset_id)
-    counts = catalog.defect_counts(connection, facts.dataset_id).set_index("defect")
+    counts = {row["defect"]: row for row in records(catalog.defect_counts(connection, facts.dataset_id))}
     rows = []
     for defect in facts.defects:
-        positives, labelled = (int(counts[name].get(defect.name, 0)) for name in ("positives", "labelled"))
+        count = counts.get(defect.name, {"positives": 0, "labelled": 0})
+        positives, labelled = count["positives"], count["labelled"]
         part = share(positives / labelled) if labelled else "–"
         money = f"{defect.cost_miss:g} / {defect.cost_false_alarm:g}"
         rows.append((plain(defect.name), defect.kind, str(positives), str(labelled), part, money))
@@ -90,13 +88,13 @@ def _composition(connection: sqlite3.Connection, facts: catalog.DatasetFacts) ->
     ]
 
 
-def _sensors(facts: catalog.DatasetFacts, found: pd.DataFrame) -> list[str]:
+def _sensors(facts: catalog.DatasetFacts, found: list[dict[str, Any]]) -> list[str]:
     rows = []
-    for row in found[found.kind == "sensor"].itertuples():
-        detail = json.loads(row.detail)
+    for row in (row for row in found if row["kind"] == "sensor"):
+        detail = json.loads(row["detail"])
         values = [number(detail.get("mean")), number(detail.get("std"))]
         rows.append(
-            (plain(row.subject), *values, share(detail.get("missing")), share(detail.get("saturated")))
+            (plain(row["subject"]), *values, share(detail.get("missing")), share(detail.get("saturated")))
         )
     views = [f"{plain(name)}: {len(named)} views" for name, named in facts.modalities.items()]
     listed = [*views, *(f"{plain(name)}: a pressure reading" for name in facts.pressures)]
@@ -107,19 +105,17 @@ def _sensors(facts: catalog.DatasetFacts, found: pd.DataFrame) -> list[str]:
     ]
 
 
-def _oddities(facts: catalog.DatasetFacts, found: pd.DataFrame) -> list[str]:
-    if found.empty:
+def _oddities(facts: catalog.DatasetFacts, found: list[dict[str, Any]]) -> list[str]:
+    if not found:
         return ["No data report was made."]
     lines = []
     for kind, (name, meaning) in KINDS.items():
-        rows = found[found.kind == kind]
+        rows = [row for row in found if row["kind"] == kind]
         lines.append(f"- {name}: {len(rows)}")
-        for row in rows.head(_STRONGEST).itertuples():
-            about = " and ".join(plain(part) for part in (row.fruit_id, row.other_id) if part)
-            subject = plain(row.subject) if row.subject else ""
-            lines.append(
-                f"  - {', '.join(part for part in (subject, about) if part)}: {number(row.value)} ({meaning})"
-            )
+        for row in rows[:_STRONGEST]:
+            fruit = " and ".join(row[part] for part in ("fruit_id", "other_id") if row[part])
+            about = ", ".join(plain(part) for part in (row["subject"], fruit) if part)
+            lines.append(f"  - {about}: {number(row['value'])} ({meaning})")
     return lines + [f"- the data check warned: {plain(text)}" for text in facts.warnings]
 
 

@@ -7,14 +7,14 @@ unknown, never made up.
 from __future__ import annotations
 
 import sqlite3
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from backend.errors import StoreError
-from backend.explain.markdown import number, plain, section, table
+from backend.explain.markdown import number, plain, records, section, table
 from backend.store.queries import catalog, results, runs
 
-if TYPE_CHECKING:
-    import pandas as pd
+Pooled = dict[tuple[str | None, str], dict[str, Any]]
+"""(defect or None, metric) to the row of table ``metric`` over all folds."""
 
 HEADLINES = (
     "mcc",
@@ -52,9 +52,9 @@ def model_card(connection: sqlite3.Connection, run_id: str) -> str:
         raise StoreError(f"unknown run {run_id!r}", where="model card", expected="a run of this store")
     facts = catalog.dataset(connection, run["dataset_id"])
     assert facts is not None, "the data set of a run is in the store"
-    metrics = results.run_metrics(connection, run_id)
-    pooled = metrics[metrics.fold.isna()]
-    counts = catalog.defect_counts(connection, facts.dataset_id)
+    metrics = records(results.run_metrics(connection, run_id))
+    pooled = {(row["defect"], row["metric"]): row for row in metrics if row["fold"] is None}
+    counts = records(catalog.defect_counts(connection, facts.dataset_id))
     lines = [
         f"# Model card: {plain(run['name'])}",
         "",
@@ -117,51 +117,39 @@ def _data(run: dict[str, Any], facts: catalog.DatasetFacts) -> list[str]:
     return table(("", ""), rows)
 
 
-def _results(pooled: pd.DataFrame, facts: catalog.DatasetFacts) -> list[str]:
+def _results(pooled: Pooled, facts: catalog.DatasetFacts) -> list[str]:
     """Every metric from the pooled predictions of the outer folds, with its 95 % interval."""
-    overall = pooled[pooled.defect.isna()].set_index("metric")
-    names = [name for name in HEADLINES if name in overall.index]
+    names = [name for name in HEADLINES if (None, name) in pooled]
     if not names:
         return ["This run has no predictions of its own; see the probes and fine-tunes made from it."]
+    overall = [(name, pooled[None, name]) for name in names]
     lines = table(
         ("over all defects", "value", "95 % interval"),
-        [(name, number(overall.value[name]), _interval(overall.loc[name])) for name in names],
+        [(name, number(row["value"]), _interval(row)) for name, row in overall],
     )
-    single = pooled.set_index(["defect", "metric"])
     rows = []
     for defect in facts.defects:
-        cells = [_cell(single, defect.name, metric) for metric in BY_DEFECT]
+        cells = [_cell(pooled.get((defect.name, metric))) for metric in BY_DEFECT]
         if any(cell != "–" for cell in cells):
             rows.append((plain(defect.name), *cells))
     return lines + table(("defect", *BY_DEFECT), rows)
 
 
-def _cell(single: pd.DataFrame, defect: str, metric: str) -> str:
-    if (defect, metric) not in single.index:
+def _cell(row: dict[str, Any] | None) -> str:
+    if row is None:
         return "–"
-    row = single.loc[(defect, metric)]
     interval = _interval(row)
-    return number(row.value) + (f" ({interval})" if interval != "–" else "")
+    return number(row["value"]) + (f" ({interval})" if interval != "–" else "")
 
 
-def _interval(row: pd.Series[Any]) -> str:
-    low, high = number(row.ci_low), number(row.ci_high)
+def _interval(row: dict[str, Any]) -> str:
+    low, high = number(row["ci_low"]), number(row["ci_high"])
     return "–" if "–" in (low, high) else f"{low} to {high}"
 
 
 def _limits(
-    run: dict[str, Any], facts: catalog.DatasetFacts, pooled: pd.DataFrame, counts: pd.DataFrame
+    run: dict[str, Any], facts: catalog.DatasetFacts, pooled: Pooled, counts: list[dict[str, Any]]
 ) -> list[str]:
-    rare = [
-        f"{plain(row.defect)} ({int(row.positives)})"
-        for row in counts.itertuples()
-        if row.defect != facts.healthy and row.positives < _FEW
-    ]
-    undefined = pooled[pooled.value.isna() & (pooled.reason != "")].drop_duplicates(["defect", "metric"])
-    reasons = {
-        f"{plain(row.metric)}{f' of {plain(row.defect)}' if row.defect else ''}: {plain(row.reason)}"
-        for row in undefined[undefined.metric.isin((*HEADLINES, *BY_DEFECT))].itertuples()
-    }
     limits = [
         "Intervals say how far the numbers would move with other fruit of the same origins, not on other "
         "orchards, seasons or cameras.",
@@ -173,9 +161,18 @@ def _limits(
         )
     if run["transductive"]:
         limits.insert(0, "Pretraining saw the test fruit (without labels): for study only, not comparable.")
+    rare = [
+        f"{plain(row['defect'])} ({row['positives']})"
+        for row in counts
+        if row["defect"] != facts.healthy and row["positives"] < _FEW
+    ]
     if rare:
         limits.append(f"Fewer than {_FEW} fruit have: {', '.join(rare)}.")
-    limits += [f"Undefined: {reason}." for reason in sorted(reasons)]
+    limits += [
+        f"Undefined: {metric}{f' of {plain(defect)}' if defect else ''}: {plain(row['reason'])}."
+        for (defect, metric), row in pooled.items()
+        if row["value"] is None and metric in (*HEADLINES, *BY_DEFECT)
+    ]
     limits += [f"The data check warned: {plain(text)}" for text in facts.warnings]
     return [f"- {text}" for text in limits]
 

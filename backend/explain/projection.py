@@ -103,7 +103,7 @@ class Projector:
         n, needed = len(self.features), 3 if name == "pca" else FEWEST
         if n < needed:
             return f"{n} fruit; {name} needs {needed}"
-        if not self.reduced[:, 0].std() > 0:
+        if (self.features == self.features[0]).all():
             return "all fruit have the same features"
         return ""
 

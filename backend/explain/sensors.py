@@ -102,7 +102,7 @@ def _read_camera(cache: ImageCache, name: str, tick: Callable[[], None]) -> Sens
     total = int(histogram.sum())
     share = histogram / total if total else np.full(LEVELS, np.nan)
     levels = np.arange(LEVELS) / (LEVELS - 1)
-    mean = float(share @ levels)
+    mean, square = float(share @ levels), float(share @ levels**2)
     return SensorReadings(
         name=name,
         channels=_COLOURS
@@ -110,7 +110,7 @@ def _read_camera(cache: ImageCache, name: str, tick: Callable[[], None]) -> Sens
         else tuple(f"channel {i + 1}" for i in range(channels)),
         means=means / (LEVELS - 1),
         mean=mean,
-        std=float(np.sqrt(max(share @ levels**2 - mean**2, 0.0))) if total else float("nan"),
+        std=max(square - mean**2, 0.0) ** 0.5 if total else float("nan"),
         missing=float(1 - present.mean()),
         saturated=float(share[-1]),
         dark=float(share[0]),

@@ -13,6 +13,8 @@ from backend.training.stages.explaining import run_explanations
 from backend.training.stages.input_ablation import run_input_ablation
 from backend.training.stages.pretraining import run_pretraining
 from backend.training.stages.pretraining_sets import run_pretraining_sets
+from backend.training.stages.projecting import run_projections
+from backend.training.stages.reporting import run_reports
 
 STAGES: dict[str, Callable[[StageContext], None]] = {
     "baseline": run_baseline,
@@ -21,6 +23,8 @@ STAGES: dict[str, Callable[[StageContext], None]] = {
     "input ablation": run_input_ablation,
     "augmentations": run_augmentation_ablation,
     "explanations": run_explanations,
+    "projections": run_projections,
+    "data report": run_reports,
 }
 """Name of a stage, as people see it, to what it does."""
 
