@@ -1,0 +1,112 @@
+"""Does the input ablation find a truth that was planted? Every defect is visible in one sensor or view alone.
+
+    python benchmarks/planted.py OUT [--fruits 600] [--seed 0] [--size 64] [--plan input-ablation]
+                                     [--spec a=nir b=pressure c=rgb:2] [--workers N] [--json]
+
+Makes the data set, runs the plan on it and prints, for each defect and sensor, the verdict on leaving the
+sensor out and its Shapley value; for a defect planted in one view, the MCC that is left without each view.
+Exit code 1 where a verdict is wrong or intervals do not separate. A second call on the same OUT only prints.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from backend.data.synth.planted import DEFAULT_SPEC, make_planted
+from backend.store.connection import open_readonly
+from backend.store.queries import ablations
+from backend.training.plan import load_plan
+from backend.training.study import StudyOptions, run_study
+
+FAMILY = "input-ablation: without "
+
+
+def read_results(store: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The verdicts on leaving a sensor out, and the metrics of the first full-set baseline."""
+    connection = open_readonly(store)
+    dataset = str(connection.execute("SELECT dataset_id FROM study").fetchone()[0])
+    runs = ablations.finished(connection, dataset)
+    full = str(runs.loc[runs["kind"] == "baseline", "run_id"].iloc[0])
+    tests = ablations.tests_of(connection, dataset, family=FAMILY)
+    tests = tests[(tests["run_id_b"] == full) & (tests["metric"] == "mcc") & (tests["test"] == "bootstrap")]
+    subsets = ablations.finished(connection, dataset, purposes=("input-ablation",)).set_index("run_id")
+    sensors = json.loads(runs.loc[runs["run_id"] == full, "modalities"].iloc[0])
+    rest = tests["run_id_a"].map(lambda run: set(json.loads(subsets.loc[run, "modalities"])))
+    tests = tests.assign(sensor=[next(name for name in sensors if name not in names) for names in rest])
+    names = [f"shapley:{sensor}" for sensor in sensors]
+    names += [f"mcc_without_view:{sensor}:{view}" for sensor in sensors for view in range(1, 5)]
+    return tests, ablations.whole_metrics(connection, [full], names)
+
+
+def judge(spec: dict[str, str], tests: pd.DataFrame, metrics: pd.DataFrame) -> list[dict[str, Any]]:
+    """One row for each defect: what was planted, what was found, whether that is right."""
+    rows = []
+    for defect, where in spec.items():
+        planted, _, view = where.partition(":")
+        verdicts = tests[tests["defect"] == defect].set_index("sensor")["verdict"].to_dict()
+        own = metrics[metrics["defect"] == defect].set_index("metric")
+        shares = own[own.index.str.startswith("shapley:")]
+        others = shares.drop(index=f"shapley:{planted}")
+        right = all(text.startswith("better") == (sensor == planted) for sensor, text in verdicts.items())
+        apart = bool(shares.loc[f"shapley:{planted}", "ci_low"] > others["ci_high"].max())
+        row = {"defect": defect, "planted": where, "verdicts": verdicts, "right": right, "apart": apart}
+        row["shapley"] = {name.split(":", 1)[1]: _interval(values) for name, values in shares.iterrows()}
+        if view:
+            views = own[own.index.str.startswith(f"mcc_without_view:{planted}:")]
+            blind = views.loc[f"mcc_without_view:{planted}:{view}", "ci_high"]
+            row["views"] = {name.rsplit(":", 1)[1]: _interval(values) for name, values in views.iterrows()}
+            row["apart"] &= bool(
+                blind < views.drop(index=f"mcc_without_view:{planted}:{view}")["ci_low"].min()
+            )
+        rows.append(row)
+    return rows
+
+
+def _interval(values: pd.Series) -> str:
+    return f"{values['value']:.2f} ({values['ci_low']:.2f} to {values['ci_high']:.2f})"
+
+
+def main() -> int:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--fruits", type=int, default=600)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--size", type=int, default=64)
+    parser.add_argument("--plan", default="input-ablation")
+    parser.add_argument("--spec", nargs="+", default=[f"{k}={v}" for k, v in DEFAULT_SPEC.items()])
+    parser.add_argument("--workers", type=int)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    spec = dict(pair.split("=", 1) for pair in options.spec)
+    data, store = options.out / "data", options.out / "store.db"
+    if not data.exists():
+        make_planted(data, options.fruits, options.seed, spec, size=options.size)
+    run_study(
+        load_plan(options.plan),
+        StudyOptions(data, store, options.out / "cache", workers=options.workers),
+        seed=options.seed,
+    )
+    rows = judge(spec, *read_results(store))
+    if options.json:
+        print(json.dumps(rows, indent=2))
+    else:
+        for row in rows:
+            right = "right" if row["right"] else "WRONG"
+            apart = "apart" if row["apart"] else "NOT APART"
+            print(f"{row['defect']}, planted in {row['planted']}: verdicts {right}, intervals {apart}")
+            for sensor, text in row["verdicts"].items():
+                print(f"  with {sensor}: {text}; Shapley value {row['shapley'][sensor]}")
+            for view, text in row.get("views", {}).items():
+                print(f"  MCC without view {view}: {text}")
+    return 0 if all(row["right"] and row["apart"] for row in rows) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
