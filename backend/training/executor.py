@@ -9,12 +9,14 @@ from __future__ import annotations
 import traceback
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from backend.errors import AvocadoError
 from backend.store.bundle import FoldBundle
-from backend.training.execute import TaskFunction, execute
 from backend.training.task import FoldTask, WorkerContext
+
+if TYPE_CHECKING:
+    from backend.training.execute import TaskFunction
 
 _TRACEBACK_CHARACTERS = 4000
 
@@ -70,6 +72,13 @@ class Executor(Protocol):
         """Stop every worker; tasks in flight are lost."""
 
 
+def train(task: FoldTask, context: WorkerContext) -> FoldBundle:
+    """Do a task as ``execute`` does; torch is imported by whoever works, not by whoever hands out work."""
+    from backend.training.execute import execute
+
+    return execute(task, context)
+
+
 def describe_failure(error: BaseException) -> str:
     """The reason of a failure for the store: one line for what the user can mend, else a traceback's end."""
     if isinstance(error, AvocadoError):
@@ -93,7 +102,7 @@ class InProcessExecutor:
         function: what does a task.
     """
 
-    def __init__(self, context: WorkerContext, function: TaskFunction = execute) -> None:
+    def __init__(self, context: WorkerContext, function: TaskFunction = train) -> None:
         self.context = context
         self.function = function
         self.workers = 1

@@ -21,10 +21,13 @@ from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnContext, SpawnProcess
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from backend.training.execute import TaskFunction, execute
-from backend.training.executor import Outcome, TimeLimit, run_safely
+from backend.training.executor import Outcome, TimeLimit, run_safely, train
 from backend.training.task import FoldTask, WorkerContext
+
+if TYPE_CHECKING:
+    from backend.training.execute import TaskFunction
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +93,7 @@ class PoolExecutor:
         workers: int,
         threads: int = 1,
         limit: TimeLimit | None = None,
-        function: TaskFunction = execute,
+        function: TaskFunction = train,
     ) -> None:
         self._context = context
         self.workers = workers

@@ -15,13 +15,15 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from backend.data.cache_memory import MemoryCache
 from backend.errors import ConfigError
-from backend.training.execute import TaskFunction, execute
-from backend.training.executor import Outcome, TimeLimit, run_safely
+from backend.training.executor import Outcome, TimeLimit, run_safely, train
 from backend.training.task import FoldTask, WorkerContext
+
+if TYPE_CHECKING:
+    from backend.training.execute import TaskFunction
 
 TICK_SECONDS = 10.0
 """How often the executor says that it is still at it, and looks for machines that came or went."""
@@ -163,7 +165,7 @@ class RayExecutor:
         threads: int = 1,
         gpu_share: float = 1.0,
         limit: TimeLimit | None = None,
-        function: TaskFunction = execute,
+        function: TaskFunction = train,
     ) -> None:
         self._ray = connect(address, threads)
         self._threads, self._limit, self._function = threads, limit or TimeLimit(), function

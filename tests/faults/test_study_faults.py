@@ -1,0 +1,286 @@
+"""What must not hurt a study: kill -9 of the driver or a worker, a full or read-only disk, a clock set back.
+
+The long version: ``make test-faults`` (25 kills). Each start of the command imports torch, so these are slow.
+"""
+
+import json
+import os
+import random
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from backend.training.plan import Plan
+from backend.training.settings import BaselineStage
+from backend.training.study import StudyOptions, run_study
+
+KILLS = int(os.environ.get("AVOCADO_KILLS", "3"))
+PLAN = """
+folds = 2
+resolution = 16
+[baseline]
+trials = 2
+generation = 2
+tune_epochs = 2
+epochs = 3
+patience = 0
+min_steps = 30
+[pretraining]
+methods = ["simclr"]
+epochs = 6
+batch_size = 16
+fractions = [1.0]
+min_steps = 30
+"""
+NUMBERS = {
+    "prediction": "SELECT run_id, fold, fruit_id, defect, y_true, score, y_pred FROM prediction",
+    "metric": "SELECT run_id, fold, defect, metric, value, ci_low, ci_high FROM metric",
+    "curve": "SELECT run_id, fold, epoch, split, metric, value FROM curve",
+    "run": "SELECT run_id, name, status, error FROM run",
+    "fold": "SELECT run_id, fold FROM run_fold",
+    "comparison": "SELECT run_id_a, run_id_b, defect, metric, delta, p_value FROM comparison",
+    "artifact": "SELECT run_id, name, sha256 FROM artifact",
+}
+
+
+def query(store, sql):
+    with closing(sqlite3.connect(store)) as connection:
+        return connection.execute(sql).fetchall()
+
+
+def tables(store):
+    """Everything that a study found out, after an integrity check."""
+    assert query(store, "PRAGMA integrity_check") == [("ok",)]
+    assert query(store, "PRAGMA foreign_key_check") == []
+    return {name: sorted(map(repr, query(store, sql))) for name, sql in NUMBERS.items()}
+
+
+def command(folder, out, *more):
+    out.mkdir(exist_ok=True)
+    plan = out.parent / "plan.toml"
+    plan.write_text(PLAN)
+    arguments = [
+        "--plan",
+        plan,
+        "--dataset",
+        folder,
+        "--store",
+        out / "store.db",
+        "--device",
+        "cpu",
+        "--quiet",
+    ]
+    return [sys.executable, "-m", "backend.tune", *map(str, [*arguments, *more])]
+
+
+def environment(cache):
+    return {**os.environ, "AVOCADO_CACHE": str(cache)}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(multilabel_folder, tmp_path_factory):
+    out = tmp_path_factory.mktemp("undisturbed") / "out"
+    line = command(multilabel_folder, out, "--workers", "1")
+    subprocess.run(line, check=True, env=environment(out.parent / "cache"), capture_output=True, timeout=280)
+    return out / "store.db", out.parent / "cache"
+
+
+def folds_done(store):
+    try:
+        return query(store, "SELECT COUNT(*) FROM run_fold")[0][0]
+    except sqlite3.Error:
+        return 0
+
+
+def children(pid):
+    """The processes that ``pid`` has started."""
+    text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    return [int(child) for child in text.split()]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_kill_9_of_the_driver_or_a_worker_changes_no_number(multilabel_folder, tmp_path, undisturbed):
+    reference, cache = undisturbed
+    rng = random.Random(25)
+    out = tmp_path / "out"
+    store = out / "store.db"
+    line = command(multilabel_folder, out, "--workers", "2")
+    known: set[tuple] = set()
+    kills = 0
+    for _ in range(3 * KILLS + 3):
+        driver = subprocess.Popen(line, env=environment(cache), stderr=subprocess.PIPE, text=True)
+        if kills < KILLS:
+            wanted = folds_done(store) + rng.randint(0, 1)
+            deadline = time.monotonic() + rng.uniform(4, 30)
+            while driver.poll() is None and time.monotonic() < deadline and folds_done(store) < wanted:
+                time.sleep(0.02)
+            time.sleep(rng.random())
+            kills += strike(driver, rng)
+        _, err = driver.communicate(timeout=280)
+        assert "Traceback" not in err, err
+        if store.exists() and folds_done(store):
+            assert query(store, "PRAGMA integrity_check") == [("ok",)]
+            folds = set(query(store, "SELECT run_id, fold FROM run_fold"))
+            assert known <= folds, "a finished fold was lost"
+            known = folds
+        if driver.returncode == 0:
+            break
+    assert driver.returncode == 0
+    assert kills
+    assert tables(store) == tables(reference)
+    assert not list((out / "checkpoints").glob("*.safetensors"))
+
+
+def strike(driver, rng):
+    """Kill the driver or one of its workers; says whether anything was left to kill."""
+    if driver.poll() is not None:
+        return 0
+    workers = [] if rng.random() < 0.5 else children(driver.pid)
+    victim = rng.choice(workers) if workers else driver.pid
+    try:
+        os.kill(victim, signal.SIGKILL)
+    except ProcessLookupError:
+        return 0
+    return 1
+
+
+@pytest.mark.slow
+def test_a_second_driver_is_refused_and_the_first_goes_on(multilabel_folder, tmp_path, undisturbed):
+    _, cache = undisturbed
+    line = command(multilabel_folder, tmp_path / "out", "--workers", "1")
+    first = subprocess.Popen(line, env=environment(cache), stderr=subprocess.DEVNULL)
+    store = tmp_path / "out" / "store.db"
+    try:
+        deadline = time.monotonic() + 120
+        while not folds_done(store) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        second = subprocess.run(
+            line, env=environment(cache), capture_output=True, text=True, timeout=120, check=False
+        )
+        assert second.returncode == 2
+        assert second.stderr.startswith("error: ")
+        assert f"process {first.pid}" in second.stderr
+        assert len(second.stderr.splitlines()) == 1
+        assert query(store, "SELECT status FROM study") == [("running",)]
+    finally:
+        first.kill()
+        first.wait()
+    # Whatever it was doing when it was killed is no zombie for the next one.
+    assert subprocess.run(line, env=environment(cache), capture_output=True, check=False).returncode == 0
+    assert {row[0] for row in query(store, "SELECT status FROM run")} == {"complete"}
+
+
+NAMESPACE = ["unshare", "--user", "--map-root-user", "--mount"]
+
+
+def in_small_disk(disk, size, script, cache):
+    """Run a shell script with a real file system of ``size`` at ``disk``, only in its own namespace."""
+    disk.mkdir()
+    mount = f"mount -t tmpfs -o size={size} tmpfs {disk}"
+    probe = [*NAMESPACE, "sh", "-c", mount]
+    if shutil.which("unshare") is None or subprocess.run(probe, check=False, capture_output=True).returncode:
+        pytest.skip("no user namespaces here, so no small disk to fill")
+    line = [*NAMESPACE, "sh", "-c", f"{mount} && {script}"]
+    return subprocess.run(
+        line, check=False, capture_output=True, text=True, timeout=280, env=environment(cache)
+    )
+
+
+@pytest.mark.slow
+def test_a_full_disk_is_one_line_and_with_room_the_same_command_goes_on(
+    multilabel_folder, tmp_path, undisturbed
+):
+    reference, cache = undisturbed
+    disk = tmp_path / "disk"
+    line = " ".join(command(multilabel_folder, disk, "--workers", "1"))
+    disk.rmdir()
+    again = f"mount -o remount,size=200m {disk} && {line} && cp {disk}/store.db* {tmp_path}"
+    done = in_small_disk(disk, "700k", f"{line}; echo first $?; {again}", cache)
+    assert "first 2" in done.stdout, done.stderr
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    errors = [text for text in done.stderr.splitlines() if text.startswith("error: ")]
+    assert len(errors) == 1
+    assert "full" in errors[0] or "space" in errors[0]
+    assert tables(tmp_path / "store.db") == tables(reference)
+
+
+@pytest.mark.slow
+def test_a_read_only_store_is_refused_in_one_line(multilabel_folder, tmp_path, undisturbed):
+    reference, cache = undisturbed
+    disk = tmp_path / "disk"
+    line = " ".join(command(multilabel_folder, disk, "--workers", "1"))
+    disk.rmdir()
+    script = f"cp {reference} {disk} && mount -o remount,ro {disk} && {line}"
+    done = in_small_disk(disk, "50m", script, cache)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert len(done.stderr.splitlines()) == 1
+
+
+SMALL = Plan(
+    name="small",
+    folds=2,
+    resolution=16,
+    baseline=BaselineStage(trials=2, generation=1, tune_epochs=1, epochs=1, min_steps=0),
+)
+
+
+def test_a_clock_set_back_does_not_confuse_a_study(multiclass_folder, tmp_path, monkeypatch):
+    """Interrupted today, resumed yesterday: the numbers and the states are those of any other study."""
+    from backend.store.writer import RunStore
+
+    def options(folder):
+        return StudyOptions(
+            multiclass_folder, tmp_path / folder / "store.db", tmp_path / "cache", 0, "cpu", quiet=True
+        )
+
+    run_study(SMALL, options("plain"))
+    original = RunStore.write_fold
+
+    def stop_after_two(self, run_id, bundle):
+        original(self, run_id, bundle)
+        if len(self.rows("SELECT 1 FROM run_fold")) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(RunStore, "write_fold", stop_after_two)
+    with pytest.raises(KeyboardInterrupt):
+        run_study(SMALL, options("turned"))
+    monkeypatch.setattr(RunStore, "write_fold", original)
+    yesterday = (datetime.now(UTC) - timedelta(days=1)).isoformat(timespec="microseconds")
+    monkeypatch.setattr("backend.store.writer.utc_now", lambda: yesterday)
+    summary = run_study(SMALL, options("turned"))
+    assert summary["status"] == "complete"
+    assert tables(options("turned").store) == tables(options("plain").store)
+    assert query(options("turned").store, "SELECT status FROM study") == [("complete",)]
+
+
+def test_the_log_of_a_study_says_what_happened(multiclass_folder, tmp_path):
+    options = StudyOptions(
+        multiclass_folder, tmp_path / "store.db", tmp_path / "cache", 0, "cpu", quiet=True, events=True
+    )
+    summary = run_study(SMALL, options)
+    lines = Path(summary["log"]).read_text().splitlines()
+    assert Path(summary["log"]) == tmp_path / "logs" / f"{summary['study_id']}.log"
+    assert sum("fold of baseline" in line for line in lines) == 4
+    assert any("stage baseline" in line for line in lines)
+    assert "complete after" in lines[-1]
+
+
+def test_events_are_one_json_object_a_line(multiclass_folder, tmp_path, capfd):
+    options = StudyOptions(
+        multiclass_folder, tmp_path / "store.db", tmp_path / "cache", 0, "cpu", quiet=True, events=True
+    )
+    run_study(SMALL, options)
+    events = [json.loads(line) for line in capfd.readouterr().err.splitlines() if line.startswith("{")]
+    assert [event["event"] for event in events].count("fold") == 4
+    assert events[-1]["done"] == events[-1]["total"] or events[-1]["event"] == "stage"
