@@ -8,7 +8,7 @@ import pandas as pd
 
 from backend.store.queries import ablations as queries
 from dashboard import texts
-from dashboard.answers import Answer, defect_words, method_words, sentence_start, test_verdict
+from dashboard.answers import Answer, defect_words, method_words, test_verdict
 from dashboard.charts.grid import value_grid
 from dashboard.charts.lines import bands
 from dashboard.figure import Figure
@@ -130,8 +130,9 @@ def _best(scope: Scope, found: Compared) -> Answer:
     row = own.loc[own["fraction"] == own["fraction"].max()].iloc[0]
     ends = interval(row["low"], row["high"])
     parts = [part for part in (ends, plural(row["seeds"], "seed")) if part]
-    text = WORDS["best"].format(
-        method=sentence_start(method_words(found.focus)),
+    # A method that the reader chose need not be the best one.
+    text = WORDS["reaches" if scope.method == found.focus else "best"].format(
+        method=method_words(found.focus),
         protocol=WORDS[f"{row['protocol']}_words"],
         value=number(row["value"]),
         brackets=f" ({'; '.join(parts)})",

@@ -1,0 +1,238 @@
+"""What changed, sensors, augmentations and methods: what they say, and that their filters follow SQL."""
+
+from __future__ import annotations
+
+import sqlite3
+
+import pytest
+from streamlit.dataframe_util import convert_arrow_bytes_to_pandas_df
+
+PAGES = ("changes", "inputs", "augmentations", "methods")
+FINAL = "study_id = 'study-overnight' AND purpose = 'final'"
+BASELINE = f"(SELECT run_id FROM run WHERE {FINAL} AND kind = 'baseline' AND seed = 0)"
+BARLOW = (
+    f"(SELECT run_id FROM run WHERE {FINAL} AND kind = 'finetune' AND method = 'barlow_twins' AND seed = 0)"
+)
+MOVED = f"""
+    FROM prediction b JOIN prediction a USING (defect, fold, fruit_id)
+    WHERE b.run_id = {BARLOW} AND a.run_id = {BASELINE} AND b.y_true IS NOT NULL AND a.y_pred <> b.y_pred
+"""
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_pages_open_on_a_full_store(full_store, open_page, page) -> None:
+    app = open_page(full_store, page)
+    assert len(app.title) == 1 and app.get("vega_lite_chart")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_pages_open_on_one_defect_and_on_every_study(full_store, open_page, page) -> None:
+    for address in ({"defect": "body rot"}, {"study": "All studies"}, {"defect": "External defects"}):
+        assert open_page(full_store, page, **address).title
+
+
+@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("kind", ["half_written_store", "full_store"])
+def test_what_is_missing_comes_with_its_command(request, open_page, written, page, kind) -> None:
+    address = {} if kind == "half_written_store" else {"dataset": "strawberry-crops"}
+    app = open_page(request.getfixturevalue(kind), page, **address)
+    if kind == "full_store" and page in ("changes", "methods"):
+        assert app.get("vega_lite_chart"), "baselines can be compared with each other"
+        return
+    assert app.title[0].value.replace("\\", "").endswith("yet") and not app.get("vega_lite_chart")
+    assert any(
+        code.value.startswith("python -m backend.tune") for code in app.code
+    ) or "Running now" in written(app)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_store_without_a_study_names_the_command(empty_store, open_page, page) -> None:
+    assert open_page(empty_store, page).code[0].value.startswith("python -m backend.tune --plan quick")
+
+
+def test_the_changes_are_those_of_the_predictions(full_store, open_page, headline, written, ask) -> None:
+    app = open_page(full_store, "changes")
+    fixed, broken = ask(full_store, f"SELECT SUM(b.y_pred = b.y_true), SUM(a.y_pred = a.y_true) {MOVED}")[0]
+    assert f"puts {fixed} decisions right that the baseline got wrong, and {broken} wrong" in headline(app)
+    found = ask(full_store, f"SELECT COUNT(*) {MOVED} AND b.y_true = 1 AND b.y_pred = 1")[0][0]
+    assert f"Newly found: {found};" in written(app)
+    app.selectbox(key="defect").select("bruising").run()
+    fixed = ask(full_store, f"SELECT SUM(b.y_pred = b.y_true) {MOVED} AND defect = 'bruising'")[0][0]
+    assert headline(app).startswith(f"On bruising, Barlow Twins puts {fixed} fruit right")
+
+
+def test_the_fruit_that_moved_stand_below(full_store, open_page, ask) -> None:
+    app = open_page(full_store, "changes", defect="bruising", change="Put wrong")
+    wrong = ask(
+        full_store,
+        f"SELECT fruit_id {MOVED} AND defect = 'bruising' AND b.y_pred <> b.y_true"
+        " ORDER BY ABS(b.score - a.score) DESC, fruit_id",
+    )
+    cards = next(element.value for element in app.html if "class='cards'" in element.value)
+    places = [cards.index(f"<h3>{name}</h3>") for (name,) in wrong[:6]]
+    assert places == sorted(places) and cards.count("<article") == min(6, len(wrong))
+    assert "<b>Before:</b>" in cards and "<b>After:</b>" in cards
+
+
+def test_a_pallet_narrows_the_fruit(full_store, open_page, written, ask) -> None:
+    pallet, n = ask(
+        full_store,
+        f"SELECT fruit_group, COUNT(DISTINCT fruit_id) FROM fruit JOIN (SELECT fruit_id {MOVED}"
+        " AND b.y_pred = b.y_true) USING (fruit_id) GROUP BY 1 ORDER BY 2 DESC LIMIT 1",
+    )[0]
+    assert f"{n} fruit put right" in written(open_page(full_store, "changes", group=pallet))
+
+
+def test_runs_that_must_not_be_compared_are_not(full_store, tmp_path, open_page, headline) -> None:
+    copy = tmp_path / "copy.db"
+    with sqlite3.connect(full_store) as source, sqlite3.connect(copy) as target:
+        source.backup(target)
+        target.execute(f"UPDATE run SET transductive = 1 WHERE {FINAL} AND method = 'simclr'")
+    app = open_page(copy, "changes", after="simclr · rgb+nir (seed 0)")
+    assert "cannot be compared: one of them saw the test fruit" in headline(app)
+    assert not app.get("vega_lite_chart") and app.warning
+
+
+def test_a_sensor_is_judged_by_its_stored_test(full_store, open_page, written, ask) -> None:
+    app = open_page(full_store, "inputs", defect="stem end rot")
+    delta, low, high, n = ask(
+        full_store,
+        "SELECT c.delta, c.ci_low, c.ci_high, c.n FROM comparison c JOIN run b ON b.run_id = c.run_id_b"
+        " WHERE c.family = 'input-ablation: without nir' AND b.study_id = 'study-overnight'"
+        " AND c.defect = 'stem-end-rot' AND c.metric = 'recall'",
+    )[0]
+    assert low > 0, "the sample store says that rot needs NIR"
+    said = f"Without NIR, {100 * delta:.0f} fewer of 100 fruit with stem end rot are found"
+    text = written(app).replace("\N{NO-BREAK SPACE}", " ")
+    assert f"{said} ({100 * low:.0f} to {100 * high:.0f}; {n} fruit)." in text
+
+
+def test_the_heat_map_holds_the_stored_values(full_store, open_page, ask) -> None:
+    app = open_page(full_store, "inputs", study="All studies", model="the baseline (rgb + nir + pressure)")
+    cells = _rows(app.get("vega_lite_chart")[0])
+    assert {row["row"] for row in cells if row["part"] == "mark"} == {"RGB", "NIR", "pressure"}
+    assert len({row["column"] for row in cells}) == 7, "every combination of three sensors"
+    value = ask(
+        full_store,
+        "SELECT value FROM metric JOIN run USING (run_id) WHERE study_id = 'study-sensors'"
+        " AND modalities = '[\"nir\"]' AND metric = 'recall' AND defect = 'body-rot' AND fold IS NULL",
+    )[0][0]
+    cell = next(
+        row for row in cells if (row["row"], row["column"], row["part"]) == ("body rot", "NIR", "cell")
+    )
+    assert cell["large"] == f"{100 * value:.0f}"
+
+
+def _rows(chart) -> list[dict]:
+    """The rows of a chart as the browser gets them."""
+    return convert_arrow_bytes_to_pandas_df(chart.proto.data.data).to_dict("records")
+
+
+def test_the_calculator_prices_errors_as_sql_does(full_store, open_page, written, ask) -> None:
+    app = open_page(full_store, "inputs", drop="NIR", defect="body rot")
+    costs = dict(
+        ask(
+            full_store,
+            "SELECT modalities, 1000.0 * (1.2 * SUM(fn) + 0.35 * SUM(fp)) / SUM(tp + fp + fn + tn)"
+            " FROM defect_confusion JOIN run USING (run_id) WHERE fold IS NULL AND defect = 'body-rot'"
+            f" AND (run_id = {BASELINE} OR (study_id = 'study-overnight' AND purpose = 'input-ablation'))"
+            " GROUP BY run_id",
+        )
+    )
+    more = costs['["rgb"]'] - costs['["rgb","nir"]']
+    assert more > 0 and f"Without NIR, errors cost {_money(more)} more per 1,000 fruit" in written(app)
+    app.number_input(key="sensor-price").set_value(10).run()
+    assert "At 10 a year, keeping it saves" in written(app)
+    app.number_input(key="fruit-a-year").set_value(0).run()
+    assert "0 a year at 0 fruit" in written(app) and not app.exception
+
+
+def _money(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.0f}"
+
+
+def test_the_ranking_of_augmentations_leaves_confirmations_out(full_store, open_page, ask) -> None:
+    app = open_page(full_store, "augmentations")
+    value = ask(
+        full_store,
+        "SELECT DISTINCT value FROM metric JOIN run USING (run_id) WHERE purpose = 'augmentation-ablation'"
+        " AND metric = 'inner_mcc' AND seed = 7 AND json_extract(params, '$.augment.policy') = 'custom'"
+        " AND json_extract(params, '$.augment.operations') = '[\"colour_jitter\"]'",
+    )
+    cell = next(
+        row for row in _rows(app.get("vega_lite_chart")[0])
+        if row["row"].endswith("colour jitter") and row["words"].startswith("colour jitter:")
+    )  # fmt: skip
+    assert len(value) == 1 and cell["large"] == f"{100 * value[0][0]:.0f}"
+    confirmed = [row["value"] for row in _rows(app.get("vega_lite_chart")[3])]
+    assert max(confirmed) < 0.9, "confirmations have a score above 0.9 in the sample store"
+
+
+def test_the_measure_changes_the_matrix(full_store, open_page) -> None:
+    inner, near = (
+        _rows(open_page(full_store, "augmentations", proxy=proxy).get("vega_lite_chart")[0])[0]["large"]
+        for proxy in ("Inner validation", "Nearest fruit")
+    )
+    assert int(inner) - int(near) == 3, "nearest fruit lie 0.03 lower in the sample store"
+
+
+def test_the_contact_sheet_is_shown_or_its_command(full_store, tmp_path, open_page, written) -> None:
+    app = open_page(full_store, "augmentations")
+    assert len(app.get("image")) == 1
+    copy = tmp_path / "copy.db"  # its artifacts stay behind
+    with sqlite3.connect(full_store) as source, sqlite3.connect(copy) as target:
+        source.backup(target)
+    app = open_page(copy, "augmentations")
+    assert not app.get("image") and "python -m backend.augment" in app.code[-1].value
+    assert "--policy fruit" in app.code[-1].value
+
+
+def test_labels_saved_follow_the_means_over_seeds(full_store, open_page, headline, ask) -> None:
+    baseline = ("baseline", "supervised")
+    few, ours, theirs = (
+        ask(
+            full_store,
+            "SELECT AVG(value) FROM metric JOIN run USING (run_id) WHERE study_id = 'study-overnight'"
+            " AND metric = 'mcc' AND defect IS NULL AND fold IS NULL AND label_fraction = ? AND kind = ?"
+            " AND method = ? AND purpose IN ('final', 'label-efficiency')",
+            *values,
+        )[0][0]
+        for values in ((0.05, "finetune", "barlow_twins"), (0.25, *baseline), (1.0, *baseline))
+    )
+    assert ours < few < theirs, "the sample store saves labels"
+    share = 0.25 * (1 / 0.25) ** ((few - ours) / (theirs - ours))
+    said = headline(open_page(full_store, "methods"))
+    assert (
+        said.startswith(
+            "Pretraining with Barlow Twins on 5 % of the labels is as good as training from labels alone on "
+            f"{100 * share:.0f} %"
+        )
+        and "3 seeds" in said
+    )
+
+
+def test_the_share_of_labels_changes_the_table(full_store, open_page, ask) -> None:
+    app = open_page(full_store, "methods", labels="10 %")
+    cells = {(row["row"], row["column"]): row["large"] for row in _rows(app.get("vega_lite_chart")[1])}
+    value = ask(
+        full_store,
+        "SELECT AVG(value) FROM metric JOIN run USING (run_id) WHERE study_id = 'study-overnight' AND"
+        " metric = 'mcc' AND defect IS NULL AND fold IS NULL AND label_fraction = 0.1 AND kind = 'baseline'",
+    )[0][0]
+    assert cells["baseline", "fine-tuned"] == f"{value:.2f}"
+    assert cells["Barlow Twins", "retrieval"] == "", "no readout was run on 10 %"
+
+
+def test_the_method_filter_changes_what_is_argued_for(full_store, open_page, headline, ask) -> None:
+    said = headline(open_page(full_store, "methods", method="SimCLR"))
+    value = ask(
+        full_store,
+        f"SELECT AVG(value) FROM metric JOIN run USING (run_id) WHERE {FINAL} AND kind = 'finetune' AND"
+        " method = 'simclr' AND metric = 'mcc' AND defect IS NULL AND fold IS NULL",
+    )[0][0]
+    assert said.startswith(f"SimCLR reaches {value:.2f} (") and said.endswith("fine-tuned (MCC).")
+
+
+def test_a_collapsed_pretraining_says_why(full_store, open_page, written) -> None:
+    text = written(open_page(full_store, "methods"))
+    assert "simsiam pretrain · rgb+nir, seed 0: fold 1: collapsed in epoch 8" in text
