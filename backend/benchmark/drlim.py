@@ -247,14 +247,9 @@ def draw_plane(plane: NDArray[np.float32], data: Shifted, title: str) -> bytes:
     colours = colormaps["viridis"](np.linspace(0, 0.95, len(SHIFTS)))
     for number, name in enumerate(DIGITS):
         for place, pixels in enumerate(SHIFTS):
-            rows = (digit == number) & (shift == place)
-            axes.scatter(
-                *plane[rows].T,
-                s=5,
-                color=colours[place],
-                marker="ox"[number],
-                label=f"{name}, {pixels:+d} px",
-            )
+            x, y = plane[(digit == number) & (shift == place)].T
+            label = f"{name}, {pixels:+d} px"
+            axes.scatter(x, y, s=5, color=colours[place], marker="ox"[number], label=label)
     axes.set(title=f"Digits 4 and 9, similar = {title}", aspect="equal")
     axes.legend(fontsize=6, markerscale=2)
     buffer = io.BytesIO()
@@ -273,7 +268,7 @@ def tables(facts: StudyFacts, results: Sequence[Result]) -> list[Table]:
             rows.append((words, expected[task], *(pooled([c.score(m) for c in cells]) for m in metrics)))
     notes = (
         "Share of the 10 nearest pictures of other test images; mean over seeds and its 95 % t interval.",
-        "Clusters: the k-means of 2 to 12 with the best silhouette. The figure is artifact plane.png of each run.",
+        "Clusters: the k-means of 2 to 12 with the best silhouette. The figure is each run's plane.png.",
     )
     columns = ("similar", "clusters, published", *metrics.values())
     return [Table(f"{facts.dataset}: 4 and 9 with shifts of 3 and 6 px", columns, tuple(rows), notes)]

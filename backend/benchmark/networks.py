@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import itertools
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -70,9 +69,4 @@ def _hammer(in_channels: int, imagenet: bool) -> Backbone:
         for before, after in itertools.pairwise(widths)
     ]
     stages.append(nn.Sequential(nn.Conv2d(widths[-1], 32, 3, stride=2, padding=1), nn.Sigmoid()))
-    backbone = Backbone(stages[0], stages[1:], 32)
-    with torch.no_grad():
-        for module in backbone.modules():
-            if isinstance(module, nn.Conv2d) and module.bias is not None:
-                module.bias.zero_()
-    return backbone
+    return Backbone(stages[0], stages[1:], 32)

@@ -73,15 +73,20 @@ def augment_of(bench: Bench, method: str) -> AugmentConfig:
     if bench.dataset.name not in SMALL_IMAGES:
         return default_augment(method)
     if "rgb" in bench.dataset.modalities:
-        return AugmentConfig("simclr", 0.5)
+        return AugmentConfig("simclr", 0.7)
     return AugmentConfig("custom", 0.5, ("random_resized_crop", "rotation"))
+
+
+def backbone_of(bench: Bench) -> str:
+    """A network that the device can train in minutes."""
+    return "resnet10_half" if bench.device == "cpu" else "resnet18_small"
 
 
 def ssl_config(bench: Bench, method: str, sizes: Sizes, *, batch: int, seed: int) -> RunConfig:
     """The configuration of a method; references have no training and may need a network of their own."""
     info = method_info(method)
     imagenet = method == "imagenet"
-    backbone = "resnet18" if imagenet else "resnet10_half" if bench.device == "cpu" else "resnet18_small"
+    backbone = "resnet18" if imagenet else backbone_of(bench)
     side = side_of(bench)
     return RunConfig(
         kind="pretrain" if info.pretrains else "probe",

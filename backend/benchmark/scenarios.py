@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from backend.benchmark import networks
 from backend.benchmark.bench import Bench, Measured, Result, StudyFacts
 from backend.benchmark.encoding import FrozenEncoder, first_sensor
+from backend.benchmark.pretraining import augment_of, backbone_of
 from backend.benchmark.sources import Rows, classes_of
 from backend.benchmark.table import Cell, Table, pooled
 from backend.benchmark.triplets import BATCH, PAIRWISE, RECIPES, TRIPLET, Trainer, embed
@@ -105,23 +106,16 @@ def theirs_config(augmentation: str, loss: str, side: int, seed: int, sensor: st
 def our_config(bench: Bench, name: str, seed: int) -> RunConfig:
     """Our method on the same number of images, two views of each sample."""
     side = _side(bench)
-    colour = "rgb" in bench.dataset.modalities
-    crop = AugmentConfig("custom", 0.65, ("random_resized_crop", "rotation"))
-    augment = AugmentConfig("simclr", 0.5) if colour else dataclasses.replace(crop, strength=0.5)
     epochs = 1 if bench.quick else IMAGES_SEEN // (2 * 10 * ANCHORS)
     return RunConfig(
         kind="pretrain",
         method=dataclasses.replace(default_method_config(name), positives="augment"),
-        model=ModelConfig(backbone=_backbone(bench), modalities=(first_sensor(bench.context(side)),)),
-        augment=augment,
+        model=ModelConfig(backbone=backbone_of(bench), modalities=(first_sensor(bench.context(side)),)),
+        augment=augment_of(bench, name),
         optim=default_optim(name, epochs=epochs, batch_size=256),
         data=DataConfig(resolution=side),
         seed=seed,
     )
-
-
-def _backbone(bench: Bench) -> str:
-    return "resnet10_half" if bench.device == "cpu" else "resnet18_small"
 
 
 def _theirs(bench: Bench, train: Rows, config: RunConfig) -> Measured:

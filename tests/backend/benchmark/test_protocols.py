@@ -1,0 +1,141 @@
+"""Retrieval, layers, coresets, shifted digits and speed, each on tiny data."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from backend.benchmark import coreset, drlim, protocols, retrieval, speed
+from backend.benchmark.bench import StudyFacts
+from backend.benchmark.registry import BENCHMARKS
+from backend.errors import TrainingError
+
+
+def test_retrieval(benchmark_command, cifar_folders, monkeypatch):
+    monkeypatch.setattr(retrieval, "METHODS", {"random_init": "random weights", "rotation": "RotNet"})
+    options = ("--data", "cifar10", "--root", cifar_folders, "--quick", "--device", "cpu", "--json")
+    code, out, err = benchmark_command("retrieval", *options)
+    assert code == 0, err
+    rows = json.loads(out)[0]["tables"][0]["rows"]
+    assert {row["pretraining"] for row in rows} == {"random weights", "RotNet"}
+    values = [row["mAP"]["value"] for row in rows]
+    assert values == sorted(values, reverse=True)
+    assert all(row["R@1"]["value"] <= row["R@5"]["value"] <= row["R@10"]["value"] for row in rows)
+
+
+def test_layers_and_few_labels_and_what_cannot_be_set_on_grey(benchmark_command, mnist_raw, monkeypatch):
+    kept = [i for i in protocols.list_methods() if i.name in ("rotation", "colourisation")]
+    monkeypatch.setattr(protocols, "list_methods", lambda family: kept)
+    options = ("--root", mnist_raw, "--quick", "--device", "cpu", "--json")
+    code, out, _ = benchmark_command("protocols", *options)
+    assert code == 1
+    found = json.loads(out)[0]
+    layers, others = found["tables"]
+    assert [row["pretraining"] for row in layers["rows"]] == ["random_init", "rotation"]
+    assert set(layers["rows"][0]) == {"pretraining", "layer 1", "layer 2", "layer 3", "layer 4"}
+    assert 0 <= others["rows"][1]["1% labels"]["value"] <= others["rows"][1]["NMI"]["value"] + 1
+    assert "colourisation" in found["failures"][0]
+
+
+def test_coresets(benchmark_json, mnist_raw):
+    found = benchmark_json("coreset", "--root", mnist_raw)
+    rows = {row["choice"]: row for row in found["tables"][0]["rows"]}
+    assert set(rows) == set(coreset.CHOICES.values())
+    assert all(0 <= row["10%, accuracy"]["value"] <= 1 for row in rows.values())
+
+
+def test_shifted_digits(benchmark_json, mnist_raw, tmp_path):
+    found = benchmark_json("drlim", "--root", mnist_raw)
+    rows = found["tables"][0]["rows"]
+    assert [row["clusters, published"] for row in rows] == ["10", "2"]
+    figures = list((tmp_path / "out").rglob("plane.png"))
+    assert len(figures) == 2
+    assert figures[0].read_bytes().startswith(b"\x89PNG")
+
+
+def test_shifts_move_digits_and_cut_nothing_off():
+    pixels = np.random.default_rng(0).integers(1, 256, (3, 28, 28)).astype(np.uint8)
+    shifted = drlim.shift_digits(pixels, np.zeros(3, np.int64))
+    assert shifted.images.shape == (3, 5, 40, 40)
+    for place, shift in enumerate(drlim.SHIFTS):
+        window = shifted.images[:, place, 6:34, 6 + shift : 34 + shift]
+        torch.testing.assert_close(window, torch.from_numpy(pixels) / 255)
+
+
+def test_a_perfect_plane_is_pure_and_counted():
+    rng = np.random.default_rng(0)
+    data = drlim.Shifted(torch.zeros(40, 5, 1, 1), np.repeat([0, 1], 20))
+    _, shift, digit = data.flat()
+    near = rng.normal(0, 0.01, (200, 2)).astype(np.float32)
+    values = {m.metric: m.value for m in drlim.judge(near + 10 * digit[:, None].astype(np.float32), data)}
+    assert values["purity:digit"] == 1
+    assert values["purity:digit+shift"] == pytest.approx(0.2, abs=0.08)
+    assert values["clusters"] == 2
+    apart = np.stack([10 * shift, 50 * digit], axis=1).astype(np.float32)
+    values = {m.metric: m.value for m in drlim.judge(near + apart, data)}
+    assert (values["purity:digit+shift"], values["clusters"]) == (1, 10)
+
+
+SAMPLES = {
+    "throughput": {
+        "speed": [
+            {"size": 32, "method": "simclr", "ours": 5.0, "limit": 6.0, "peer": 4.0}
+            | {"of_limit": 0.83, "over_peer": 1.25}
+        ]
+    },
+    "dashboard": {
+        "runs": 1000,
+        "rows": [{"what": "filter", "median_s": 0.2, "p95_s": 0.3, "target_s": 1.0}],
+    },
+    "store": [
+        {"work": "write: MLflow", "value": 5.0, "unit": "runs/s", "this store is": 12.0},
+        {"work": "read", "value": 2.0, "unit": "ms"},
+    ],
+    "explain": {
+        "backbone": "resnet18",
+        "resolution": 64,
+        "batch": 64,
+        "ours_per_second": 300.0,
+        "batched_per_second": 97.0,
+        "one_by_one_per_second": 26.0,
+        "forward_only_per_second": 350.0,
+        "times_batched": 3.1,
+        "times_one_by_one": 11.0,
+        "share_of_forward_only": 0.84,
+        "largest_difference": 1e-6,
+    },
+}
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_what_the_scripts_print_becomes_a_table(benchmark_command, monkeypatch, tmp_path, name):
+    (tmp_path / f"{name}.py").write_text(f"print('''{json.dumps(SAMPLES[name])}''')\n")
+    monkeypatch.setattr(speed, "SCRIPTS", tmp_path)
+    code, out, err = benchmark_command(name, "--quick", "--device", "cpu", "--json")
+    assert code == 0, err
+    rows = json.loads(out)[0]["tables"][0]["rows"]
+    numbers = [cell["value"] for row in rows for cell in row.values() if isinstance(cell, dict)]
+    assert len(rows) == (2 if name == "store" else 1)
+    assert len(numbers) == {"throughput": 5, "dashboard": 4, "store": 3, "explain": 8}[name]
+
+
+def test_a_script_that_fails_is_not_measured(benchmark_command, monkeypatch, tmp_path):
+    (tmp_path / "store.py").write_text("import sys; sys.exit('error: no MLflow')\n")
+    monkeypatch.setattr(speed, "SCRIPTS", tmp_path)
+    code, _, err = benchmark_command("store", "--quick", "--device", "cpu")
+    assert code == 1
+    assert "not measured: store: speed_store" in err
+    assert "no MLflow" in err
+    with pytest.raises(TrainingError, match=r"benchmarks/store.py: no MLflow"):
+        speed.run_script(tmp_path / "store.py", ())
+
+
+def test_every_benchmark_has_a_module_with_both_functions():
+    facts = StudyFacts("x", "x", "x", (), True, {"split": 1})
+    for benchmark in BENCHMARKS.values():
+        module = benchmark.load()
+        assert callable(module.run)
+        assert module.tables(facts, [])
+    assert sys.modules["backend.benchmark.speed"] is speed
