@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from backend.store.bundle import FoldBundle
 from backend.training.calibration import measure
+from backend.training.explanation import ExplainTask, explain_fold
 from backend.training.optim import prepare_worker
 from backend.training.pretraining import pretrain_fold
 from backend.training.probing import probe_fold
@@ -24,8 +25,10 @@ TASKS: dict[str, TaskFunction] = {
 
 
 def execute(task: FoldTask, context: WorkerContext) -> FoldBundle:
-    """Do one fold of one run, or measure it, the same way on every worker."""
+    """Do one fold of one run, measure it, or explain it, the same way on every worker."""
     prepare_worker(task.config.threads)
+    if isinstance(task, ExplainTask):
+        return explain_fold(task, context)
     if task.measure:
         return measure(task, context)
     return TASKS[task.config.kind](task, context)

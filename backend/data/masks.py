@@ -1,0 +1,93 @@
+"""Where a defect truly is: the masks beside a synthetic data set, for judging explanations.
+
+``masks.csv`` has the columns fruit_id, defect, view and path; each path is a picture below the data set
+folder, white where the defect is. Sensors are registered, so one mask stands for every sensor of its view. A
+fruit with the defect has a row for each view that shows it; no real data set has such a file.
+"""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.data.dataset import FruitDataset
+from backend.data.images import decode_image
+from backend.data.paths import FolderGuard
+from backend.errors import DataError
+
+MASKS_FILE = "masks.csv"
+MASKS_HEADER = ("fruit_id", "defect", "view", "path")
+_COVERED = 0.25
+"""Share of a pixel that the defect must cover, so that small marks survive shrinking."""
+
+
+class Masks:
+    """The masks of one data set; empty where it has none.
+
+    Args:
+        root: the data set folder.
+        paths: (fruit_id, defect) to view to path.
+    """
+
+    def __init__(self, root: Path, paths: dict[tuple[str, str], dict[str, str]]) -> None:
+        self._root = root
+        self._paths = paths
+
+    def __len__(self) -> int:
+        """Number of pairs of fruit and defect."""
+        return len(self._paths)
+
+    def has(self, fruit_id: str, defect: str) -> bool:
+        """Whether it is known where this fruit has this defect."""
+        return (fruit_id, defect) in self._paths
+
+    def load(self, fruit_id: str, defect: str, side: int) -> dict[str, NDArray[np.bool_]]:
+        """View to (side, side) mask, for the views that show the defect; empty where it is not known.
+
+        Raises:
+            DataError: a mask that cannot be decoded.
+        """
+        found = {}
+        for view, path in self._paths.get((fruit_id, defect), {}).items():
+            try:
+                pixels = decode_image(str(self._root / path), side)
+            except DataError as error:
+                raise DataError(
+                    error.found, where=str(self._root / path), action="make the data set again"
+                ) from error
+            found[view] = pixels[:, :, 0] >= 255 * _COVERED
+        return found
+
+
+def read_masks(dataset: FruitDataset) -> Masks:
+    """The masks of a data set.
+
+    Raises:
+        DataError: a ``masks.csv`` that cannot be read, with other columns, or paths that
+            leave the folder.
+    """
+    file = dataset.root / MASKS_FILE
+    if not file.is_file():
+        return Masks(dataset.root, {})
+    try:
+        with file.open(encoding="utf-8", newline="") as handle:
+            header, *rows = csv.reader(handle)
+    except (OSError, ValueError, csv.Error) as error:
+        reason = "it is empty" if isinstance(error, ValueError) else str(error)
+        raise DataError(f"cannot be read ({reason})", where=str(file), expected="CSV in UTF-8") from error
+    if tuple(header) != MASKS_HEADER:
+        names = ", ".join(header)[:80]
+        raise DataError(f"columns {names!r}", where=str(file), expected=", ".join(MASKS_HEADER))
+    guard = FolderGuard(dataset.root)
+    paths: dict[tuple[str, str], dict[str, str]] = {}
+    for number, row in enumerate(rows, start=2):
+        wide = f"{len(row)} cells; expected {len(MASKS_HEADER)}"
+        fault = guard.fault(row[3]) if len(row) == len(MASKS_HEADER) else wide
+        if fault:
+            raise DataError(fault, where=f"{file}, row {number}")
+        fruit_id, defect, view, path = row
+        paths.setdefault((fruit_id, defect), {})[view] = path
+    return Masks(dataset.root, paths)

@@ -1,0 +1,64 @@
+"""Masks of synthetic fruit are read as they were drawn, and a damaged table is refused in one line."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from backend.data.manifest import read_dataset
+from backend.data.masks import read_masks
+from backend.data.synth.planted import make_planted
+from backend.errors import DataError
+
+
+@pytest.fixture
+def planted(tmp_path):
+    make_planted(tmp_path / "set", 12, seed=1, spec={"a": "nir", "c": "rgb:2"}, size=32, progress=False)
+    return tmp_path / "set"
+
+
+def test_a_mask_for_each_view_that_shows_the_defect(planted):
+    dataset = read_dataset(planted)
+    masks = read_masks(dataset)
+    has_c = {name for name, row in zip(dataset.fruit_ids, dataset.labels, strict=True) if row[1] == 1}
+    assert len(masks) > len(has_c) > 0
+    for fruit in dataset.fruit_ids:
+        assert masks.has(fruit, "c") == (fruit in has_c)
+        assert set(masks.load(fruit, "c", 32)) == ({"2"} if fruit in has_c else set())
+    fruit = min(has_c)
+    (file,) = (planted / "masks").glob(f"c/*/{fruit}-2.png")
+    with Image.open(file) as picture:
+        drawn = np.asarray(picture)
+    np.testing.assert_array_equal(masks.load(fruit, "c", 32)["2"], drawn)
+    small = masks.load(fruit, "c", 16)["2"]
+    assert small.shape == (16, 16)
+    assert 0.7 < 4 * small.sum() / drawn.sum() < 1.6
+
+
+def test_a_data_set_without_masks_has_none(multilabel_folder):
+    masks = read_masks(read_dataset(multilabel_folder))
+    assert len(masks) == 0
+    assert masks.load("f001", "rot", 16) == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("fruit,where\n", "columns 'fruit, where'"),
+        ("", "empty"),
+        ("fruit_id,defect,view,path\nf0,a,1\n", "row 2.*3 cells"),
+        ("fruit_id,defect,view,path\nf0,a,1,../../etc/passwd\n", "row 2.*leaves"),
+        ("fruit_id,defect,view,path\nf0,a,1,masks/none.png\n", "row 2.*missing"),
+    ],
+)
+def test_a_damaged_table_is_refused(planted, text, words):
+    (planted / "masks.csv").write_text(text)
+    with pytest.raises(DataError, match=words):
+        read_masks(read_dataset(planted))
+
+
+def test_a_damaged_mask_says_which_file(planted):
+    masks = read_masks(read_dataset(planted))
+    file = next((planted / "masks/c").rglob("*.png"))
+    file.write_bytes(b"no picture")
+    with pytest.raises(DataError, match=file.name):
+        masks.load(file.name.split("-")[0], "c", 32)
