@@ -47,7 +47,7 @@ def parse_duration(text: str, option: str) -> float:
 
 def change(plan: Plan, stage: str, **values: object) -> Plan:
     """The plan with other settings of one stage."""
-    return replace(plan, **{stage: replace(getattr(plan, stage), **values)})  # type: ignore[arg-type]
+    return replace(plan, **{stage: replace(getattr(plan, stage), **values)})
 
 
 def drop_method(plan: Plan) -> Plan:

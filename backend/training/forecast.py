@@ -64,7 +64,7 @@ class Forecast:
 
     def table(self, plan: Plan) -> dict[str, Any]:
         """Every portion of work with its seconds, the sum, and the stages of which nothing is known."""
-        rows = [
+        rows: list[dict[str, Any]] = [
             {
                 "stage": stage,
                 "what": work.what,

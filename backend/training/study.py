@@ -65,8 +65,13 @@ def run_study(plan: Plan, options: StudyOptions, *, seed: int = 0) -> dict[str, 
         finally:
             if status != COMPLETE:
                 store.recover(study_id)
-            summary = {"seconds": budget.spent, "budget": budget.limit, "cuts": budget.cuts}
-            summary |= {"log": str(log_file), **store.summarise_study(study_id)}
+            summary = {
+                "seconds": budget.spent,
+                "budget": budget.limit,
+                "cuts": budget.cuts,
+                "log": str(log_file),
+                **store.summarise_study(study_id),
+            }
             store.finish_study(study_id, status, summary)
             log.info("%s after %.0f s: %s", status, budget.spent, summary["runs"])
     return {"study_id": study_id, "status": status, "store": str(options.store), **summary}

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from backend.cli import run_command
 from backend.tune import main
 
 PLAN = """
@@ -130,3 +131,50 @@ def test_the_list_names_everything_that_can_be_chosen(capsys):
     assert "resnet18" in catalogue["backbones"]
     assert "simclr" in catalogue["methods, joint embedding"]
     assert all(description for entries in catalogue.values() for description in entries.values())
+
+
+def test_a_dry_run_says_what_would_run_and_makes_no_store(multiclass_folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("backend.training.calibration.MEASURE_SECONDS", 0.01)
+    arguments = command(multiclass_folder, tmp_path, "--workers", "0", "--dry-run")
+    assert main(arguments) == 0
+    printed = capsys.readouterr().out
+    assert "baseline: finals" in printed
+    assert "1 x 2 folds" in printed
+    assert "expected: " in printed
+    assert not (tmp_path / "store.db").exists()
+    assert main([*arguments, "--json"]) == 0
+    expected = json.loads(capsys.readouterr().out)
+    assert [work["what"] for work in expected["works"]] == ["trials, resnet10_half", "finals"]
+    assert expected["seconds"] > 0
+    assert expected["cuts"] == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--budget", "soon"], ["--budget", "8h"]),
+        (["--budget", "0h"], ["--budget", "8h"]),
+        (["--timeout", "-1h"], ["--timeout"]),
+        (["--gpu-share", "0"], ["--gpu-share"]),
+        (["--storage", "nosuch://host/db"], ["--storage"]),
+    ],
+)
+def test_limits_that_cannot_be_used_are_one_line(multiclass_folder, tmp_path, arguments, words, capsys):
+    assert run_command(main, command(multiclass_folder, tmp_path, "--workers", "0", *arguments)) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert len(printed.err.strip().splitlines()) == 1
+    for word in words:
+        assert word in printed.err
+
+
+def test_help_is_immediate_and_loads_nothing_heavy():
+    code = (
+        "import sys\nfrom backend.tune import main\n"
+        "try: main(['--help'])\nexcept SystemExit: pass\n"
+        "print([m for m in ('torch', 'numpy', 'optuna', 'ray') if m in sys.modules])"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.splitlines()[-1] == "[]"
+    for option in ("--budget", "--dry-run", "--cluster", "--storage", "--events"):
+        assert option in result.stdout

@@ -2,7 +2,9 @@
 
 import os
 import signal
+import sys
 import time
+from pathlib import Path
 
 from backend.errors import DataError
 from backend.store.bundle import FoldBundle
@@ -13,6 +15,16 @@ def behave(task, context):
     action = task.config.label
     if action == "die":
         os.kill(os.getpid(), signal.SIGKILL)
+    if action == "segfault":
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if action == "die-once":
+        mark = Path(os.environ["FAKE_WORK_FOLDER"], "died")
+        if not mark.exists():
+            mark.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+    if action == "complain":
+        print("the sensor is cold", file=sys.stderr, flush=True)
+        raise ZeroDivisionError("a defect of ours")
     if action == "hang":
         time.sleep(300)
     if action == "raise":

@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 from backend.errors import DataError
-from backend.training.executor import InProcessExecutor, describe_failure
+from backend.store.bundle import FoldBundle
+from backend.training.executor import InProcessExecutor, Outcome, TimeLimit, describe_failure
 from backend.training.pool import PoolExecutor
 from backend.training.task import FoldTask
 
@@ -33,7 +34,7 @@ def test_a_reason_is_one_line_where_the_user_can_mend_it():
 
 
 def test_workers_are_reused_and_survive_each_others_death(small_run, behave):
-    pool = PoolExecutor("shared", workers=2, timeout=5, function=behave)
+    pool = PoolExecutor("shared", workers=2, limit=TimeLimit(5), function=behave)
     try:
         actions = ("ok", "die", "ok", "raise", "hang", "ok", "ok", "ok")
         outcomes = {o.task.fold: o for o in pool.run(tasks(small_run, *actions)) if o is not None}
@@ -47,7 +48,7 @@ def test_workers_are_reused_and_survive_each_others_death(small_run, behave):
         assert "no end after 5 s" in outcomes[4].error
         notes = [dict(o.bundle.notes) for o in finished]
         assert {note["context"] for note in notes} == {"shared"}
-        assert len({note["pid"] for note in notes}) <= 4  # two workers and two replacements
+        assert len({note["pid"] for note in notes}) <= 5  # two workers and three replacements
         again = [o for o in pool.run(tasks(small_run, "ok")) if o is not None]
         assert again[0].bundle is not None
     finally:
@@ -56,8 +57,42 @@ def test_workers_are_reused_and_survive_each_others_death(small_run, behave):
 
 def test_a_worker_that_is_still_at_it_is_reported(small_run, behave, monkeypatch):
     monkeypatch.setattr("backend.training.pool.TICK_SECONDS", 0.05)
-    pool = PoolExecutor("shared", workers=1, timeout=2, function=behave)
+    pool = PoolExecutor("shared", workers=1, limit=TimeLimit(2), function=behave)
     try:
         assert None in list(pool.run(tasks(small_run, "hang")))
     finally:
         pool.close()
+
+
+def test_a_task_whose_worker_is_killed_once_is_done_by_another(small_run, behave, tmp_path, monkeypatch):
+    monkeypatch.setenv("FAKE_WORK_FOLDER", str(tmp_path))
+    pool = PoolExecutor("shared", workers=1, function=behave)
+    try:
+        outcomes = [o for o in pool.run(tasks(small_run, "die-once", "ok")) if o is not None]
+        assert len(outcomes) == 2
+        assert all(o.bundle is not None for o in outcomes)
+    finally:
+        pool.close()
+
+
+def test_what_a_failed_task_printed_is_kept_with_its_reason(small_run, behave):
+    pool = PoolExecutor("shared", workers=1, function=behave)
+    try:
+        outcomes = [o for o in pool.run(tasks(small_run, "complain", "raise", "segfault")) if o is not None]
+    finally:
+        pool.close()
+    assert "the sensor is cold" in outcomes[0].error
+    assert "the sensor is cold" not in outcomes[1].error
+    assert "SIGSEGV" in outcomes[2].error
+
+
+def test_the_limit_of_a_fold_follows_the_longest_so_far(small_run):
+    task = tasks(small_run, "ok")[0]
+    assert TimeLimit(7).seconds(task) == 7
+    limit = TimeLimit()
+    assert limit.seconds(task) == TimeLimit.FIRST
+    limit.learn(Outcome(task, FoldBundle(0, seconds=1.0)))
+    assert limit.seconds(task) == TimeLimit.SHORTEST
+    limit.learn(Outcome(task, FoldBundle(0, seconds=1000.0)))
+    limit.learn(Outcome(task, None, "failed"))
+    assert limit.seconds(task) == TimeLimit.FACTOR * 1000

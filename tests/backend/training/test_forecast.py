@@ -13,6 +13,7 @@ from backend.training.study import StudyOptions, expect_study, run_study
 PLAN = Plan(
     name="tiny",
     folds=2,
+    modalities=("rgb", "nir"),
     resolution=16,
     baseline=BaselineStage(trials=3, generation=2, tune_epochs=1, epochs=1, min_steps=0),
     pretraining=PretrainingStage(
@@ -45,6 +46,7 @@ def folds_in(store):
         return dict(connection.execute(sql).fetchall())
 
 
+@pytest.mark.slow
 def test_a_study_makes_the_folds_that_were_expected(options):
     expected = expect_study(PLAN, options)
     assert not options.store.exists()

@@ -53,6 +53,7 @@ def cluster(monkeypatch):
     """A head and a second node, each with one core."""
     pytest.importorskip("ray", reason="Ray is an extra: pip install -r requirements-cluster.txt")
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))  # so that workers find the fake work
     from ray.cluster_utils import Cluster
 
     found = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
