@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import altair as alt
 import pandas as pd
 
@@ -76,7 +78,7 @@ def _grid(
     frame: pd.DataFrame,
     look: Look,
     scale: alt.Scale,
-    deep: object,
+    deep: Any,
     *,
     rows: tuple[str, ...],
     columns: tuple[str, ...],

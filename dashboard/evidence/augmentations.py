@@ -12,7 +12,7 @@ from dashboard import texts
 from dashboard.answers import BETTER, UNCLEAR, UNTESTED, Answer, defect_words, method_words, test_verdict
 from dashboard.charts.bars import interval_bars
 from dashboard.charts.grid import difference_grid
-from dashboard.figure import Figure
+from dashboard.figure import Figure, records
 from dashboard.format import count, missing, number, per_hundred, signed
 from dashboard.frames import augmentations as frames
 from dashboard.frames.augmentations import Policy
@@ -178,7 +178,7 @@ def strength(ablation: Found, metric: str) -> Figure | None:
     default = frames.default_policy(found_scores)
     if len(frame) < 2 or default is None:
         return None
-    best = frame.loc[frame["value"].astype(float).idxmax()]
+    best = max(records(frame), key=lambda row: float(row["value"]))
     sentence = WORDS["strongest"].format(name=best["name"], value=best["text"])
     title = WORDS["strengths"].format(policy=default.words)
     return _levels(f"augmentations-strength-{metric}", title, sentence, WORDS["strength_axis"], frame)

@@ -12,10 +12,19 @@ from backend.config import PRESSURE
 from backend.store.queries.catalog import DatasetFacts
 from dashboard import answers, texts
 from dashboard.answers import defect_words
-from dashboard.format import count, missing, number, per_hundred, sensors
+from dashboard.format import count, missing, number, per_hundred, sensors, with_interval
 
 WORDS = texts.INPUTS
 Subset = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Mean:
+    """A value over seeds with its interval; NaN where there is none."""
+
+    value: float = float("nan")
+    low: float = float("nan")
+    high: float = float("nan")
 
 
 @dataclass(frozen=True)
@@ -70,24 +79,29 @@ def ablations(runs: pd.DataFrame, dataset: DatasetFacts) -> list[Ablation]:
     """
     order = [*dataset.modalities, *([PRESSURE] if dataset.pressures else [])]
     runs = runs[runs["kind"].isin(("baseline", "finetune")) & (runs["label_fraction"] == 1)]
-    parts = [_in_order(text, order) for text in runs["modalities"]]
     found = []
     same = ["study_id", "kind", "method", "backbone"]
-    for key, members in runs.assign(part=parts).groupby(same, sort=False):
-        ablated = members[members["purpose"] == "input-ablation"]
-        if ablated.empty:
-            continue
-        used = {name for part in ablated["part"] for name in part}
+    for _, members in runs.sort_values("seed", kind="stable").groupby(same, sort=False):
+        ablated = _by_part(members[members["purpose"] == "input-ablation"], order)
+        used = {name for part in ablated for name in part}
         full = tuple(name for name in order if name in used)
+        if not full:
+            continue
         # The final runs stand for all sensors, unless the ablation trained a full set of its own.
-        own_full = (ablated["part"] == full).any()
-        kept = ablated if own_full else pd.concat([members[members["part"] == full], ablated])
-        by_part = {
-            part: tuple(some.sort_values("seed", kind="stable")["run_id"])
-            for part, some in kept.groupby("part", sort=False)
-        }
-        found.append(Ablation(answers.subject(str(key[2])), full, by_part, ablated["git_commit"].iloc[0]))
+        final = _by_part(members[members["purpose"] == "final"], order).get(full)
+        by_part = ({full: final} if final else {}) | ablated
+        first = members.iloc[0]
+        found.append(Ablation(answers.subject(first["method"]), full, by_part, first["git_commit"]))
     return sorted(found, key=lambda one: one.name != answers.subject("supervised"))
+
+
+def _by_part(runs: pd.DataFrame, order: list[str]) -> dict[Subset, tuple[str, ...]]:
+    """Combination of sensors to run ids, in the order of the rows."""
+    found: dict[Subset, tuple[str, ...]] = {}
+    for text, run_id in zip(runs["modalities"], runs["run_id"], strict=True):
+        part = _in_order(str(text), order)
+        found[part] = (*found.get(part, ()), str(run_id))
+    return found
 
 
 def _in_order(text: str, order: list[str]) -> Subset:
@@ -95,11 +109,11 @@ def _in_order(text: str, order: list[str]) -> Subset:
     return tuple(sorted(named, key=lambda name: (order.index(name) if name in order else len(order), name)))
 
 
-def averaged(metrics: pd.DataFrame, run_ids: tuple[str, ...], metric: str) -> pd.DataFrame:
+def averaged(metrics: pd.DataFrame, run_ids: tuple[str, ...], metric: str) -> dict[str, Mean]:
     """A metric of one configuration as means over its seeds.
 
     Returns:
-        value, low, high; a row a defect, the index; over all defects under "".
+        Of each defect; over all defects under "".
     """
     rows = metrics[metrics["run_id"].isin(run_ids) & (metrics["metric"] == metric)]
     numbers = rows.assign(
@@ -108,7 +122,8 @@ def averaged(metrics: pd.DataFrame, run_ids: tuple[str, ...], metric: str) -> pd
         low=pd.to_numeric(rows["ci_low"]),
         high=pd.to_numeric(rows["ci_high"]),
     )
-    return numbers.groupby("defect")[["value", "low", "high"]].mean()
+    means = numbers.groupby("defect")[["value", "low", "high"]].mean()
+    return {str(name): Mean(*row) for name, row in zip(means.index, means.to_numpy(), strict=True)}
 
 
 def grid_rows(
@@ -136,7 +151,7 @@ def grid_rows(
             marks.append(_mark(sensor_words(sensor), column, has, words))
         table = averaged(metrics, ablation.runs[part], metric)
         for defect, name in names.items():
-            known = table.loc[defect].to_dict() if defect in table.index else {}
+            known = table.get(defect, Mean())
             cells.append(_cell(name, column, known) | {"runs": len(ablation.runs[part])})
     return pd.DataFrame([*marks, *cells])
 
@@ -145,19 +160,18 @@ def _mark(row: str, column: str, has: bool, words: str) -> dict[str, object]:
     return {"row": row, "column": column, "part": "mark", "shade": int(has), "words": words}
 
 
-def _cell(row: str, column: str, known: dict[str, float]) -> dict[str, object]:
-    value = known.get("value")
-    low, high = known.get("low"), known.get("high")
-    large, small = hundredths(value), half_width(low, high)
+def _cell(row: str, column: str, known: Mean) -> dict[str, object]:
+    value, low, high = known.value, known.low, known.high
+    large = per_hundred(value)
     return {
         "row": row,
         "column": column,
         "part": "cell",
         "large": large,
-        "small": small,
-        "shade": 0.0 if value is None or missing(value) else max(0.0, float(value)),
+        "small": half_width(known),
+        "shade": 0.0 if missing(value) else max(0.0, value),
         "words": WORDS["cell"].format(
-            row=row, sensors=column, value=large, ends=f"{hundredths(low)} to {hundredths(high)}"
+            row=row, sensors=column, value=large, ends=f"{per_hundred(low)} to {per_hundred(high)}"
         ),
         "value": value,
         "low": low,
@@ -165,16 +179,9 @@ def _cell(row: str, column: str, known: dict[str, float]) -> dict[str, object]:
     }
 
 
-def hundredths(value: float | None) -> str:
-    """A share or an MCC in hundredths, so that it fits a narrow cell."""
-    return per_hundred(value)
-
-
-def half_width(low: float | None, high: float | None) -> str:
+def half_width(known: Mean) -> str:
     """Half an interval in hundredths, ``"±7"``; empty where there is none."""
-    if low is None or high is None or missing(low) or missing(high):
-        return ""
-    return f"±{count(50 * (high - low))}"
+    return "" if missing(known.low) or missing(known.high) else f"±{count(50 * (known.high - known.low))}"
 
 
 def shapley_rows(
@@ -189,26 +196,17 @@ def shapley_rows(
     names = {**({"": overall} if overall else {}), **{name: defect_words(name) for name in defects}}
     rows = []
     for defect, name in names.items():
-        known = (
-            table.loc[defect]
-            if defect in table.index
-            else pd.Series({"value": None, "low": None, "high": None})
-        )
-        value = known["value"]
-        ends = f" ({number(known['low'])} to {number(known['high'])})" if not missing(known["low"]) else ""
+        known = table.get(defect, Mean())
+        tone = "fewer" if known.value < 0 else "accent" if not defect else "reference"
         rows.append(
             {
                 "name": name,
-                "value": value,
-                "low": known["low"],
-                "high": known["high"],
-                "text": number(value),
-                "words": f"{name}: {number(value)}{ends}",
-                "tone": "fewer"
-                if not missing(value) and value < 0
-                else "accent"
-                if not defect
-                else "reference",
+                "value": known.value,
+                "low": known.low,
+                "high": known.high,
+                "text": number(known.value),
+                "words": f"{name}: {with_interval(known.value, known.low, known.high)}",
+                "tone": tone,
             }
         )
     return pd.DataFrame(rows)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
 from dashboard import texts
 from dashboard.answers import method_words
+from dashboard.figure import records
 from dashboard.format import count, interval, number, percent, plural
 
 WORDS = texts.PROTOCOLS
@@ -78,17 +80,16 @@ def best_method(rows: pd.DataFrame, fraction: float, protocol: str = "tuned") ->
     there = rows[
         (rows["protocol"] == protocol) & (rows["fraction"] == fraction) & (rows["method"] != SUPERVISED)
     ]
-    return None if there.empty else str(there.loc[there["value"].idxmax(), "method"])
+    return None if there.empty else str(there["method"].iloc[int(there["value"].to_numpy().argmax())])
 
 
 def ranked(rows: pd.DataFrame, fraction: float) -> tuple[str, ...]:
     """Methods at a share of the labels, the best first and the baseline last."""
-    here = rows[rows["fraction"] == fraction]
     place = {protocol: i for i, protocol in enumerate(PROTOCOLS)}
-    keys = {}
-    for method, some in here.groupby("method", sort=False):
-        first = some.iloc[some["protocol"].map(place).to_numpy().argmin()]
-        keys[str(method)] = (method == SUPERVISED, place[first["protocol"]], -first["value"])
+    keys: dict[str, tuple[bool, int, float]] = {}
+    for row in records(rows[rows["fraction"] == fraction]):
+        key = (row["method"] == SUPERVISED, place[row["protocol"]], -row["value"])
+        keys[row["method"]] = min(key, keys.get(row["method"], key))
     return tuple(sorted(keys, key=lambda method: keys[method]))
 
 
@@ -98,34 +99,31 @@ def grid_rows(rows: pd.DataFrame, fraction: float) -> pd.DataFrame:
     Returns:
         row, column, part, large, small, shade, words.
     """
-    here = rows[rows["fraction"] == fraction].set_index(["method", "protocol"])
-    cells = []
-    for method in ranked(rows, fraction):
-        for protocol in SHOWN:
-            found = here.loc[(method, protocol)] if (method, protocol) in here.index else None
-            ends = "" if found is None else interval(found["low"], found["high"])
-            cells.append(
-                {
-                    "row": row_words(method),
-                    "column": WORDS[protocol],
-                    "part": "cell",
-                    "large": "" if found is None else number(found["value"]),
-                    "small": f"±{(found['high'] - found['low']) / 2:.2f}"
-                    if found is not None and ends
-                    else "",
-                    "shade": 0.0 if found is None else max(0.0, float(found["value"])),
-                    "words": WORDS["no_cell"]
-                    if found is None
-                    else WORDS["cell"].format(
-                        method=row_words(method),
-                        protocol=WORDS[f"{protocol}_words"],
-                        value=number(found["value"]),
-                        ends=f" ({ends})" if ends else "",
-                        seeds=plural(found["seeds"], "seed"),
-                    ),
-                }
-            )
+    here = {(row["method"], row["protocol"]): row for row in records(rows[rows["fraction"] == fraction])}
+    cells = [
+        _cell(method, name, here.get((method, name))) for method in ranked(rows, fraction) for name in SHOWN
+    ]
     return pd.DataFrame(cells)
+
+
+def _cell(method: str, protocol: str, found: dict[str, Any] | None) -> dict[str, object]:
+    cell = {"row": row_words(method), "column": WORDS[protocol], "part": "cell"}
+    if found is None:
+        return cell | {"large": "", "small": "", "shade": 0.0, "words": WORDS["no_cell"]}
+    ends = interval(found["low"], found["high"])
+    words = WORDS["cell"].format(
+        method=row_words(method),
+        protocol=WORDS[f"{protocol}_words"],
+        value=number(found["value"]),
+        ends=f" ({ends})" if ends else "",
+        seeds=plural(found["seeds"], "seed"),
+    )
+    return cell | {
+        "large": number(found["value"]),
+        "small": f"±{(found['high'] - found['low']) / 2:.2f}" if ends else "",
+        "shade": max(0.0, float(found["value"])),
+        "words": words,
+    }
 
 
 def row_words(method: str) -> str:
@@ -245,7 +243,7 @@ def health_rows(
     known["failed"] = known["status"].isin(("failed", "pruned"))
     parts = []
     for (method, failed), some in known.groupby(["method", "failed"], sort=False):
-        line = some.groupby("epoch", as_index=False)["value"].mean().sort_values("epoch")
+        line = some.groupby("epoch", sort=True)["value"].mean().reset_index()
         tone = "fewer" if failed else "accent" if method == focus else "other"
         name = method_words(str(method))
         label = WORDS["collapsed_line"].format(method=name) if failed else name if tone == "accent" else ""

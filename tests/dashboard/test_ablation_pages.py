@@ -160,9 +160,10 @@ def test_the_ranking_of_augmentations_leaves_confirmations_out(full_store, open_
         " AND json_extract(params, '$.augment.operations') = '[\"colour_jitter\"]'",
     )
     cell = next(
-        row for row in _rows(app.get("vega_lite_chart")[0])
+        row
+        for row in _rows(app.get("vega_lite_chart")[0])
         if row["row"].endswith("colour jitter") and row["words"].startswith("colour jitter:")
-    )  # fmt: skip
+    )
     assert len(value) == 1 and cell["large"] == f"{100 * value[0][0]:.0f}"
     confirmed = [row["value"] for row in _rows(app.get("vega_lite_chart")[3])]
     assert max(confirmed) < 0.9, "confirmations have a score above 0.9 in the sample store"

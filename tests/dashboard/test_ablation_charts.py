@@ -1,0 +1,100 @@
+"""Charts on changes, sensors, augmentations and methods: valid, and of one shape whatever the rows."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pandas as pd
+import pytest
+
+from dashboard.charts.bars import interval_bars
+from dashboard.charts.changes import fixed_and_broken
+from dashboard.charts.grid import difference_grid, value_grid
+from dashboard.charts.lines import bands
+from dashboard.figure import ROWS, Figure, records
+from dashboard.theme import DARK, LIGHT, Tint
+
+CELLS = pd.DataFrame(
+    [("RGB", "all", "mark", None, None, 1, "with RGB"), ("rot", "all", "cell", "70", "±9", 0.7, "rot")],
+    columns=["row", "column", "part", "large", "small", "shade", "words"],
+)
+BARS = pd.DataFrame(
+    [
+        ("RGB", 0.3, 0.2, 0.4, "0.30", "RGB: 0.30", "accent"),
+        ("NIR", -0.1, None, None, "−0.10", "NIR", "fewer"),
+    ],
+    columns=["name", "value", "low", "high", "text", "words", "tone"],
+)
+SIDES = pd.DataFrame(
+    [("rot", "broken", -2, "2", "2 missed", "", ""), ("rot", "fixed", 5, "5", "5 found", "rot", "+3")],
+    columns=["name", "side", "n", "text", "words", "heading", "gap"],
+)
+LINES = pd.DataFrame(
+    [
+        (10.0, 0.4, 0.3, 0.5, "SimCLR", "accent", "", "above", "x"),
+        (100.0, 0.6, None, None, "SimCLR", "accent", "SimCLR", "above", "x"),
+    ],
+    columns=["x", "value", "low", "high", "series", "tone", "label", "side", "words"],
+)
+CHARTS = {
+    "values": (
+        value_grid,
+        CELLS,
+        {"rows": ("RGB", "rot"), "columns": ("all",), "tint": Tint("other"), "axis": "found", "marked": True},
+    ),
+    "differences": (
+        difference_grid,
+        CELLS,
+        {"rows": ("rot",), "columns": ("two words",), "axis": "x", "reach": 0.1},
+    ),
+    "bars": (interval_bars, BARS, {"order": ("RGB", "NIR"), "axis": "MCC", "domain": (-0.1, 0.4)}),
+    "changes": (fixed_and_broken, SIDES, {"order": ("rot",), "axis": "decisions"}),
+    "lines": (bands, LINES, {"axes": ("labels", "MCC"), "log": True, "ticks": (10.0, 100.0)}),
+    "epochs": (bands, LINES, {"axes": ("epoch", "spread"), "height": 200}),
+}
+
+
+@pytest.fixture(params=CHARTS)
+def drawn(request: pytest.FixtureRequest):
+    return CHARTS[request.param]
+
+
+@pytest.mark.parametrize("look", [LIGHT, DARK], ids=["light", "dark"])
+def test_every_chart_is_valid_and_carries_its_rows(drawn, look) -> None:
+    chart, frame, options = drawn
+    spec = chart(frame, look, **options).to_dict()  # validates against the schema
+    assert spec["data"] == {"name": ROWS, "values": records(frame)}
+    assert "NaN" not in json.dumps(spec)
+
+
+def test_the_shape_never_depends_on_the_rows(drawn) -> None:
+    chart, frame, options = drawn
+    shapes = []
+    for rows in (frame, frame.head(0)):
+        spec = chart(rows, LIGHT, **options).to_dict()
+        del spec["data"]
+        shapes.append(re.sub(r"(view|param)_\d+", r"\1", json.dumps(spec, sort_keys=True)))
+    assert shapes[0] == shapes[1]
+
+
+def test_no_text_is_smaller_than_14_pixels(drawn) -> None:
+    chart, frame, options = drawn
+    text = json.dumps(Figure("n", "t", "s", chart, frame, options).spec(LIGHT))
+    sizes = [float(size) for size in re.findall(r'"\w*[fF]ontSize": (\d+)', text)]
+    assert sizes and min(sizes) >= 14
+
+
+def test_a_difference_of_zero_has_no_colour() -> None:
+    chart, frame, options = CHARTS["differences"]
+    scale = chart(frame, LIGHT, **options).to_dict()["layer"][0]["encoding"]["color"]["scale"]
+    assert scale["domain"] == [-0.1, 0, 0.1] and scale["range"][1] == LIGHT.background
+
+
+def test_the_reference_is_grey_and_what_is_argued_for_is_not() -> None:
+    for name in ("bars", "lines"):
+        chart, frame, options = CHARTS[name]
+        text = json.dumps(chart(frame, LIGHT, **options).to_dict())
+        scale = json.loads(re.search(r'"scale": (\{"domain": \["accent".*?\})', text)[1])
+        colours = dict(zip(scale["domain"], scale["range"], strict=True))
+        assert (colours["accent"], colours["reference"]) == (LIGHT.accent, LIGHT.reference)
