@@ -41,7 +41,7 @@ class Sizes:
 
     def quick(self) -> Sizes:
         """For a smoke test."""
-        return Sizes(min(self.train, 400), min(self.test, 200), 1)
+        return Sizes(min(self.train, 160), min(self.test, 80), 1)
 
 
 @dataclass(frozen=True)

@@ -137,7 +137,7 @@ def augmented(augmenter: Augmenter, images: Tensor, generator: torch.Generator) 
     channels = images.shape[1]
     colour = images.expand(-1, 3, -1, -1).contiguous() if channels == 1 else images
     view = augmenter({"rgb": colour}, generator)["rgb"]
-    return view.mean(dim=1, keepdim=True) if channels == 1 else view
+    return view[:, :1] if channels == 1 else view
 
 
 @torch.inference_mode()

@@ -34,6 +34,7 @@ def test_layers_and_few_labels_and_what_cannot_be_set_on_grey(benchmark_command,
     found = json.loads(out)[0]
     layers, others = found["tables"]
     assert [row["pretraining"] for row in layers["rows"]] == ["random_init", "rotation"]
+    assert layers["rows"][1]["layer 4"]["value"] is not None
     assert set(layers["rows"][0]) == {"pretraining", "layer 1", "layer 2", "layer 3", "layer 4"}
     assert 0 <= others["rows"][1]["1% labels"]["value"] <= others["rows"][1]["NMI"]["value"] + 1
     assert "colourisation" in found["failures"][0]

@@ -46,7 +46,7 @@ def test_the_network_has_five_strides_and_32_sigmoids(side, channels):
     convolutions = [m for m in network.modules() if isinstance(m, torch.nn.Conv2d)]
     assert [m.stride for m in convolutions] == [(2, 2)] * 5
     assert network.feature_maps(torch.rand(2, channels, side, side))[-1].shape == (2, 32, 1, 1)
-    features = network(torch.rand(2, channels, side, side))
+    features = network(torch.rand(2, channels, side, side)).detach()
     assert 0 < float(features.min()) <= float(features.max()) < 1
 
 
