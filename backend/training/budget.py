@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
-from backend.config import from_dict
+from backend.config import MethodConfig, from_dict
 from backend.errors import ConfigError
 from backend.training.plan import STAGE_FIELDS, Plan
 
@@ -25,6 +25,8 @@ FLOOR = 0.4
 """Trials and epochs shrink to this share of the plan before anything is dropped for it."""
 LEAST = 0.05
 """The last resort: final runs shrink to this share of their epochs."""
+SUPERVISED = MethodConfig().name
+"""The partner of every pretraining method, and none itself."""
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -250,22 +252,36 @@ class Budget:
         return done >= self._trials
 
     def affordable(self, methods: tuple[str, ...]) -> Iterator[str]:
-        """The pretraining methods for which there is time, one after the other; the first one always."""
-        for number, name in enumerate(methods):
-            mark = f"pretraining {name}"
-            if number and mark not in self._begun and not self._has_time_for(name):
-                left = tuple(other for other in self.plan.pretraining.methods if other != name)
-                self.plan = change(self.plan, "pretraining", methods=left)
-                self._save(self.state)
-                continue
-            self._begun.setdefault(mark, self.spent)
-            if self.limit is not None:
-                self._save(self.state)
-            yield name
+        """The pretraining methods for which there is time, one after the other; the first one always.
 
-    def _has_time_for(self, method: str) -> bool:
+        Where the planned ones took less than expected, those that had been cut come back.
+        """
+        for number, name in enumerate(methods):
+            begun = f"pretraining {name}" in self._begun
+            if number and not begun and not self._has_time_for(name, squeezed=True):
+                self._set_methods(tuple(other for other in self.plan.pretraining.methods if other != name))
+            else:
+                yield self._begin(name)
+        cut = [name for name in self.asked.pretraining.methods if name not in self.plan.pretraining.methods]
+        for name in cut if methods and self.limit is not None else ():
+            if name != SUPERVISED and self._has_time_for(name, squeezed=False):
+                self._set_methods((*self.plan.pretraining.methods, name))
+                yield self._begin(name)
+
+    def _begin(self, name: str) -> str:
+        self._begun.setdefault(f"pretraining {name}", self.spent)
+        if self.limit is not None:
+            self._save(self.state)
+        return name
+
+    def _set_methods(self, methods: tuple[str, ...]) -> None:
+        self.plan = change(self.plan, "pretraining", methods=methods)
+        self._save(self.state)
+
+    def _has_time_for(self, method: str, *, squeezed: bool) -> bool:
+        """Whether a method and what follows it, as planned or as small as it gets, end in time."""
         if self.limit is None or self.forecast is None:
             return True
         later = STAGE_FIELDS[STAGE_FIELDS.index("pretraining") + 1 :]
-        smallest = self.forecast.seconds(self._fit(later, 0.0), later)
-        return self.spent + self.forecast.method_seconds(self.plan, method) + smallest <= self.limit
+        rest = self.forecast.seconds(self._fit(later, 0.0) if squeezed else self.plan, later)
+        return self.spent + self.forecast.method_seconds(self.plan, method) + rest <= self.limit

@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,8 @@ START_SECONDS = 300.0
 """Added to every limit: a machine that is new has to start a worker and import torch."""
 RETRIES = 2
 """How often Ray gives a task to another worker after its own, or its machine, has died."""
+WAITING = 1
+"""Tasks handed to Ray beyond those that run, for each of these: whoever ends finds the next one there."""
 SCRATCH = "AVOCADO_SCRATCH"
 """Environment variable: the folder for unfinished pretrainings; best one that all machines share."""
 _LOCAL = re.compile(r"local:(\d+)")
@@ -139,11 +142,11 @@ def _work(task: FoldTask, context: WorkerContext, function: TaskFunction) -> Out
 
 @dataclass
 class _Flying:
-    """A task on its way, and until when."""
+    """A task on its way, and until when; one that still waits for a worker has no end yet."""
 
     task: FoldTask
     limit: float
-    deadline: float
+    deadline: float = float("inf")
 
 
 class RayExecutor:
@@ -193,7 +196,7 @@ class RayExecutor:
         queue = iter(tasks)
         exhausted = False
         while True:
-            while not exhausted and len(self._flying) < self.workers:
+            while not exhausted and len(self._flying) < (1 + WAITING) * self.workers:
                 task = next(queue, None)
                 if task is None:
                     exhausted = True
@@ -204,13 +207,15 @@ class RayExecutor:
             yield from self._collect() or (None,)
 
     def _start(self, task: FoldTask) -> None:
-        limit = self._limit.seconds(task)
         reference = self._remote.remote(task, self._context, self._function)
-        self._flying[reference] = _Flying(task, limit, time.monotonic() + limit + START_SECONDS)
+        self._flying[reference] = _Flying(task, self._limit.seconds(task))
 
     def _collect(self) -> list[Outcome]:
         """Wait until a task ends or has taken too long."""
         now = time.monotonic()
+        for flying in islice(self._flying.values(), self.workers):  # Ray starts them in this order
+            if flying.deadline == float("inf"):
+                flying.deadline = now + flying.limit + START_SECONDS
         patience = min(TICK_SECONDS, *(max(0.0, flying.deadline - now) for flying in self._flying.values()))
         ready, _ = self._ray.wait(list(self._flying), num_returns=1, timeout=patience)
         outcomes = [self._receive(reference) for reference in ready]

@@ -191,6 +191,22 @@ def test_methods_for_which_there_is_no_time_are_left_out_and_said(clock):
     assert list(again.affordable(again.plan_for("pretraining").pretraining.methods)) == ran
 
 
+def test_methods_come_back_where_there_is_time_after_all(clock):
+    saved = []
+    seconds = 0.3 * Costs().seconds(PLAN)
+    budget = make(seconds, save=saved.append)
+    budget.plan_for("baseline")
+    planned = budget.plan_for("pretraining").pretraining.methods
+    assert len(planned) < len(PLAN.pretraining.methods)
+    ran = list(budget.affordable(planned))  # in no time
+    assert ran[: len(planned)] == list(planned)
+    assert len(ran) > len(planned)
+    assert budget.plan.pretraining.methods == tuple(ran)
+    again = make(seconds, kept=saved[-1])
+    clock[0] += 1e6
+    assert list(again.affordable(again.plan_for("pretraining").pretraining.methods)) == ran
+
+
 def test_differences_are_for_people():
     smaller = replace(shrink(PLAN, 0.5), seeds=(0,))
     lines = differences(PLAN, smaller)

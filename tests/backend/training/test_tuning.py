@@ -117,7 +117,7 @@ def test_the_floor_is_of_the_best_so_far():
 
 def test_an_early_stop_keeps_what_there_is():
     driver = FakeDriver()
-    search(driver, memory(), trials=100, stop=lambda: True)
+    search(driver, memory(), trials=100, stop=lambda done: True)
     assert driver.generations == [3]
 
 
