@@ -40,8 +40,11 @@ def interval_bars(
     bars = base.mark_bar(height=16, cornerRadiusEnd=3).encode(
         x=x, color=alt.Color("tone:N", scale=tones, legend=None)
     )
-    ends = base.mark_rule(strokeWidth=2, color=look.text).encode(x=alt.X("low:Q", title=axis), x2="high:Q")
-    zero = alt.Chart().mark_rule(color=look.muted, strokeWidth=1).encode(x=alt.datum(0))
+    # Rules say nothing that the words do not; without a row they must not be announced.
+    ends = base.mark_rule(strokeWidth=2, color=look.text, aria=False).encode(
+        x=alt.X("low:Q", title=axis), x2="high:Q"
+    )
+    zero = alt.Chart().mark_rule(color=look.muted, strokeWidth=1, aria=False).encode(x=alt.datum(0))
     words = base.mark_text(align="left", dx=8, fontWeight=600).encode(x=alt.value("width"), text="text:N")
     chart = layered(frame, STEP * max(1, len(order)) + AXIS, bars, zero, ends, words)
     return chart.properties(padding={"left": 4, "top": 4, "bottom": 4, "right": ROOM})

@@ -41,7 +41,7 @@ def fixed_and_broken(frame: pd.DataFrame, look: Look, *, order: tuple[str, ...],
     broken = base.transform_filter(alt.datum.side == "broken").mark_text(
         align="right", dx=-6, dy=9, fontWeight=600
     )
-    zero = alt.Chart().mark_rule(color=look.muted, strokeWidth=1).encode(x=alt.datum(0))
+    zero = alt.Chart().mark_rule(color=look.muted, strokeWidth=1, aria=False).encode(x=alt.datum(0))
     heading = base.mark_text(align="left", dy=-15).encode(
         x=alt.value(0), text="heading:N", color=alt.value(look.text)
     )
