@@ -93,8 +93,9 @@ def test_images_in_memory_are_those_on_disk(multilabel_context):
         held.batch([len(cache)], "rgb")
 
 
+@pytest.mark.slow
 def test_faults_cost_their_task_only(cluster, small_run, behave, multilabel_context, monkeypatch):
-    monkeypatch.setattr("backend.training.ray_executor.START_SECONDS", 150.0)
+    monkeypatch.setattr("backend.training.ray_executor.START_SECONDS", 40.0)
     executor = make_executor(multilabel_context, cluster, limit=TimeLimit(2), function=behave)
     try:
         assert executor.workers == 2
