@@ -6,12 +6,14 @@ After Gebru et al. 2021, "Datasheets for Datasets". What the store does not know
 from __future__ import annotations
 
 import json
-import sqlite3
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from backend.errors import StoreError
 from backend.explain.markdown import number, plain, records, section, share, table
 from backend.store.queries import catalog, findings
+
+if TYPE_CHECKING:
+    import sqlite3
 
 KINDS = {
     "label_issue": ("likely label errors", "the model's probability that the label is wrong"),

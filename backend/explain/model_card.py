@@ -6,12 +6,14 @@ unknown, never made up.
 
 from __future__ import annotations
 
-import sqlite3
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from backend.errors import StoreError
 from backend.explain.markdown import number, plain, records, section, table
 from backend.store.queries import catalog, results, runs
+
+if TYPE_CHECKING:
+    import sqlite3
 
 Pooled = dict[tuple[str | None, str], dict[str, Any]]
 """(defect or None, metric) to the row of table ``metric`` over all folds."""

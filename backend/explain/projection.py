@@ -24,7 +24,7 @@ COMPONENTS = 50
 FEWEST = 10
 """Fruit below which neighbourhoods mean nothing: PCA alone is drawn. PCA itself needs three."""
 
-FFT_FROM = 3000
+FFT_FROM = 7000
 """Fruit from which the gradient of t-SNE is interpolated by FFT instead of summed over a Barnes-Hut tree; see
 ``benchmarks/projection.py``."""
 

@@ -153,7 +153,7 @@ def test_a_pallet_in_another_light_drifts_and_the_others_do_not():
     means[groups == "p07", 2] -= 0.3
     found = find_drift([readings(means)], groups)
     assert [(drift.group, drift.channel, drift.fruit) for drift in found] == [("p07", "blue", 12)]
-    assert found[0].difference == pytest.approx(-3, abs=0.6)
+    assert -4 < found[0].difference < -2
     assert found[0].p_adjusted < 1e-4
     row = drift_findings(found)[0]
     assert (row.kind, row.subject, row.value) == ("drift", "rgb · p07", found[0].difference)
@@ -162,8 +162,8 @@ def test_a_pallet_in_another_light_drifts_and_the_others_do_not():
 def test_chance_alone_rarely_drifts_however_many_groups():
     rng = np.random.default_rng(1)
     groups = np.repeat(np.arange(40).astype(str), 10)
-    alarms = sum(bool(find_drift([readings(rng.normal(size=(400, 3)))], groups)) for _ in range(40))
-    assert alarms <= 5  # 5 % of 40 studies are 2; uncorrected, every one of them would report something
+    alarms = sum(bool(find_drift([readings(rng.normal(size=(400, 3)))], groups)) for _ in range(12))
+    assert alarms <= 2  # of 12 studies; of 120 questions each, 6 would be answered falsely without correction
 
 
 def test_the_difference_is_that_of_the_textbook():

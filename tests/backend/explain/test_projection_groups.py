@@ -27,8 +27,9 @@ def test_a_group_that_shows_is_told():
 
 
 def test_a_group_that_does_not_show_is_not_told():
-    found = group_probe(*fruit(0, (40, 40, 40)))
-    assert found.ci_low < found.chance < found.ci_high
+    found = [group_probe(*fruit(0, (40, 40, 40), seed=seed)) for seed in range(4)]
+    assert all(probe.ci_low < probe.chance for probe in found)
+    assert np.mean([probe.accuracy for probe in found]) == pytest.approx(1 / 3, abs=0.08)
 
 
 def test_groups_too_small_for_the_parts_are_left_out():
