@@ -25,6 +25,7 @@ from sample_ablations import (
     sensor_skill,
 )
 from sample_data import FOLDS, avocados, draw_pictures, folds_of, strawberries
+from sample_findings import findings, report, trials
 from sample_rows import compare, curves, metrics, predictions
 
 from backend.config import AugmentConfig, DataConfig, MethodConfig, ModelConfig, RunConfig
@@ -196,6 +197,10 @@ def overnight(build: Builder, dataset: FruitDataset) -> None:
                 run_id, FoldBundle(fold, 20.0, metrics=values, curves=curves(run_id, fold, build.plan.epochs))
             )
         build.store.finish_run(run_id, values)
+    trials(build, study, dataset, base)
+    findings(build.store, dataset, finals["supervised"][0], 0.5)
+    findings(build.store, dataset, finals["barlow_twins"][0], 0.85)
+    report(build.store, dataset, finals["supervised"][0])
     for a, b in zip(finals["supervised"], finals["barlow_twins"], strict=True):
         build.store.add_comparisons(compare(build.store, a, b))
     build.store.finish_study(study, "complete", build.store.summarise_study(study))
@@ -229,8 +234,9 @@ def tonight(build: Builder, dataset: FruitDataset) -> None:
 def berries(build: Builder, dataset: FruitDataset) -> None:
     """A complete multiclass study without any pretraining."""
     study = build.study("study-berries", "strawberries", dataset)
-    for seed in range(2):
-        build.run(study, dataset, config("", seed, "baseline"))
+    runs = [build.run(study, dataset, config("", seed, "baseline")) for seed in range(2)]
+    findings(build.store, dataset, runs[0], 0.7)
+    report(build.store, dataset, runs[0])
     build.store.finish_study(study, "complete", build.store.summarise_study(study))
 
 

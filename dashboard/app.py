@@ -14,6 +14,7 @@ import streamlit as st
 
 from dashboard import texts
 from dashboard.components import states
+from dashboard.components.basket import remember
 from dashboard.filters import sidebar
 from dashboard.loaders import StoreError, StoreMissing, open_store, store_path
 from dashboard.pages import PAGES, Entry
@@ -32,6 +33,7 @@ def drawing(entry: Entry, path: Path) -> Callable[[], None]:
     """What draws a page, or says in words why there is nothing to draw."""
 
     def draw() -> None:
+        remember(path)
         try:
             scope = sidebar(open_store(path))
             if scope is None:

@@ -103,6 +103,29 @@ def document(figure: Figure | Panels, provenance: Provenance, look: Look = LIGHT
     return {**shared, "title": title, "vconcat": [chart, stamp], "padding": 18, "spacing": 14}
 
 
+def chart_only(figure: Figure | Panels, look: Look = LIGHT) -> Spec:
+    """The specification of the chart alone, for documents that write its words themselves."""
+    drawing = figure.drawing(look)
+    schema = f"https://vega.github.io/schema/vega-lite/v{vega_lite()}.json"
+    return {**drawing, "$schema": schema, "config": {**drawing["config"], "font": PAPER_FONT}, "padding": 8}
+
+
+def chart_png(figure: Figure | Panels) -> bytes:
+    """The chart alone at twice its size in pixels."""
+    import vl_convert
+
+    made: bytes = vl_convert.vegalite_to_png(chart_only(figure), vl_version=vega_lite(), scale=SCALE)
+    return made
+
+
+def chart_svg(figure: Figure | Panels) -> str:
+    """The chart alone as a drawing."""
+    import vl_convert
+
+    made: str = vl_convert.vegalite_to_svg(chart_only(figure), vl_version=vega_lite())
+    return made
+
+
 def png(figure: Figure | Panels, provenance: Provenance) -> bytes:
     """The picture at twice its size in pixels."""
     import vl_convert  # a third of a second that only an export should pay

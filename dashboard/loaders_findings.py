@@ -9,14 +9,14 @@ from pathlib import Path
 import pandas as pd
 
 from backend.errors import StoreError
-from backend.store.annotations import Annotations
+from backend.store.annotations import Annotations, Note
 from backend.store.artifacts import artifact_root, inside
 from backend.store.queries import explanations, findings, space, tuning
 from dashboard.loaders import Store, open_store
 
-__all__ = ["Annotations", "StoreError"]
+__all__ = ["Annotations", "Note", "StoreError"]
 
-MOST_DOWNLOAD = 2_000_000_000
+MOST_DOWNLOAD = 200_000_000
 """Bytes of a file that a page hands out; larger ones are fetched from the artifact folder."""
 
 DEFECT, PRESSURE = "defect:", "pressure:"
@@ -102,7 +102,7 @@ def _fruit_table(path: Path, dataset_id: str) -> pd.DataFrame:
     return pd.concat(parts, axis=1).set_index(pd.Index(facts["fruit_id"], name="fruit_id"))
 
 
-def annotations(path: Path) -> Annotations:
+def beside(path: Path) -> Annotations:
     """Notes and basket of the store at ``path``."""
     return Annotations(path.absolute())
 

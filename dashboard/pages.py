@@ -38,5 +38,10 @@ PAGES = (
     Entry("inputs", texts.INPUTS, "sensors"),
     Entry("augmentations", texts.AUGMENTATIONS, "auto_fix_high"),
     Entry("methods", texts.PROTOCOLS, "science"),
+    Entry("gradcam", texts.GRADCAM, "local_fire_department"),
+    Entry("space", texts.SPACE, "scatter_plot"),
+    Entry("tuning", texts.TUNING, "tune"),
+    Entry("data", texts.DATA, "fact_check"),
     Entry("runs", texts.RUNS, "list_alt"),
+    Entry("report", texts.REPORT, "summarize"),
 )

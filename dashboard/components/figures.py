@@ -8,6 +8,7 @@ from functools import partial
 import streamlit as st
 
 from dashboard import texts
+from dashboard.components.basket import add_button
 from dashboard.components.page import look
 from dashboard.export import MIME, WRITERS, Provenance
 from dashboard.figure import Figure, Panels
@@ -37,6 +38,7 @@ def head(figure: Figure | Panels, stamp: Provenance, key: str) -> None:
                 type="tertiary",
                 width="stretch",
             )
+        add_button(figure, stamp, key)
 
 
 def chart(figure: Figure, key: str, on_cell: Callable[[], None] | None = None) -> None:

@@ -67,7 +67,7 @@ def gallery(
     page = st.pagination(pages, key=key) if pages > 1 else 1
     here = rows[(page - 1) * ON_A_PAGE : page * ON_A_PAGE]
     facts = scope.store.fruit(scope.dataset.dataset_id, tuple(table.fruit_ids[row] for row in here))
-    # By id and never by place: a fruit that the store does not know must not shift the pictures of the others.
+    # By id and never by place: a fruit that the store does not know must not shift pictures of others.
     known = {str(record["fruit_id"]): record for record in facts.to_dict("records")}
     cards = [_card(scope, known[table.fruit_ids[row]], row) for row in here if table.fruit_ids[row] in known]
     shown = available(scope.dataset.root)

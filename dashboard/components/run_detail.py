@@ -13,6 +13,8 @@ from dashboard import texts
 from dashboard.answers import defect_words, method_words
 from dashboard.charts.training import training_curve
 from dashboard.components import figures, page
+from dashboard.components.files import files
+from dashboard.components.notes import note_of
 from dashboard.components.text import quiet
 from dashboard.figure import Figure
 from dashboard.filters import Scope
@@ -30,8 +32,8 @@ def detail(scope: Scope, run: dict[str, Any]) -> None:
     if isinstance(run["error"], str) and run["error"].strip():
         st.markdown(f"**{plain(WORDS['failure'])}**")
         st.code(run["error"], language=None, wrap_lines=True)
-    names = [WORDS[name] for name in ("numbers", "curves", "configuration", "origin")]
-    draw = (_numbers, _curves, _configuration, _origin)
+    names = [WORDS[name] for name in ("numbers", "curves", "configuration", "origin", "notes")]
+    draw = (_numbers, _curves, _configuration, _origin, _notes)
     tabs = st.tabs(names, key="detail", on_change="rerun", bind="query-params")
     for tab, show in zip(tabs, draw, strict=True):
         if tab.open:
@@ -177,7 +179,9 @@ def _origin(scope: Scope, run: dict[str, Any]) -> None:
     }
     table = pd.DataFrame(list(identity.items()), columns=[WORDS["setting"], WORDS["value"]])
     st.dataframe(table, hide_index=True, alt=WORDS["environment"])
-    files = scope.store.artifacts(run["run_id"])
-    if not files.empty:
-        st.markdown(f"**{plain(WORDS['files'])}**")
-        st.dataframe(files, hide_index=True, alt=WORDS["files"])
+    files(scope, run["run_id"])
+
+
+def _notes(scope: Scope, run: dict[str, Any]) -> None:
+    del scope
+    note_of(run["run_id"])

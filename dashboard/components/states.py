@@ -14,8 +14,6 @@ from dashboard.format import plain
 from dashboard.loaders import DEFAULT_STORE, StoreError, StoreMissing, open_store
 
 WORDS = texts.STATES_OF_STORE
-WHOLE_PLAN = "overnight"
-"""The plan whose stages fill every page."""
 LOOK_AGAIN = 3.0
 """Seconds after which an empty page looks whether something has come."""
 
@@ -94,23 +92,14 @@ def no_data(scope: Scope, title: str, text: str) -> None:
         text: which stage leaves it.
     """
     st.title(plain(title), anchor=False)
+    missing_stage(scope, text)
+
+
+def missing_stage(scope: Scope, text: str) -> None:
+    """One part of a page has nothing to show: what it needs, and the command that makes it."""
     st.markdown(plain(text))
     dataset = f" --dataset {shlex.quote(scope.dataset.root)}" if scope.dataset.root else ""
     command(texts.COMMANDS["overnight"] + dataset + _where(scope.store.path))
-
-
-def not_yet(scope: Scope, title: str, text: str) -> None:
-    """The stage that a page shows has left nothing: what is missing and the command that makes it.
-
-    Args:
-        scope: the sidebar's choice.
-        title: what is missing.
-        text: what it would show.
-    """
-    st.title(title, anchor=False)
-    st.markdown(plain(text))
-    if scope.store.running_studies().empty:
-        command(resume(scope.store.path, scope.dataset.root, WHOLE_PLAN))
 
 
 @st.fragment(run_every=LOOK_AGAIN)

@@ -4,35 +4,32 @@ from __future__ import annotations
 
 from typing import Any
 
-import pandas as pd
 import streamlit as st
 
-from dashboard import answers, texts
+from dashboard import texts
 from dashboard.answers import UNTESTED, Answer, Contender, defect_words
 from dashboard.components import figures, page, states
 from dashboard.components.page import stale_before
 from dashboard.components.progress import running_now
 from dashboard.components.text import quiet
-from dashboard.figure import Figure
+from dashboard.evidence.overview import Argument, argued, figure
 from dashboard.filters import Scope
 from dashboard.format import count, listing, plain, plural, sensors
-from dashboard.frames.defects import FEW, balance_rows, defect_rows
+from dashboard.frames.defects import FEW
 
 WORDS = texts.OVERVIEW
-QUOTED = ("mcc", "recall", "precision", "accuracy")
 MEASURES = {WORDS["found"]: "recall", WORDS["agreement"]: "mcc"}
 
 
 def show(scope: Scope) -> None:
     """Draw the page."""
-    runs = scope.keep(scope.store.scored_runs(scope.dataset.dataset_id, scope.study_id, ("final",)))
-    metrics = scope.store.pooled_metrics(tuple(runs["run_id"]), QUOTED)
-    reference, challenger = answers.contenders(runs, metrics, "mcc")
-    page.heading(scope, WORDS["question"] if challenger else WORDS["question_baseline"])
-    if reference is None and challenger is None:
+    argument = argued(scope)
+    pretrained = argument is not None and "challenger" in argument.sides
+    page.heading(scope, WORDS["question"] if pretrained else WORDS["question_baseline"])
+    if argument is None:
         states.no_runs(scope)
     else:
-        _result(scope, runs, metrics, reference, challenger)
+        _result(scope, argument)
     running_now(scope.store.path)
     left, right = st.columns([3, 2], gap="large")
     with left:
@@ -41,56 +38,11 @@ def show(scope: Scope) -> None:
         _data(scope)
 
 
-def _result(
-    scope: Scope,
-    runs: pd.DataFrame,
-    metrics: pd.DataFrame,
-    reference: Contender | None,
-    challenger: Contender | None,
-) -> None:
+def _result(scope: Scope, argument: Argument) -> None:
     """Answer, evidence and caveats."""
-    both = reference is not None and challenger is not None
-    none = scope.store.comparisons("", "")
-    tests = scope.store.comparisons(reference.run_id, challenger.run_id) if reference and challenger else none
-    tests = tests[tests["defect"].isna() | tests["defect"].isin(scope.defects)]
-    said = _answer(scope, metrics, tests, reference, challenger)
-    page.answer(said, ("pretraining", "baseline", "interval", "MCC") if both else ("found", "interval"))
-    sides = {"reference": reference, "challenger": challenger}
-    shown = {side: contender for side, contender in sides.items() if contender is not None}
-    _evidence(scope, runs, metrics, tests, shown, said)
-    page.caveats(_caveats(scope, shown, said))
-
-
-def _answer(
-    scope: Scope,
-    metrics: pd.DataFrame,
-    tests: pd.DataFrame,
-    reference: Contender | None,
-    challenger: Contender | None,
-) -> Answer:
-    if reference is not None and challenger is not None:
-        return answers.compared(challenger, reference, tests, metrics, scope.one_defect)
-    one = challenger or reference
-    assert one is not None, "somebody is argued about"
-    counts = scope.store.defect_confusion(one.run_id)
-    own = metrics[metrics["run_id"] == one.run_id]
-    who = answers.subject(one.method)
-    if scope.one_defect is not None:
-        return answers.decided(who, counts[counts["defect"] == scope.one_defect], own)
-    fruit = int(counts[["tp", "fp", "fn", "tn"]].sum(axis=1).max()) if len(counts) else 0
-    return answers.average(who, own, fruit, multiclass=scope.multiclass)
-
-
-def _evidence(
-    scope: Scope,
-    runs: pd.DataFrame,
-    metrics: pd.DataFrame,
-    tests: pd.DataFrame,
-    sides: dict[str, Contender],
-    said: Answer,
-) -> None:
-    from dashboard.charts.defects import defect_by_defect  # imports altair, after the answer is on its way
-
+    both = len(argument.sides) > 1
+    words = ("pretraining", "baseline", "interval", "MCC") if both else ("found", "interval")
+    page.answer(argument.answer, words)
     chosen = st.segmented_control(
         WORDS["measure"],
         list(MEASURES),
@@ -99,40 +51,9 @@ def _evidence(
         default=WORDS["found"],
         required=True,
     )
-    metric = MEASURES[chosen or WORDS["found"]]
-    frame = defect_rows(scope.defects, sides, metrics, tests, metric)
-    names = {side: contender.words for side, contender in sides.items()}
-    title = WORDS["evidence" if len(sides) > 1 else "evidence_alone"]
-    subject = WORDS["of_classes" if scope.multiclass else "of_defects"]
-    low = float(pd.to_numeric(frame["low"]).min()) if frame["low"].notna().any() else 0.0
-    figure = Figure(
-        name=f"defect-by-defect-{metric}",
-        title=title.format(subject=subject, alone=" ".join(names.values()), **names),
-        sentence=said.text,
-        chart=defect_by_defect,
-        frame=frame,
-        options={
-            "order": tuple(defect_words(name) for name in scope.defects),
-            "axis": WORDS[_axis(scope, metric)],
-            "domain": _domain(low, metric),
-        },
-    )
-    ids = tuple(contender.run_id for contender in sides.values())
-    commit = runs.loc[runs["run_id"] == ids[0], "git_commit"].iloc[0]
-    figures.figure(figure, page.provenance(scope, ids, commit), "defect-by-defect")
-
-
-def _axis(scope: Scope, metric: str) -> str:
-    if metric != "recall":
-        return "agreement_axis"
-    return "recognised_axis" if scope.multiclass else "found_axis"
-
-
-def _domain(low: float, metric: str) -> tuple[float, float]:
-    """From zero, or from below it where MCC is negative."""
-    if metric == "recall":
-        return (0.0, 100.0)
-    return (min(0.0, low), 1.0)
+    stamp = page.provenance(scope, argument.run_ids, argument.commit)
+    figures.figure(figure(scope, argument, MEASURES[chosen or WORDS["found"]]), stamp, "defect-by-defect")
+    page.caveats(_caveats(scope, argument.sides, argument.answer))
 
 
 def _caveats(scope: Scope, sides: dict[str, Contender], said: Answer) -> list[str]:
@@ -177,7 +98,7 @@ def _reason(row: dict[Any, Any]) -> str:
 
 def _data(scope: Scope) -> None:
     """What the fruit are."""
-    from dashboard.charts.balance import balance
+    from dashboard.evidence.data import balance_figure  # imports altair, after the answer is on its way
 
     dataset = scope.dataset
     st.subheader(WORDS["data"], anchor=False)
@@ -192,20 +113,7 @@ def _data(scope: Scope) -> None:
         st.markdown(plain(" ".join(facts)))
         if dataset.description:
             quiet(dataset.description)
-        frame = balance_rows(scope.order, scope.store.defect_counts(dataset.dataset_id))
-        figure = Figure(
-            name="defect-balance",
-            title=WORDS["balance_classes" if scope.multiclass else "balance"],
-            sentence=WORDS["balance_sentence"].format(n=count(dataset.n_labelled)),
-            chart=balance,
-            frame=frame,
-            options={
-                "order": tuple(defect_words(name) for name in scope.order),
-                "tints": tuple(scope.tints[name] for name in scope.order),
-                "axis": WORDS["balance_axis_classes" if scope.multiclass else "balance_axis"],
-            },
-        )
-        figures.figure(figure, page.provenance(scope, ()), "balance")
+        figures.figure(balance_figure(scope), page.provenance(scope, ()), "balance")
 
 
 def _views(modalities: dict[str, tuple[str, ...]], pressures: int) -> str:

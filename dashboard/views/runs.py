@@ -12,15 +12,20 @@ from backend.store.queries.runs import NEWEST, RunFilter
 from dashboard import texts
 from dashboard.answers import Answer, method_words
 from dashboard.components import page, states
+from dashboard.components.basket import notes_of_store
+from dashboard.components.compare import compare
 from dashboard.components.run_detail import detail
 from dashboard.components.text import quiet
 from dashboard.filters import Scope, choose
 from dashboard.format import DASH, count, listing, percent, plain, plural, sensors
+from dashboard.loaders_findings import Note, StoreError
 
 WORDS = texts.RUNS
 COLUMNS = texts.COLUMNS
 INSPECTED = "inspect"
 """Query parameter with the id of the run that is looked at."""
+COMPARED = "compare"
+"""Query parameter with the ids of the runs that are compared, separated by commas."""
 
 
 def show(scope: Scope) -> None:
@@ -28,14 +33,50 @@ def show(scope: Scope) -> None:
     page.heading(scope, WORDS["question"])
     top = st.container()
     chosen = _controls(scope)
-    runs = scope.store.run_table(chosen)
+    notes = _notes()
+    runs = _noted(scope.store.run_table(chosen), notes)
     with top:
         page.answer(_answer(scope, chosen), ())
     if runs.empty:
         st.markdown(plain(texts.STATES_OF_STORE["no_match"]))
     else:
-        _table(runs)
-    _inspected(scope)
+        _table(runs, notes)
+    compared = [run_id for run_id in (st.query_params.get(COMPARED) or "").split(",") if run_id]
+    if compared:
+        compare(scope, compared)
+    else:
+        _inspected(scope)
+
+
+def _notes() -> dict[str, Note]:
+    """What was written about runs; nothing where the notes cannot be read, which the notes' tab explains."""
+    try:
+        return notes_of_store().notes()
+    except StoreError:
+        return {}
+
+
+def _noted(runs: pd.DataFrame, notes: dict[str, Note]) -> pd.DataFrame:
+    """The runs with the star and all the tags chosen; the filter is there once somebody wrote one."""
+    starred = texts.NOTES["starred"]
+    stars = [starred] if any(note.star for note in notes.values()) else []
+    tags = sorted({tag for note in notes.values() for tag in note.tags})
+    if not stars and not tags:
+        return runs
+    picked = st.pills(
+        texts.NOTES["filter"],
+        [*stars, *tags],
+        selection_mode="multi",
+        key="tag",
+        wrap=True,
+        bind="query-params",
+    )
+    kept = {
+        run_id
+        for run_id, note in notes.items()
+        if (note.star or starred not in picked) and {*picked} - {starred} <= {*note.tags}
+    }
+    return runs[runs["run_id"].isin(kept)].reset_index(drop=True) if picked else runs
 
 
 def _controls(scope: Scope) -> RunFilter:
@@ -70,13 +111,17 @@ def _answer(scope: Scope, chosen: RunFilter) -> Answer:
     return Answer(WORDS["answer"].format(total=total, parts=listing(parts)) if parts else WORDS["none"])
 
 
-def _table(runs: pd.DataFrame) -> None:
+def _table(runs: pd.DataFrame, notes: dict[str, Note]) -> None:
     ids = list(runs["run_id"])
 
     def picked() -> None:
-        rows = st.session_state["runs-table"].selection.rows
-        if rows and rows[0] < len(ids):
+        """One row is looked at; several are compared."""
+        rows = [row for row in st.session_state["runs-table"].selection.rows if row < len(ids)]
+        st.query_params.pop(COMPARED, None)
+        if len(rows) == 1:
             st.query_params[INSPECTED] = ids[rows[0]]
+        elif rows:
+            st.query_params[COMPARED] = ",".join(ids[row] for row in rows)
 
     started = pd.to_datetime(runs["started"], format="ISO8601", utc=True, errors="coerce")
     table = pd.DataFrame(
@@ -93,6 +138,9 @@ def _table(runs: pd.DataFrame) -> None:
             COLUMNS["study"]: runs["study"],
         }
     )
+    if notes:
+        table.insert(1, COLUMNS["star"], [notes.get(run_id, Note()).star for run_id in ids])
+        table[COLUMNS["tags"]] = [list(notes.get(run_id, Note()).tags) for run_id in ids]
     st.dataframe(
         table,
         key="runs-table",
@@ -100,7 +148,7 @@ def _table(runs: pd.DataFrame) -> None:
         placeholder=DASH,
         height=min(430, 38 + 35 * len(table)),
         on_select=picked,
-        selection_mode="single-row",
+        selection_mode="multi-row",
         alt=WORDS["title"],
         column_config={
             COLUMNS["name"]: st.column_config.TextColumn(width=260),

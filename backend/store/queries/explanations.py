@@ -42,9 +42,9 @@ def attributions(connection: sqlite3.Connection, run_id: str) -> pd.DataFrame:
     """Every heat map of a run, with what the run said of its fruit.
 
     Returns:
-        fruit_id, defect, modality, view, path (relative to the store), outcome (``tp``, ``fp``, ``fn``, ``tn``
-        or empty), score (None = unknown), pointing (1 = the hottest point lies on the defect; None = no mask)
-        and fruit_group.
+        fruit_id, defect, modality, view, path (relative to the store), outcome (``tp``, ``fp``, ``fn``,
+        ``tn`` or empty), score (None = unknown), pointing (1 = the hottest point lies on the defect; None =
+        no mask) and fruit_group.
     """
     return frame(
         connection,

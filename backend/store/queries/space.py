@@ -34,7 +34,7 @@ def projected_runs(connection: sqlite3.Connection, dataset_id: str, study_id: st
 
 
 def projections(connection: sqlite3.Connection, run_id: str) -> list[str]:
-    """Names of the projections of a run: ``pca``, ``umap``, ``tsne``, ``tsne_5``, …"""
+    """Names of the projections of a run, such as ``pca``, ``umap``, ``tsne`` and ``tsne_5``."""
     sql = "SELECT DISTINCT projection FROM embedding WHERE run_id = ? ORDER BY projection"
     return [str(row[0]) for row in connection.execute(sql, (run_id,))]
 

@@ -23,8 +23,8 @@ def trials(connection: sqlite3.Connection, dataset_id: str, study_id: str = "") 
         study_id: their study; empty = any.
 
     Returns:
-        run_id, name, kind, method, status, started, seconds (None = not known), params (JSON text), git_commit,
-        score (``inner_mcc`` over all folds; None where the trial did not finish).
+        run_id, name, kind, method, status, started, seconds (None = not known), params (JSON text),
+        git_commit, score (``inner_mcc`` over all folds; None where the trial did not finish).
     """
     return frame(
         connection,

@@ -1,0 +1,117 @@
+"""The search: its history, slices through it, lines across all settings, and cost against score."""
+
+from __future__ import annotations
+
+import json
+from typing import Literal
+
+import altair as alt
+import pandas as pd
+
+from dashboard.figure import layered
+from dashboard.theme import Look
+
+SCORES = alt.Scale(zero=False, padding=14)
+
+
+def history(frame: pd.DataFrame, look: Look, *, axes: tuple[str, str], height: int = 320) -> alt.LayerChart:
+    """Every finished trial in grey, the best so far in the accent colour.
+
+    Args:
+        frame: ``trial``, ``score``, ``best``, ``words`` (tooltip) and ``label`` (on the last row).
+        look: light or dark.
+        axes: titles of x and y.
+        height: in pixels.
+    """
+    x = alt.X("trial:Q", title=axes[0], axis=alt.Axis(tickMinStep=1, format="d", grid=False))
+    tooltip = [alt.Tooltip("words:N", title="·")]
+    base = alt.Chart().encode(x=x)
+    score = alt.Y("score:Q", title=axes[1], scale=SCORES, axis=alt.Axis(tickCount=5))
+    best = alt.Y("best:Q", title=axes[1])
+    dots = base.mark_point(size=55, opacity=0.8, color=look.reference).encode(y=score, tooltip=tooltip)
+    line = base.mark_line(interpolate="step-after", color=look.accent).encode(y=best)
+    words = base.mark_text(align="right", dy=-14, fontWeight=600, color=look.accent).encode(
+        y=best, text="label:N"
+    )
+    return layered(frame, height, dots, line, words)
+
+
+def setting(
+    frame: pd.DataFrame,
+    look: Look,
+    *,
+    axes: tuple[str, str],
+    scale: Literal["linear", "log", "names"] = "linear",
+    height: int = 190,
+) -> alt.LayerChart:
+    """One setting against the score, the best trial in the accent colour.
+
+    Args:
+        frame: ``value`` (a number or a name), ``score``, ``best`` (1 on one row) and ``words`` (tooltip).
+        look: light or dark.
+        axes: titles of x and y.
+        scale: ``linear``, ``log`` or ``names``.
+        height: in pixels.
+    """
+    if scale == "names":
+        x = alt.X("value:N", title=axes[0], axis=alt.Axis(labelAngle=0, grid=False, labelLimit=90))
+    else:
+        axis = alt.Axis(tickCount=4, format="~g", grid=False)
+        x = alt.X("value:Q", title=axes[0], scale=alt.Scale(type=scale, zero=False, nice=False), axis=axis)
+    y = alt.Y("score:Q", title=axes[1], scale=SCORES, axis=alt.Axis(tickCount=4))
+    base = alt.Chart().encode(x=x, y=y, tooltip=[alt.Tooltip("words:N", title="·")])
+    dots = base.transform_filter(alt.datum.best == 0).mark_point(size=45, opacity=0.7, color=look.reference)
+    best = base.transform_filter(alt.datum.best == 1).mark_point(size=130, opacity=1, color=look.accent)
+    return layered(frame, height, dots, best)
+
+
+def parallel(frame: pd.DataFrame, look: Look, *, order: tuple[str, ...], height: int = 330) -> alt.LayerChart:
+    """A line a trial across all settings; the better, the more of the accent colour.
+
+    Args:
+        frame: ``trial``, ``axis``, ``place`` (0 to 1), ``shade`` (0 worst to 1 best), ``part`` (``line`` or
+            ``tick``) and ``text`` (the values written on an axis).
+        look: light or dark.
+        order: the axes, left to right; the score last.
+        height: in pixels.
+    """
+    label = alt.Axis(orient="top", title=None, labelAngle=-25, labelLimit=130, labelAlign="left", grid=True)
+    x = alt.X("axis:N", sort=list(order), axis=label, scale=alt.Scale(type="point", padding=0.4))
+    y = alt.Y("place:Q", axis=None, scale=alt.Scale(domain=[-0.06, 1.06], nice=False))
+    ramp = alt.Scale(domain=[0, 1], range=[look.grid, look.accent], interpolate="rgb")
+    base = alt.Chart().encode(x=x, y=y)
+    lines = base.transform_filter(alt.datum.part == "line").mark_line(strokeWidth=1.6, opacity=0.75)
+    lines = lines.encode(
+        detail="trial:N", color=alt.Color("shade:Q", scale=ramp, legend=None), order="axis:N"
+    )
+    # The order along a line follows the axes as they are listed, not their names.
+    lines = lines.transform_calculate(step=f"indexof({json.dumps(list(order))}, datum.axis)").encode(
+        order="step:Q"
+    )
+    ticks = base.transform_filter(alt.datum.part == "tick")
+    words = ticks.mark_text(align="left", dx=6, stroke=look.background, strokeWidth=4).encode(text="text:N")
+    ink = ticks.mark_text(align="left", dx=6).encode(text="text:N")
+    return layered(frame, height, lines, words, ink)
+
+
+def pareto(frame: pd.DataFrame, look: Look, *, axes: tuple[str, str], height: int = 300) -> alt.LayerChart:
+    """Time against score; the trials that no other beats in both lie on the line.
+
+    Args:
+        frame: ``minutes``, ``score``, ``front`` (1 or 0), ``words`` (tooltip) and ``label``.
+        look: light or dark.
+        axes: titles of x and y.
+        height: in pixels.
+    """
+    x = alt.X("minutes:Q", title=axes[0], scale=alt.Scale(zero=True), axis=alt.Axis(tickCount=5, grid=False))
+    y = alt.Y("score:Q", title=axes[1], scale=SCORES, axis=alt.Axis(tickCount=5))
+    base = alt.Chart().encode(x=x, y=y)
+    tooltip = [alt.Tooltip("words:N", title="·")]
+    front = base.transform_filter(alt.datum.front == 1)
+    line = front.mark_line(interpolate="step-after", color=look.accent, strokeWidth=1.5)
+    others = base.transform_filter(alt.datum.front == 0).mark_point(
+        size=50, opacity=0.7, color=look.reference
+    )
+    best = front.mark_point(size=110, opacity=1, color=look.accent)
+    words = front.mark_text(align="right", dx=-10, dy=-10, fontWeight=600).encode(text="label:N")
+    return layered(frame, height, line, others.encode(tooltip=tooltip), best.encode(tooltip=tooltip), words)

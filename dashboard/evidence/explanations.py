@@ -1,0 +1,121 @@
+"""Heat maps: whether the model looks at the defect, in a sentence and a figure."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from dashboard import loaders_findings as load
+from dashboard import texts
+from dashboard.answers import Answer, defect_words, sentence_start
+from dashboard.charts.defects import defect_by_defect
+from dashboard.figure import Figure
+from dashboard.format import count, interval, listing, missing, number, per_hundred, plural
+from dashboard.frames.explanations import MEASURES, POINTING, localisation_rows
+from dashboard.options import Run
+from dashboard.scope import Scope
+
+WORDS = texts.GRADCAM
+TOO_LIKE = 0.5
+"""Maps that correlate so strongly with those of a network with random weights explain little."""
+
+
+def explained(scope: Scope) -> pd.DataFrame:
+    """Runs with heat maps that the filters let through; see ``explanations.explained_runs``."""
+    return scope.keep(load.explained_runs(scope.store, scope.dataset.dataset_id, scope.study_id))
+
+
+def measured(scope: Scope, runs: tuple[str, ...]) -> pd.DataFrame:
+    """What was measured of the maps; see ``results.pooled_metrics``."""
+    return scope.store.pooled_metrics(runs, MEASURES)
+
+
+def said(scope: Scope, run: Run, metrics: pd.DataFrame, maps: pd.DataFrame) -> Answer:
+    """Whether the model looks at the defects.
+
+    Args:
+        scope: what is looked at.
+        run: which run.
+        metrics: see ``measured``.
+        maps: see ``explanations.attributions``.
+    """
+    own = metrics[(metrics["run_id"] == run.run_id) & metrics["value"].notna()]
+    fruit = maps.loc[maps["defect"].isin(scope.defects), "fruit_id"].nunique()
+    pointing = own[own["metric"] == POINTING]
+    masked = maps[maps["defect"].isin(scope.defects) & maps["pointing"].notna()]
+    row = _overall(pointing, scope)
+    if row is None:
+        return Answer(
+            WORDS["unmasked"].format(Who=sentence_start(run.subject), fruit=plural(fruit, WORDS["fruit"])),
+            _sanity(own, scope),
+        )
+    n = masked[["fruit_id", "defect"]].drop_duplicates()
+    ends = "" if missing(row["ci_low"]) else interval(100 * row["ci_low"], 100 * row["ci_high"])
+    inside = "; ".join(part for part in (ends, plural(len(n), WORDS["case"]) if len(n) else "") if part)
+    what = WORDS["the_defect"] if scope.one_defect is None else defect_words(scope.one_defect)
+    text = WORDS["looks"].format(
+        Who=sentence_start(run.subject),
+        n=per_hundred(row["value"]),
+        what=what,
+        brackets=f" ({inside})" if inside else "",
+    )
+    return Answer(text, " ".join(part for part in (_least(pointing, scope), _sanity(own, scope)) if part))
+
+
+def _overall(pointing: pd.DataFrame, scope: Scope) -> dict[str, float] | None:
+    """The stored value over all defects, else the mean over the chosen ones, else None."""
+    if len(scope.defects) == len(scope.order):
+        stored = pointing[pointing["defect"].isna()]
+        if len(stored):
+            return {name: float(stored.iloc[0][name]) for name in ("value", "ci_low", "ci_high")}
+    own = pointing[pointing["defect"].isin(scope.defects)]
+    if own.empty:
+        return None
+    if len(own) == 1:
+        return {name: float(own.iloc[0][name]) for name in ("value", "ci_low", "ci_high")}
+    return {"value": float(own["value"].mean()), "ci_low": float("nan"), "ci_high": float("nan")}
+
+
+def _least(pointing: pd.DataFrame, scope: Scope) -> str:
+    """Where it looks elsewhere most often."""
+    own = pointing[pointing["defect"].isin(scope.defects)].nsmallest(2, "value")
+    if len(own) < 2:
+        return ""
+    named = [
+        WORDS["of"].format(defect=defect_words(str(defect)), n=per_hundred(value))
+        for defect, value in zip(own["defect"], own["value"], strict=True)
+    ]
+    return WORDS["least"].format(defects=listing(named))
+
+
+def _sanity(own: pd.DataFrame, scope: Scope) -> str:
+    rows = own[(own["metric"] == "sanity_correlation")]
+    rows = rows[rows["defect"].isna() | rows["defect"].isin(scope.defects)]
+    if rows.empty:
+        return ""
+    mean = float(rows["value"].mean())
+    return WORDS["insane" if mean > TOO_LIKE else "sane"].format(n=number(mean))
+
+
+def figure(
+    scope: Scope, run: Run, against: Run | None, metrics: pd.DataFrame, answer: Answer
+) -> Figure | None:
+    """How often the hottest point lies on the defect, a row a defect; None where no mask exists."""
+    sides = {"challenger": (run.run_id, sentence_start(run.subject))}
+    if against is not None:
+        sides = {"reference": (against.run_id, sentence_start(against.subject)), **sides}
+    frame = localisation_rows(metrics, sides, scope.defects)
+    if frame.empty:
+        return None
+    return Figure(
+        name="where-it-looks",
+        title=WORDS["pointing"],
+        sentence=answer.text,
+        chart=defect_by_defect,
+        frame=frame,
+        options={"order": tuple(frame["defect"].drop_duplicates()), "axis": WORDS["pointing_axis"]},
+    )
+
+
+def counted(n: int) -> str:
+    """How many cases a gallery holds."""
+    return WORDS["cases"].format(n=count(n))

@@ -1,0 +1,124 @@
+"""Is pretraining worth it: the best baseline against the best pretraining, defect by defect."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from dashboard import answers, texts
+from dashboard.answers import Answer, Contender, defect_words
+from dashboard.figure import Figure
+from dashboard.frames.defects import defect_rows
+from dashboard.scope import Scope
+
+WORDS = texts.OVERVIEW
+QUOTED = ("mcc", "recall", "precision", "accuracy")
+
+
+@dataclass(frozen=True)
+class Argument:
+    """Who is argued about, and by which numbers.
+
+    Attributes:
+        runs: see ``results.scored_runs``.
+        metrics: see ``results.pooled_metrics``.
+        tests: see ``results.comparisons``, challenger minus reference, of the chosen defects.
+        sides: ``reference`` (the best baseline) and ``challenger`` (the best pretraining); either may be
+            absent, but not both.
+        answer: what follows.
+    """
+
+    runs: pd.DataFrame
+    metrics: pd.DataFrame
+    tests: pd.DataFrame
+    sides: dict[str, Contender]
+    answer: Answer
+
+    @property
+    def run_ids(self) -> tuple[str, ...]:
+        """The runs that stand for the sides."""
+        return tuple(side.run_id for side in self.sides.values())
+
+    @property
+    def commit(self) -> object:
+        """Of the code that trained the first of them."""
+        return self.runs.loc[self.runs["run_id"] == self.run_ids[0], "git_commit"].iloc[0]
+
+
+def argued(scope: Scope) -> Argument | None:
+    """The argument of the chosen study; None where no final run is finished."""
+    runs = scope.keep(scope.store.scored_runs(scope.dataset.dataset_id, scope.study_id, ("final",)))
+    metrics = scope.store.pooled_metrics(tuple(runs["run_id"]), QUOTED)
+    reference, challenger = answers.contenders(runs, metrics, "mcc")
+    found = {"reference": reference, "challenger": challenger}
+    sides = {side: contender for side, contender in found.items() if contender is not None}
+    if not sides:
+        return None
+    both = (reference.run_id, challenger.run_id) if reference and challenger else ("", "")
+    tests = scope.store.comparisons(*both)
+    tests = tests[tests["defect"].isna() | tests["defect"].isin(scope.defects)]
+    return Argument(runs, metrics, tests, sides, _answer(scope, metrics, tests, reference, challenger))
+
+
+def _answer(
+    scope: Scope,
+    metrics: pd.DataFrame,
+    tests: pd.DataFrame,
+    reference: Contender | None,
+    challenger: Contender | None,
+) -> Answer:
+    if reference is not None and challenger is not None:
+        return answers.compared(challenger, reference, tests, metrics, scope.one_defect)
+    one = challenger or reference
+    assert one is not None, "somebody is argued about"
+    counts = scope.store.defect_confusion(one.run_id)
+    own = metrics[metrics["run_id"] == one.run_id]
+    who = answers.subject(one.method)
+    if scope.one_defect is not None:
+        return answers.decided(who, counts[counts["defect"] == scope.one_defect], own)
+    fruit = int(counts[["tp", "fp", "fn", "tn"]].sum(axis=1).max()) if len(counts) else 0
+    return answers.average(who, own, fruit, multiclass=scope.multiclass)
+
+
+def figure(scope: Scope, argument: Argument, metric: str) -> Figure:
+    """Both sides of every defect.
+
+    Args:
+        scope: what is looked at.
+        argument: who is argued about.
+        metric: ``recall`` or ``mcc``.
+    """
+    from dashboard.charts.defects import defect_by_defect  # imports altair, which an answer need not wait for
+
+    sides = argument.sides
+    frame = defect_rows(scope.defects, sides, argument.metrics, argument.tests, metric)
+    names = {side: contender.words for side, contender in sides.items()}
+    title = WORDS["evidence" if len(sides) > 1 else "evidence_alone"]
+    subject = WORDS["of_classes" if scope.multiclass else "of_defects"]
+    low = float(pd.to_numeric(frame["low"]).min()) if frame["low"].notna().any() else 0.0
+    return Figure(
+        name=f"defect-by-defect-{metric}",
+        title=title.format(subject=subject, alone=" ".join(names.values()), **names),
+        sentence=argument.answer.text,
+        chart=defect_by_defect,
+        frame=frame,
+        options={
+            "order": tuple(defect_words(name) for name in scope.defects),
+            "axis": WORDS[_axis(scope, metric)],
+            "domain": _domain(low, metric),
+        },
+    )
+
+
+def _axis(scope: Scope, metric: str) -> str:
+    if metric != "recall":
+        return "agreement_axis"
+    return "recognised_axis" if scope.multiclass else "found_axis"
+
+
+def _domain(low: float, metric: str) -> tuple[float, float]:
+    """From zero, or from below it where MCC is negative."""
+    if metric == "recall":
+        return (0.0, 100.0)
+    return (min(0.0, low), 1.0)

@@ -1,0 +1,134 @@
+"""Heat maps as cases: one fruit and one defect each, with all its pictures. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from dashboard import texts
+from dashboard.answers import defect_words
+from dashboard.format import missing, per_hundred
+
+POINTING = "localisation_pointing"
+MEASURES = (POINTING, "localisation_energy", "localisation_iou", "sanity_correlation")
+
+
+@dataclass(frozen=True)
+class Case:
+    """What one run saw on one fruit as a sign of one defect.
+
+    Attributes:
+        outcome: ``tp``, ``fn``, ``fp``, ``tn`` or empty.
+        score: of the run, 0 to 1; NaN = not known.
+        maps: (sensor, view) to the path of the heat map, relative to the store.
+    """
+
+    fruit_id: str
+    group: str
+    defect: str
+    outcome: str
+    score: float
+    maps: dict[tuple[str, str], str]
+
+
+def cases(rows: pd.DataFrame) -> dict[tuple[str, str], Case]:
+    """Every case of a run by fruit and defect.
+
+    Args:
+        rows: see ``explanations.attributions``.
+    """
+    found: dict[tuple[str, str], Case] = {}
+    scores = pd.to_numeric(rows["score"], errors="coerce").to_numpy(float)
+    for row, score in zip(rows.to_dict("records"), scores, strict=True):
+        key = (str(row["fruit_id"]), str(row["defect"]))
+        case = found.get(key)
+        if case is None:
+            known = row["outcome"] if row["outcome"] in texts.OUTCOMES else ""
+            case = found[key] = Case(key[0], str(row["fruit_group"]), key[1], known, float(score), {})
+        case.maps[(str(row["modality"]), str(row["view"]))] = str(row["path"])
+    return found
+
+
+def chosen(
+    found: dict[tuple[str, str], Case],
+    defects: tuple[str, ...],
+    outcomes: tuple[str, ...],
+    group: str,
+    scores: tuple[float, float],
+) -> list[Case]:
+    """Cases that pass the filters, defect by defect, the most confident decision first.
+
+    Args:
+        found: see ``cases``.
+        defects: in the fixed order.
+        outcomes: empty = all.
+        group: empty = all.
+        scores: from and to; a case without a score passes only where the whole range is asked for.
+    """
+    low, high = scores
+    whole = low <= 0 and high >= 1
+    passed = [
+        case
+        for case in found.values()
+        if case.defect in defects
+        and (not outcomes or case.outcome in outcomes)
+        and (not group or case.group == group)
+        and (whole if missing(case.score) else low <= case.score <= high)
+    ]
+    places = {name: i for i, name in enumerate(defects)}
+    kinds = {name: i for i, name in enumerate(("tp", "fn", "fp", "tn", ""))}
+
+    def confidence(case: Case) -> float:
+        return 0.0 if missing(case.score) else abs(case.score - 0.5)
+
+    return sorted(passed, key=lambda c: (places[c.defect], kinds[c.outcome], -confidence(c), c.fruit_id))
+
+
+def localisation_rows(
+    metrics: pd.DataFrame, sides: dict[str, tuple[str, str]], defects: tuple[str, ...]
+) -> pd.DataFrame:
+    """How often the hottest point lies on the defect, as rows of ``charts.defects.defect_by_defect``.
+
+    Args:
+        metrics: see ``results.pooled_metrics``, of both runs.
+        sides: ``challenger`` and perhaps ``reference``, each with run id and name.
+        defects: in the fixed order; those without a mask are left out.
+
+    Returns:
+        Empty where no run has the metric.
+    """
+    wanted = metrics[
+        (metrics["metric"] == POINTING) & metrics["value"].notna() & metrics["defect"].isin(defects)
+    ]
+    shown = [name for name in defects if name in set(wanted["defect"])]
+    rows = []
+    for side, (run_id, name) in sides.items():
+        own = wanted[wanted["run_id"] == run_id].set_index("defect")
+        for place, defect in enumerate(shown):
+            value = 100 * own["value"].get(defect, np.nan)
+            rows.append(
+                {
+                    "defect": defect_words(defect),
+                    "side": side,
+                    "value": value,
+                    "low": 100 * _number(own["ci_low"].get(defect)),
+                    "high": 100 * _number(own["ci_high"].get(defect)),
+                    "text": texts.OVERVIEW["of_hundred"].format(n=per_hundred(value / 100)),
+                    "gap": texts.OVERVIEW["of_hundred"].format(n=per_hundred(value / 100))
+                    if side == "challenger"
+                    else "",
+                    "heading": defect_words(defect) if side == "challenger" else "",
+                    "name": name if place == 0 and len(sides) > 1 else "",
+                }
+            )
+    frame = pd.DataFrame(rows)
+    if frame.empty:
+        return frame
+    best = frame.groupby("defect")["value"].transform("max")
+    return frame.assign(end=np.where(frame["value"] < best, "right", "left"))
+
+
+def _number(value: object) -> float:
+    return float("nan") if value is None else float(value)  # type: ignore[arg-type]

@@ -1,0 +1,235 @@
+"""What is odd about the data: rows of charts, and words for the cards of the fruit in question. Pure."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from dashboard import texts
+from dashboard.answers import defect_words
+from dashboard.format import count, missing, number, per_hundred, percent, plural, sensors, signed
+from dashboard.frames.tuning import bar_rows
+
+WORDS = texts.DATA
+KINDS = ("label_issue", "label_conflict", "duplicate", "outlier")
+"""Findings about fruit, in the order in which they are worth a look."""
+DRIFT_ROWS = 10
+FEW_IN_GROUP = 5
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One finding about one fruit or a pair of them.
+
+    Attributes:
+        fruit_ids: one, or the two of a pair.
+        note: what is odd, for the card.
+    """
+
+    fruit_ids: tuple[str, ...]
+    note: str
+
+
+def of_kind(
+    findings: pd.DataFrame, kind: str, defects: tuple[str, ...], order: tuple[str, ...]
+) -> pd.DataFrame:
+    """The findings of a kind that the defect filter lets through; those about no defect always pass.
+
+    Args:
+        findings: see ``findings.findings``.
+        kind: which.
+        defects: those that the filter lets through.
+        order: every defect; a subject that is none of them passes.
+    """
+    rows = findings[findings["kind"] == kind]
+    return rows[rows["subject"].isin(defects) | ~rows["subject"].isin(order)]
+
+
+def listed(rows: pd.DataFrame, healthy: str) -> list[Finding]:
+    """Findings in words, in the order of the rows.
+
+    Args:
+        rows: see ``findings.findings``, of one kind.
+        healthy: how a fruit without a defect is called.
+    """
+    found = []
+    for row in rows.to_dict("records"):
+        pair = (str(row["fruit_id"]), str(row["other_id"]))
+        detail = _detail(row["detail"])
+        found.append(Finding(tuple(name for name in pair if name), _note(row, detail, healthy)))
+    return found
+
+
+def _detail(text: Any) -> dict[str, Any]:
+    try:
+        values = json.loads(text)
+    except (TypeError, json.JSONDecodeError):
+        return {}
+    return values if isinstance(values, dict) else {}
+
+
+def _label(value: Any, healthy: str) -> str:
+    """A label as people write it; "none" is a fruit without the defect."""
+    return healthy or WORDS["sound"] if value in (None, "", "none") else defect_words(str(value))
+
+
+def _note(row: dict[Any, Any], detail: dict[str, Any], healthy: str) -> str:
+    kind, value = row["kind"], row["value"]
+    if kind == "label_issue":
+        return WORDS["issue_note"].format(
+            given=_label(detail.get("given"), healthy),
+            likely=_label(detail.get("likely"), healthy),
+            n=per_hundred(value),
+        )
+    if kind == "label_conflict":
+        return WORDS["conflict_note"].format(
+            given=_label(detail.get("given"), healthy), other=_label(detail.get("other"), healthy)
+        )
+    if kind == "duplicate":
+        apart = detail.get("same_group") is False
+        return WORDS["apart_note" if apart else "duplicate_note_card"].format(n=count(value))
+    return WORDS["outlier_card"].format(n=number(value))
+
+
+def pair_rows(order: tuple[str, ...], found: pd.DataFrame) -> pd.DataFrame:
+    """Which defects come together, as rows of ``charts.grid.value_grid``: of fruit with the row's defect.
+
+    Args:
+        order: the defects, in the fixed order.
+        found: see ``findings.co_occurrence``.
+    """
+    n = {(a, b): int(k) for a, b, k in zip(found["a"], found["b"], found["n"], strict=True)}
+    rows = []
+    for a in order:
+        total = n.get((a, a), 0)
+        for b in order:
+            share = n.get((a, b), 0) / total if total else None
+            own = a == b
+            rows.append(
+                {
+                    "row": defect_words(a),
+                    "column": defect_words(b),
+                    "part": "cell",
+                    "large": count(n.get((a, b), 0)),
+                    "small": "" if own else percent(share),
+                    "shade": 0.0 if own or share is None else share,
+                    "words": WORDS["pair"].format(
+                        a=defect_words(a), b=defect_words(b), n=per_hundred(share), k=count(total)
+                    ),
+                    "n": n.get((a, b), 0),
+                    "share": share,
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def strongest_pair(rows: pd.DataFrame, least: int = 5) -> dict[str, Any] | None:
+    """The pair of defects that come together most often, by share; None where none does ``least`` times."""
+    pairs = rows[(rows["row"] != rows["column"]) & (rows["n"] >= least)]
+    best = pairs.nlargest(1, "share").to_dict("records")
+    return {str(name): value for name, value in best[0].items()} if best else None
+
+
+def group_rows(order: tuple[str, ...], groups: pd.DataFrame) -> pd.DataFrame:
+    """How common each defect is in each group, for ``charts.groups.group_rates``.
+
+    Args:
+        order: the defects.
+        groups: see ``findings.groups``.
+
+    Returns:
+        defect, group, rate (of 100), n, mean (of 100), words, label (the group's name, where it stands out),
+        heading (the defect, once).
+    """
+    known = groups[groups["defect"].isin(order) & (groups["labelled"] >= FEW_IN_GROUP)]
+    parts = []
+    for defect in order:
+        own = known[known["defect"] == defect]
+        if own.empty:
+            continue
+        rate = own["positives"] / own["labelled"]
+        mean = float(own["positives"].sum() / own["labelled"].sum())
+        spread = np.sqrt(mean * (1 - mean) / own["labelled"].to_numpy(float)) if 0 < mean < 1 else np.inf
+        far = (rate - mean) / spread
+        outstanding = (far == far.max()) & (far > 3)
+        parts.append(
+            pd.DataFrame(
+                {
+                    "defect": defect_words(defect),
+                    "group": own["fruit_group"],
+                    "rate": 100 * rate,
+                    "n": own["labelled"],
+                    "mean": 100 * mean,
+                    "words": [
+                        WORDS["group_words"].format(
+                            group=g, n=per_hundred(r), k=plural(k, WORDS["fruit_word"])
+                        )
+                        for g, r, k in zip(own["fruit_group"], rate, own["labelled"], strict=True)
+                    ],
+                    "label": own["fruit_group"].where(outstanding, ""),
+                    "heading": [defect_words(defect), *([""] * (len(own) - 1))],
+                }
+            )
+        )
+    columns = ["defect", "group", "rate", "n", "mean", "words", "label", "heading"]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+
+
+def missing_rows(present: pd.DataFrame, n_fruits: int) -> pd.DataFrame:
+    """Which pictures and readings are missing, as rows of ``charts.bars.interval_bars``, the most first.
+
+    Args:
+        present: see ``findings.inputs``.
+        n_fruits: of the data set.
+    """
+    lacking = (n_fruits - present["present"].astype(float)).clip(lower=0)
+    names = [
+        WORDS["part"].format(sensor=sensors([sensor]), part=defect_words(str(part)))
+        for sensor, part in zip(present["sensor"], present["part"], strict=True)
+    ]
+    frame = pd.DataFrame({"name": names, "n": lacking}).sort_values("n", ascending=False, kind="stable")
+    share = frame["n"] / n_fruits if n_fruits else frame["n"]
+    text = [percent(value) for value in share]
+    return bar_rows(list(frame["name"]), list(100 * share), text)
+
+
+def drift_rows(findings: pd.DataFrame) -> pd.DataFrame:
+    """Groups whose pictures or readings differ most, as rows of ``charts.bars.interval_bars``."""
+    rows = findings[(findings["kind"] == "drift") & findings["value"].notna()]
+    rows = rows.assign(size=rows["value"].abs()).nlargest(DRIFT_ROWS, "size")
+    frame = bar_rows(
+        [str(name) for name in rows["subject"]],
+        [float(value) for value in rows["value"]],
+        [signed(value) for value in rows["value"]],
+    )
+    return frame.assign(tone=["fewer" if value < 0 else "accent" for value in frame["value"]])
+
+
+def sensor_table(findings: pd.DataFrame) -> pd.DataFrame:
+    """What each sensor delivers, in words: a row a sensor; empty where nothing was read."""
+    rows = []
+    for row in findings[findings["kind"] == "sensor"].to_dict("records"):
+        detail = _detail(row["detail"])
+
+        def share(name: str, detail: dict[str, Any] = detail) -> str:
+            value = detail.get(name)
+            return percent(value) if isinstance(value, int | float) and not missing(value) else "–"
+
+        rows.append(
+            {
+                WORDS["sensor"]: sensors([str(row["subject"])]),
+                WORDS["mean"]: number(_float(detail.get("mean"))),
+                WORDS["std"]: number(_float(detail.get("std"))),
+                WORDS["missing"]: share("missing"),
+                WORDS["saturated"]: share("saturated"),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _float(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) else None

@@ -1,0 +1,107 @@
+"""Data: what the fruit are, and which labels and pictures deserve a second look."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from dashboard import loaders_findings as load
+from dashboard import texts
+from dashboard.components import figures, page, states
+from dashboard.components.fruit import gallery
+from dashboard.components.text import quiet
+from dashboard.evidence import data as evidence
+from dashboard.export import Provenance
+from dashboard.figure import Figure
+from dashboard.filters import Scope, hold
+from dashboard.format import count, plain
+from dashboard.frames import findings as frames
+from dashboard.frames.findings import Finding
+from dashboard.frames.fruit import score_table
+
+WORDS = texts.DATA
+
+
+def show(scope: Scope) -> None:
+    """Draw the page."""
+    page.heading(scope, WORDS["question"])
+    findings = evidence.found(scope)
+    page.answer(evidence.said(scope, findings), ("label error", "duplicate"))
+    stamp = page.provenance(scope, _runs(findings))
+    left, right = st.columns([2, 3], gap="large")
+    with left:
+        _figure(evidence.balance_figure(scope), stamp, "balance")
+    with right:
+        _figure(evidence.groups_figure(scope), stamp, "groups")
+    _figure(evidence.pairs_figure(scope), stamp, "pairs")
+    _suspects(scope, findings)
+    left, right = st.columns(2, gap="large")
+    with left:
+        _figure(evidence.missing_figure(scope), stamp, "missing")
+        table = frames.sensor_table(findings)
+        if len(table):
+            st.dataframe(table, hide_index=True, alt=WORDS["sensors"])
+    with right:
+        _figure(evidence.drift_figure(findings), stamp, "drift")
+    page.caveats(_caveats(scope, findings))
+
+
+def _runs(findings: pd.DataFrame) -> tuple[str, ...]:
+    return tuple(str(run) for run in findings["run_id"].dropna().unique())
+
+
+def _figure(figure: Figure | None, stamp: Provenance, key: str) -> None:
+    """A figure with its sentence, where there is one."""
+    if figure is None:
+        return
+    figures.head(figure, stamp, key)
+    quiet(figure.sentence)
+    figures.chart(figure, key)
+
+
+@st.fragment
+def _suspects(scope: Scope, findings: pd.DataFrame) -> None:
+    """The fruit in question, a kind of finding at a time."""
+    st.subheader(WORDS["suspects"], anchor=False)
+    n = evidence.counts(scope, findings)
+    if not n:
+        _nothing(scope, findings)
+        return
+    labels = {WORDS["tab"].format(kind=WORDS[kind], n=count(k)): kind for kind, k in n.items()}
+    hold("finding", list(labels), next(iter(labels)))
+    chosen = st.segmented_control(
+        WORDS["kind"], list(labels), key="finding", required=True, bind="query-params"
+    )
+    kind = labels.get(chosen or "", next(iter(n)))
+    quiet(WORDS[f"{kind}_note"])
+    rows = frames.of_kind(findings, kind, scope.defects, scope.order)
+    _cards(scope, frames.listed(rows, scope.dataset.healthy), kind)
+
+
+def _nothing(scope: Scope, findings: pd.DataFrame) -> None:
+    """No finding: either the report has not been made, or it found nothing for these defects."""
+    if len(findings):
+        st.markdown(plain(WORDS["no_finding"]))
+        return
+    states.missing_stage(scope, WORDS["none_text"])
+
+
+def _cards(scope: Scope, found: list[Finding], kind: str) -> None:
+    """Cards of the fruit, the two of a pair side by side."""
+    notes: dict[str, list[str]] = {}
+    names: list[str] = []
+    for finding in found:
+        for name in finding.fruit_ids:
+            if len(finding.fruit_ids) > 1 or name not in notes:
+                names.append(name)
+            notes.setdefault(name, []).append(finding.note)
+    facts = load.fruit_table(scope.store, scope.dataset.dataset_id)
+    table = score_table(names, facts, scope.order)
+    said = {name: " ".join(dict.fromkeys(several)) for name, several in notes.items()}
+    gallery(scope, table, list(range(len(names))), f"finding-{kind}", None, notes=said)
+
+
+def _caveats(scope: Scope, findings: pd.DataFrame) -> list[str]:
+    found = {"synthetic": scope.dataset.synthetic, "suspicion": len(findings) > 0}
+    listed = [texts.CAVEATS[key] for key, applies in found.items() if applies]
+    return [*listed, *scope.dataset.warnings]
