@@ -22,13 +22,14 @@ from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import Tensor, nn
 
 from backend.config import ModelConfig
-from backend.explain.gradcam import grad_cam
+from backend.explain.gradcam import default_stage, grad_cam, local_cam
 from backend.explain.heatmap import enlarge
 from backend.models.batch import FruitBatch
 from backend.models.network import FruitNetwork, NetworkSpec
 from backend.training.optim import prepare_worker
 
 CLASSES = 10
+SIDES = ("ours", "local", "batched", "one_by_one", "forward_only")
 
 
 class OnePicture(nn.Module):
@@ -69,6 +70,7 @@ class Sides:
         )
         self.targets = torch.arange(images) % CLASSES
         self.batch_size = batch_size
+        self.stage = default_stage(self.model, resolution)
         layer = self.model.encoder("rgb").backbone.stages[-1]
         self.package = GradCAM(OnePicture(self.model).eval(), [layer])
 
@@ -77,6 +79,15 @@ class Sides:
         size = self.pictures.shape[-1]
         parts = [
             enlarge(grad_cam(self.model, as_batch(pictures), targets).maps["rgb"], size)[:, 0]
+            for pictures, targets in self._batches(self.batch_size)
+        ]
+        return torch.cat(parts)
+
+    def local(self) -> Tensor:
+        """What studies store: maps of an earlier stage, finer and dearer."""
+        size = self.pictures.shape[-1]
+        parts = [
+            enlarge(local_cam(self.model, as_batch(pictures), targets, self.stage).maps["rgb"], size)[:, 0]
             for pictures, targets in self._batches(self.batch_size)
         ]
         return torch.cat(parts)
@@ -125,10 +136,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, float | int | str]:
     sides = Sides(arguments.backbone, arguments.images, arguments.resolution, arguments.batch)
     difference = sides.largest_difference()
     sides.forward_only()
-    rounds = [
-        {name: seconds(getattr(sides, name)) for name in ("ours", "batched", "one_by_one", "forward_only")}
-        for _ in range(arguments.rounds)
-    ]
+    rounds = [{name: seconds(getattr(sides, name)) for name in SIDES} for _ in range(arguments.rounds)]
     rate = {name: arguments.images / statistics.median(times[name] for times in rounds) for name in rounds[0]}
     ratio = {name: statistics.median(times[name] / times["ours"] for times in rounds) for name in rounds[0]}
     return {

@@ -8,16 +8,23 @@ views and sensors at once.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from backend.models.batch import FruitBatch
 from backend.models.network import EARLY, FruitNetwork, ImageEncoder
 
-LEAST_SIDE = 6
-"""Least side, in positions, of the feature map that is explained by default; see ``default_stage``."""
+LEAST_SIDE = 12
+"""Least side, in positions, of the feature map that ``default_stage`` picks."""
+SMOOTHING = 0.08
+"""Standard deviation of the blur over a local map, as a share of its side: about one position of twelve."""
+
+ClassMapOf = Callable[[Tensor, Tensor], Tensor]
+"""(N, C, h, w) feature maps and the logit's gradient with respect to them to (N, h, w) evidence."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +53,7 @@ def map_sides(model: FruitNetwork, resolution: int) -> tuple[int, ...]:
 
 
 def default_stage(model: FruitNetwork, resolution: int) -> int:
-    """The deepest stage whose feature map has at least ``LEAST_SIDE`` positions a side.
+    """The deepest stage whose feature map has at least ``LEAST_SIDE`` positions a side, for ``local_cam``.
 
     Depth knows what, positions know where: at 48 px the last stage of a ResNet has 3 x 3 positions, a third
     of the fruit each. The finest stage where none is that large.
@@ -56,7 +63,7 @@ def default_stage(model: FruitNetwork, resolution: int) -> int:
 
 
 def grad_cam(model: FruitNetwork, batch: FruitBatch, targets: Tensor, stage: int = -1) -> ClassMaps:
-    """Explain one logit of each fruit.
+    """Grad-CAM: a channel weighs as much as the mean of its gradient (equations 1 and 2).
 
     Args:
         model: in evaluation mode, or one fruit's map depends on the others.
@@ -67,6 +74,38 @@ def grad_cam(model: FruitNetwork, batch: FruitBatch, targets: Tensor, stage: int
     Returns:
         The maps at the resolution of that stage; none where the network has no image sensor.
     """
+    return _explain(model, batch, targets, stage, _mean_weighted)
+
+
+def local_cam(
+    model: FruitNetwork, batch: FruitBatch, targets: Tensor, stage: int, smoothing: float = SMOOTHING
+) -> ClassMaps:
+    """Grad-CAM for stages before the last: each position weighs by its own gradient, neighbours are pooled.
+
+    Before the last stage a gradient differs from place to place, and its mean puts the weight of one place on
+    all others; the product at each position does not (HiResCAM: Draelos and Carin 2020, "Use HiResCAM instead
+    of Grad-CAM"). It is noisier, hence the blur. At a last stage that is averaged over all positions both are
+    the same but for the blur.
+
+    Args:
+        model: in evaluation mode.
+        batch: B fruit.
+        targets: (B,) long, which of the D logits to explain.
+        stage: an index of ``Backbone.stages``, e.g. from ``default_stage``.
+        smoothing: see ``SMOOTHING``; 0 = none.
+    """
+
+    def class_map(activations: Tensor, gradients: Tensor) -> Tensor:
+        evidence = (activations * gradients).sum(dim=1)
+        return _blur(evidence, smoothing * evidence.shape[-1]).relu_()
+
+    return _explain(model, batch, targets, stage, class_map)
+
+
+def _explain(
+    model: FruitNetwork, batch: FruitBatch, targets: Tensor, stage: int, class_map: ClassMapOf
+) -> ClassMaps:
+    """One forward pass that keeps a feature map of each encoder, one gradient, one map for each view."""
     kept: dict[str, Tensor] = {}
     features: dict[str, tuple[Tensor, Tensor]] = {}
     with torch.enable_grad():
@@ -78,7 +117,7 @@ def grad_cam(model: FruitNetwork, batch: FruitBatch, targets: Tensor, stage: int
         chosen = logits.gather(1, targets.unsqueeze(1)).sum()
         gradients = torch.autograd.grad(chosen, list(kept.values())) if kept else ()
     maps = {
-        name: _scatter(_class_map(kept[name].detach(), gradient), features[name][1])
+        name: _scatter(class_map(kept[name].detach(), gradient), features[name][1])
         for name, gradient in zip(kept, gradients, strict=True)
     }
     if EARLY in maps:
@@ -86,14 +125,21 @@ def grad_cam(model: FruitNetwork, batch: FruitBatch, targets: Tensor, stage: int
     return ClassMaps(maps, logits.detach())
 
 
-def _class_map(activations: Tensor, gradients: Tensor) -> Tensor:
-    """(N, C, h, w) feature maps and the logit's gradient with respect to them to (N, h, w) evidence.
-
-    A channel weighs as much as the mean of its gradient (equation 1); evidence against the class is cut off
-    (equation 2).
-    """
+def _mean_weighted(activations: Tensor, gradients: Tensor) -> Tensor:
     weights = gradients.mean(dim=(2, 3))
     return torch.einsum("nc,nchw->nhw", weights, activations).relu_()
+
+
+def _blur(maps: Tensor, sigma: float) -> Tensor:
+    """(N, h, w) maps under a Gaussian of ``sigma`` positions; beyond the border there is no evidence."""
+    if sigma <= 0:
+        return maps
+    reach = max(1, round(3 * sigma))
+    place = torch.arange(-reach, reach + 1, dtype=maps.dtype, device=maps.device)
+    kernel = torch.exp(-(place**2) / (2 * sigma**2))
+    kernel = kernel / kernel.sum()
+    across = F.conv2d(maps.unsqueeze(1), kernel.view(1, 1, 1, -1), padding=(0, reach))
+    return F.conv2d(across, kernel.view(1, 1, -1, 1), padding=(reach, 0)).squeeze(1)
 
 
 def _maps_after(encoder: ImageEncoder, images: Tensor, stage: int) -> Tensor:

@@ -21,7 +21,7 @@ from backend.config import derive_seed
 from backend.data.masks import read_masks
 from backend.explain.choose import Choice, unique
 from backend.explain.curves import CurveAreas, deletion_and_insertion
-from backend.explain.gradcam import default_stage, grad_cam
+from backend.explain.gradcam import default_stage, local_cam
 from backend.explain.heatmap import enlarge, grey_png, pack_maps
 from backend.explain.sanity import randomised, rank_correlation
 from backend.explain.score import View, energy, iou, localisation, pointing, strongest_view
@@ -121,7 +121,7 @@ class _FoldExplainer:
     def _maps_of(self, model: FruitNetwork, choices: list[Choice]) -> dict[tuple[str, str], Maps]:
         found: dict[tuple[str, str], Maps] = {}
         for some, batch, targets in self._batches(choices):
-            maps = grad_cam(model, batch, targets, self.stage).maps
+            maps = local_cam(model, batch, targets, self.stage).maps
             arrays = {name: value.float().cpu().numpy() for name, value in maps.items()}
             present = {name: batch.present[name].cpu().numpy() for name in maps}
             for place, choice in enumerate(some):
@@ -173,9 +173,9 @@ class _FoldExplainer:
             chances = probabilities(self.model(changed), self.dataset.task)
             return chances.gather(1, targets.unsqueeze(1)).squeeze(1)
 
-        maps = grad_cam(self.model, batch, targets, self.stage).maps
+        maps = local_cam(self.model, batch, targets, self.stage).maps
         heat = {name: enlarge(value, self.side) for name, value in maps.items()}
-        return deletion_and_insertion(self.model, batch, heat, scores)
+        return deletion_and_insertion(batch, heat, scores)
 
     def draw(self, choice: Choice, maps: Maps) -> tuple[list[AttributionData], list[ArtifactData]]:
         """The pictures of one fruit's maps, the raw ones beside them."""

@@ -160,6 +160,10 @@ def _mean_with_interval(
     groups, group = np.unique([group_of[fruit] for fruit, _ in members], return_inverse=True)
     sums = np.bincount(group, weights=[value for _, value in members])
     counts = np.bincount(group).astype(np.float64)
-    drawn = bootstrap(lambda weights: (weights @ sums / (weights @ counts))[:, None], len(groups), seed=seed)
+    # With the only group left out the mean is undefined, which the bootstrap takes as NaN.
+    with np.errstate(invalid="ignore"):
+        drawn = bootstrap(
+            lambda weights: (weights @ sums / (weights @ counts))[:, None], len(groups), seed=seed
+        )
     interval = drawn.interval(0)
     return float(drawn.point[0]), interval.low, interval.high

@@ -1,12 +1,13 @@
 """Class maps: as the reference library draws them, as the equations say, and for every kind of network."""
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
 from torch import nn
 
-from backend.explain.gradcam import default_stage, grad_cam, map_sides
+from backend.explain.gradcam import default_stage, grad_cam, local_cam, map_sides
 from backend.explain.heatmap import enlarge
 from backend.models.backbones import list_backbones
 
@@ -33,18 +34,21 @@ def normalised(maps):
     return maps / (1e-7 + maps.amax(dim=(1, 2), keepdim=True))
 
 
+@pytest.mark.parametrize("method", ["GradCAM", "HiResCAM"])
 @pytest.mark.parametrize("backbone", ["resnet18", "resnet10_half"])
 @pytest.mark.parametrize("stage", [-1, -2])
-def test_maps_are_those_of_the_reference_library(make_network, make_batch, backbone, stage):
-    from pytorch_grad_cam import GradCAM
+def test_maps_are_those_of_the_reference_library(make_network, make_batch, method, backbone, stage):
+    import pytorch_grad_cam
     from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
+
+    explain = {"GradCAM": grad_cam, "HiResCAM": partial(local_cam, smoothing=0)}[method]
 
     model, batch = make_network(backbone=backbone), make_batch()
     layer = model.encoder("rgb").backbone.stages[stage]
-    with GradCAM(OnePicture(model, batch).eval(), [layer]) as reference:
+    with getattr(pytorch_grad_cam, method)(OnePicture(model, batch).eval(), [layer]) as reference:
         wanted = [ClassifierOutputTarget(int(target)) for target in TARGETS]
         expected = torch.from_numpy(reference(batch.images["rgb"][:, 0], targets=wanted))
-    maps = grad_cam(model, batch, TARGETS, stage).maps["rgb"]
+    maps = explain(model, batch, TARGETS, stage).maps["rgb"]
     ours = normalised(enlarge(maps, 64)[:, 0])
     assert expected.std() > 0.05
     torch.testing.assert_close(ours, expected, atol=1e-4, rtol=0)
@@ -114,8 +118,30 @@ def test_weights_keep_no_gradients(make_network, make_batch):
     assert all(parameter.grad is None for parameter in model.parameters())
 
 
-@pytest.mark.parametrize(("side", "stage"), [(96, 3), (64, 2), (48, 2), (32, 1), (16, 0), (8, 0)])
+@pytest.mark.parametrize(("side", "stage"), [(128, 2), (96, 2), (64, 1), (48, 1), (32, 0), (8, 0)])
 def test_the_default_stage_is_the_deepest_with_enough_positions(make_network, side, stage):
     model = make_network()
     assert default_stage(model, side) == stage
     assert not model.training
+
+
+def test_a_last_stage_that_is_averaged_leaves_nothing_to_localise(make_network, make_batch):
+    model, batch = make_network(("rgb", "nir"), views=2), make_batch(views=2)
+    everywhere, local = (
+        grad_cam(model, batch, TARGETS, -1).maps,
+        local_cam(model, batch, TARGETS, -1, smoothing=0).maps,
+    )
+    for name, maps in everywhere.items():
+        torch.testing.assert_close(local[name], maps)
+
+
+def test_the_blur_pools_neighbours(make_network, make_batch):
+    model, batch = make_network(), make_batch()
+    sharp = local_cam(model, batch, TARGETS, 1, smoothing=0).maps["rgb"]
+    smooth = local_cam(model, batch, TARGETS, 1).maps["rgb"]
+
+    def roughness(maps):
+        return (maps.diff(dim=-1).abs().mean(dim=(1, 2, 3)) / maps.mean(dim=(1, 2, 3))).nanmean()
+
+    assert smooth.shape == sharp.shape
+    assert roughness(smooth) < 0.8 * roughness(sharp)
