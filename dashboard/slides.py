@@ -100,4 +100,4 @@ def _ink(paragraph: Any, size: int, colour: str, *, bold: bool) -> None:
 
     for run in paragraph.runs:
         run.font.size, run.font.bold, run.font.name = Pt(size), bold, FONT
-        run.font.color.rgb = RGBColor(*bytes.fromhex(colour.lstrip("#")))
+        run.font.color.rgb = RGBColor(*bytes.fromhex(colour.lstrip("#")))  # type: ignore[no-untyped-call]

@@ -139,7 +139,7 @@ def leave_out_weights(n_groups: int, seed: int, rows: int) -> Iterator[Weights]:
 @cache
 def _numpy_threads() -> Any:
     """Controls the threads of numpy's products; found once, since looking for them takes milliseconds."""
-    from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
+    from threadpoolctl import ThreadpoolController
 
     return ThreadpoolController().select(user_api="blas")
 
