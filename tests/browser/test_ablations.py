@@ -42,7 +42,9 @@ def drawn(visit: Visit, settle: Callable[[Page], None]) -> Visit:
 
 
 def choose(page: Page, label: str, option: str) -> None:
-    page.get_by_role("combobox", name=label, exact=True).first.click()
+    box = page.get_by_role("combobox", name=label, exact=True).first
+    box.scroll_into_view_if_needed()  # scrolling afterwards would close the list again
+    box.click()
     page.get_by_role("option", name=option, exact=True).click()
 
 
@@ -114,6 +116,7 @@ def test_the_measure_of_sensors_follows_the_store(drawn: Visit, full_store: Path
 def test_the_calculator_answers_in_money(drawn: Visit) -> None:
     page = drawn("inputs")
     choose(page, "Sensor to drop", "RGB")
+    expect(page.get_by_text("Without RGB, errors cost")).to_be_visible()
     box = page.get_by_role("spinbutton", name="Cost of the sensor a year")
     box.fill("1000")
     box.press("Enter")
