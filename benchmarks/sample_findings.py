@@ -181,18 +181,18 @@ def report(store: RunStore, dataset: FruitDataset, run_id: str) -> None:
     """Findings of every kind about a data set."""
     ids, defects = dataset.fruit_ids, dataset.defect_names
     one_class = dataset.task == MULTICLASS
-    issues = [
-        FindingRow(
-            "label_issue",
-            defects[i % len(defects)],
-            ids[3 * i],
-            value=0.97 - 0.03 * i,
-            detail={"given": defects[(i + 1) % len(defects)] if one_class else "none",
-                    "likely": defects[i % len(defects)]},
-            run_id=run_id,
+    issues = []
+    for i in range(9):
+        column = i % len(defects)
+        without = np.flatnonzero(dataset.labels[:, column] == 0)
+        row = int(without[3 * i])
+        given = defects[int(np.nanargmax(dataset.labels[row]))] if one_class else "none"
+        detail = {"given": given, "likely": defects[column]}
+        issues.append(
+            FindingRow(
+                "label_issue", defects[column], ids[row], value=0.97 - 0.03 * i, detail=detail, run_id=run_id
+            )
         )
-        for i in range(9)
-    ]  # fmt: skip
     pairs = [
         FindingRow(
             "duplicate",

@@ -41,6 +41,8 @@ def number(value: float | None, digits: int = 2) -> str:
     places = max(0, digits - 1 - math.floor(math.log10(size)))
     while size < 1 and round(size, places) >= 1 and places < 6:
         places += 1
+    if places == 6 and round(size, places) >= 1:  # 1 but for the last bits of a float
+        places = max(0, digits - 1)
     text = f"{size:,.{places}f}"
     return f"{MINUS}{text}" if value < 0 else text
 

@@ -52,7 +52,7 @@ def feature_space(
         ramp = alt.Legend(title=title, orient="top", gradientLength=220)
         colour = alt.Color("colour:Q", scale=alt.Scale(scheme="viridis"), legend=ramp)
     box = alt.selection_interval(name=BOX, encodings=["x", "y"])
-    dots = base.mark_point(size=46, opacity=0.8, stroke=look.background, strokeWidth=0.5).encode(
+    dots = base.mark_point(size=46, opacity=0.8, stroke=look.reference, strokeWidth=0.7).encode(
         color=colour, tooltip=tooltip
     )
     named = base.transform_filter(alt.datum.label != "")

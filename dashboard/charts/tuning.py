@@ -40,7 +40,7 @@ def setting(
     frame: pd.DataFrame,
     look: Look,
     *,
-    axes: tuple[str, str],
+    title: str,
     scale: Literal["linear", "log", "names"] = "linear",
     height: int = 190,
 ) -> alt.LayerChart:
@@ -49,16 +49,17 @@ def setting(
     Args:
         frame: ``value`` (a number or a name), ``score``, ``best`` (1 on one row) and ``words`` (tooltip).
         look: light or dark.
-        axes: titles of x and y.
+        title: of the axis of the score; the setting's name is the figure's title.
         scale: ``linear``, ``log`` or ``names``.
         height: in pixels.
     """
     if scale == "names":
-        x = alt.X("value:N", title=axes[0], axis=alt.Axis(labelAngle=0, grid=False, labelLimit=90))
+        x = alt.X("value:N", title=None, axis=alt.Axis(labelAngle=0, grid=False, labelLimit=90))
     else:
-        axis = alt.Axis(tickCount=4, format="~g", grid=False)
-        x = alt.X("value:Q", title=axes[0], scale=alt.Scale(type=scale, zero=False, nice=False), axis=axis)
-    y = alt.Y("score:Q", title=axes[1], scale=SCORES, axis=alt.Axis(tickCount=4))
+        axis = alt.Axis(tickCount=4, format=".3~g", grid=False)
+        span = alt.Scale(type=scale, zero=False, nice=False, padding=12)
+        x = alt.X("value:Q", title=None, scale=span, axis=axis)
+    y = alt.Y("score:Q", title=title, scale=SCORES, axis=alt.Axis(tickCount=4))
     base = alt.Chart().encode(x=x, y=y, tooltip=[alt.Tooltip("words:N", title="·")])
     dots = base.transform_filter(alt.datum.best == 0).mark_point(size=45, opacity=0.7, color=look.reference)
     best = base.transform_filter(alt.datum.best == 1).mark_point(size=130, opacity=1, color=look.accent)

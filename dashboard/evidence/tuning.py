@@ -9,7 +9,7 @@ import pandas as pd
 
 from dashboard import loaders_findings as load
 from dashboard import texts
-from dashboard.answers import Answer, method_words
+from dashboard.answers import Answer, subject
 from dashboard.charts.bars import interval_bars
 from dashboard.charts.tuning import history, parallel, pareto, setting
 from dashboard.figure import Figure, Panels
@@ -28,11 +28,13 @@ class Search:
 
     Attributes:
         label: the method for people.
+        subject: the same inside a sentence.
         trials: see ``tuning.trials``.
         table: what differed between them, see ``frames.tuning.parameters``.
     """
 
     label: str
+    subject: str
     trials: pd.DataFrame
     table: pd.DataFrame
 
@@ -67,10 +69,11 @@ def _searches(store: Store, dataset_id: str, study_id: str) -> dict[str, Search]
     trials = load.trials(store, dataset_id, study_id)
     parts = []
     for (kind, method), rows in trials.groupby(["kind", "method"], sort=True):
-        label = texts.OVERVIEW["reference"] if kind == "baseline" else method_words(str(method))
+        name = subject(str(method))
+        label = texts.OVERVIEW["reference"] if kind == "baseline" else name
         if kind not in ("baseline", "pretrain"):
             label = f"{label}, {texts.KINDS.get(str(kind), str(kind))}"
-        parts.append(Search(label, rows, frames.parameters(rows)))
+        parts.append(Search(label, name, rows, frames.parameters(rows)))
     parts.sort(key=lambda search: (-len(search.done), search.label))
     return {search.label: search for search in parts if len(search.done)}
 
@@ -88,7 +91,7 @@ def said(scope: Scope, search: Search) -> Answer:
     done = search.done
     best = float(done["score"].max())
     text = WORDS["answer"].format(
-        who=search.label,
+        who=search.subject,
         n=plural(len(done), WORDS["setting"]),
         best=number(best),
         k=count(frames.needed(done)),
@@ -165,7 +168,7 @@ def slices(scope: Scope, search: Search) -> Panels | None:
                 chart=setting,
                 frame=rows,
                 options={
-                    "axes": (name, WORDS["score_axis"]),
+                    "title": WORDS["score"],
                     "scale": "names" if not numeric else "log" if frames.logarithmic(values) else "linear",
                 },
             )

@@ -49,18 +49,17 @@ def of_kind(
     return rows[rows["subject"].isin(defects) | ~rows["subject"].isin(order)]
 
 
-def listed(rows: pd.DataFrame, healthy: str) -> list[Finding]:
+def listed(rows: pd.DataFrame) -> list[Finding]:
     """Findings in words, in the order of the rows.
 
     Args:
         rows: see ``findings.findings``, of one kind.
-        healthy: how a fruit without a defect is called.
     """
     found = []
     for row in rows.to_dict("records"):
         pair = (str(row["fruit_id"]), str(row["other_id"]))
         detail = _detail(row["detail"])
-        found.append(Finding(tuple(name for name in pair if name), _note(row, detail, healthy)))
+        found.append(Finding(tuple(name for name in pair if name), _note(row, detail)))
     return found
 
 
@@ -72,22 +71,24 @@ def _detail(text: Any) -> dict[str, Any]:
     return values if isinstance(values, dict) else {}
 
 
-def _label(value: Any, healthy: str) -> str:
-    """A label as people write it; "none" is a fruit without the defect."""
-    return healthy or WORDS["sound"] if value in (None, "", "none") else defect_words(str(value))
+def _label(value: Any, subject: str) -> str:
+    """A label as people write it; "none" is a fruit without the defect in question."""
+    if value in (None, "", "none"):
+        return WORDS["no_defect"].format(defect=defect_words(subject))
+    return defect_words(str(value))
 
 
-def _note(row: dict[Any, Any], detail: dict[str, Any], healthy: str) -> str:
-    kind, value = row["kind"], row["value"]
+def _note(row: dict[Any, Any], detail: dict[str, Any]) -> str:
+    kind, value, subject = row["kind"], row["value"], str(row["subject"])
     if kind == "label_issue":
         return WORDS["issue_note"].format(
-            given=_label(detail.get("given"), healthy),
-            likely=_label(detail.get("likely"), healthy),
+            given=_label(detail.get("given"), subject),
+            likely=_label(detail.get("likely"), subject),
             n=per_hundred(value),
         )
     if kind == "label_conflict":
         return WORDS["conflict_note"].format(
-            given=_label(detail.get("given"), healthy), other=_label(detail.get("other"), healthy)
+            given=_label(detail.get("given"), subject), other=_label(detail.get("other"), subject)
         )
     if kind == "duplicate":
         apart = detail.get("same_group") is False
@@ -202,11 +203,17 @@ def drift_rows(findings: pd.DataFrame) -> pd.DataFrame:
     rows = findings[(findings["kind"] == "drift") & findings["value"].notna()]
     rows = rows.assign(size=rows["value"].abs()).nlargest(DRIFT_ROWS, "size")
     frame = bar_rows(
-        [str(name) for name in rows["subject"]],
+        [_sensor_and_group(str(name)) for name in rows["subject"]],
         [float(value) for value in rows["value"]],
         [signed(value) for value in rows["value"]],
     )
     return frame.assign(tone=["fewer" if value < 0 else "accent" for value in frame["value"]])
+
+
+def _sensor_and_group(subject: str) -> str:
+    """``rgb · pallet-3`` as people write it."""
+    sensor, dot, group = subject.partition(" · ")
+    return f"{sensors([sensor])}{dot}{group}"
 
 
 def sensor_table(findings: pd.DataFrame) -> pd.DataFrame:

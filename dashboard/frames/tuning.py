@@ -69,10 +69,14 @@ def words_of(name: str) -> str:
 
 
 def logarithmic(values: pd.Series) -> bool:
-    """Whether a setting spans more than a factor of ten, so that it is drawn on a logarithmic scale."""
-    if not pd.api.types.is_numeric_dtype(values) or values.isna().all():
+    """Whether a setting spans more than a factor of ten, and does so evenly on a logarithmic scale.
+
+    A share drawn evenly from 0 to .5 spans as much, but leans to one side once logarithms are taken.
+    """
+    if not pd.api.types.is_numeric_dtype(values) or values.isna().all() or values.min() <= 0:
         return False
-    return bool(values.min() > 0 and values.max() / values.min() > 10)
+    wide = values.max() / values.min() > 10
+    return bool(wide and abs(np.log(values).skew()) <= abs(values.skew()))
 
 
 def history_rows(trials: pd.DataFrame) -> pd.DataFrame:
@@ -224,7 +228,8 @@ def cost_rows(trials: pd.DataFrame) -> pd.DataFrame:
             "minutes": done["seconds"].astype(float) / 60,
             "score": done["score"].astype(float),
             "words": [
-                f"{number(s)} · {duration(t)}" for s, t in zip(done["score"], done["seconds"], strict=True)
+                WORDS["score_in"].format(score=number(s), time=duration(t))
+                for s, t in zip(done["score"], done["seconds"], strict=True)
             ],
         }
     ).sort_values(["minutes", "score"], ascending=[True, False], kind="stable")

@@ -75,7 +75,7 @@ def _suspects(scope: Scope, findings: pd.DataFrame) -> None:
     kind = labels.get(chosen or "", next(iter(n)))
     quiet(WORDS[f"{kind}_note"])
     rows = frames.of_kind(findings, kind, scope.defects, scope.order)
-    _cards(scope, frames.listed(rows, scope.dataset.healthy), kind)
+    _cards(scope, frames.listed(rows), kind)
 
 
 def _nothing(scope: Scope, findings: pd.DataFrame) -> None:

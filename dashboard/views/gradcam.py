@@ -17,7 +17,7 @@ from dashboard.components.text import quiet
 from dashboard.evidence import explanations as evidence
 from dashboard.filters import Scope, choose, hold
 from dashboard.format import plain, sensors
-from dashboard.frames.explanations import cases, chosen
+from dashboard.frames import explanations as frames
 from dashboard.options import Run, favourite, run_options
 from dashboard.scope import labelled
 
@@ -46,10 +46,6 @@ class Shown:
     group: str
     scores: tuple[float, float]
 
-    def filters(self) -> tuple[tuple[str, str], ...]:
-        """For the provenance of figures."""
-        return (("run", self.run.label), ("against", self.against.label if self.against else ""))
-
 
 def show(scope: Scope) -> None:
     """Draw the page."""
@@ -73,12 +69,12 @@ def _body(scope: Scope, runs: pd.DataFrame) -> None:
     said = evidence.said(scope, run, metrics, maps)
     with top:
         page.answer(said, ("Grad-CAM", "heat map"))
-    shown = _controls(scope, run, against, maps)
     figure = evidence.figure(scope, run, against, metrics, said)
     if figure is not None:
-        stamp = page.provenance(scope, ids, run.commit, *shown.filters())
-        figures.figure(figure, stamp, "pointing")
-    _gallery(scope, shown, maps)
+        chosen = (("run", run.label), ("against", against.label if against else ""))
+        figures.figure(figure, page.provenance(scope, ids, run.commit, *chosen), "pointing")
+    st.subheader(WORDS["gallery"], anchor=False)
+    _gallery(scope, _controls(scope, run, against, maps), maps)
     page.caveats(_caveats(scope, figure is not None))
 
 
@@ -129,13 +125,12 @@ def _controls(scope: Scope, run: Run, against: Run | None, maps: pd.DataFrame) -
 
 
 def _gallery(scope: Scope, shown: Shown, maps: pd.DataFrame) -> None:
-    st.subheader(WORDS["gallery"], anchor=False)
-    ours = cases(maps)
+    ours = frames.cases(maps)
     sides = [Side(shown.run.label, ours)]
     if shown.against is not None:
-        theirs = cases(load.attributions(scope.store, shown.against.run_id))
+        theirs = frames.cases(load.attributions(scope.store, shown.against.run_id))
         sides.append(Side(shown.against.label, theirs))
-    listed = chosen(ours, scope.defects, shown.outcomes, shown.group, shown.scores)
+    listed = frames.chosen(ours, scope.defects, shown.outcomes, shown.group, shown.scores)
     if not listed:
         st.markdown(plain(WORDS["no_case"]))
         return

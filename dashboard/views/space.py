@@ -168,7 +168,7 @@ def _neighbours(scope: Scope, view: View) -> pd.DataFrame:
 
 def _fruit(scope: Scope, view: View) -> None:
     """The fruit that was searched for with its neighbours, else those in the box."""
-    st.subheader(texts.DEFECTS["fruit"], anchor=False)
+    st.subheader(WORDS["chosen"], anchor=False)
     if view.searched:
         _searched(scope, view)
         return
