@@ -98,11 +98,16 @@ def measure(study: PreparedStudy) -> Measured:
             RunConfig(), study_id=study.row.study_id, dataset_id=dataset.dataset_id, n_folds=1, environment={}
         )
         store.start_run(run)
-        small = (ArtifactData("model.safetensors", "checkpoint", b"0" * WEIGHT_BYTES),)
-        empty = _timed(store, run.run_id, [FoldBundle(k, 0.0, artifacts=small) for k in range(20)]) / 20
-        whole = _timed(store, run.run_id, [FoldBundle(k, 0.0, predictions) for k in range(3)]) / 3
+        empty = _timed(store, run.run_id, [_bundle(fold) for fold in range(20)]) / 20
+        whole = _timed(store, run.run_id, [_bundle(fold, predictions) for fold in range(20)]) / 20
     per_row = max(whole - empty, 1e-9) / max(shape[0] * shape[1], 1)
     return Measured(len(dataset), context.cache.nbytes / len(dataset), entry, empty, per_row)
+
+
+def _bundle(fold: int, predictions: Predictions | None = None) -> FoldBundle:
+    """What a fold returns: its weights, and predictions where it makes any."""
+    weights = ArtifactData(f"fold{fold}/model.safetensors", "checkpoint", b"0" * WEIGHT_BYTES)
+    return FoldBundle(fold, 0.0, predictions, artifacts=(weights,))
 
 
 def _timed(store: RunStore, run_id: str, bundles: Sequence[FoldBundle]) -> float:

@@ -51,7 +51,7 @@ def run_study(plan: Plan, options: StudyOptions, *, seed: int = 0) -> dict[str, 
         store.add_dataset(study.context.dataset, study.warnings)
         store.recover(study_id)
         budget = open_budget(study, options, store)
-        store.start_study(with_state(study.row, budget))
+        store.start_study(in_force(study.row, budget.state) if budget.limit else study.row)
         status = FAILED
         try:
             _run_stages(study, store, options, budget)
@@ -85,16 +85,13 @@ def open_budget(study: PreparedStudy, options: StudyOptions, store: RunStore) ->
         kept["spent"] = max(float(kept.get("spent", 0)), float(known.progress.get("spent", 0)))
 
     def save(state: dict[str, Any]) -> None:
-        store.start_study(replace(study.row, plan=study.row.plan | {"plan": state["plan"], "budget": state}))
+        store.start_study(in_force(study.row, state))
 
     return Budget(study.plan, options.budget, kept=kept, save=save)
 
 
-def with_state(row: StudyRow, budget: Budget) -> StudyRow:
-    """The study's row with the plan that is in force, and why, where there is a budget."""
-    if budget.limit is None:
-        return row
-    state = budget.state
+def in_force(row: StudyRow, state: dict[str, Any]) -> StudyRow:
+    """The study's row with the plan that is in force, the one that was asked for, and why they differ."""
     return replace(row, plan=row.plan | {"plan": state["plan"], "asked": row.plan["plan"], "budget": state})
 
 
