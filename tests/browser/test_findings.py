@@ -1,0 +1,278 @@
+"""Where it looks, feature space, tuning, data, report and compared runs in a real browser."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import re
+import sqlite3
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import parse_qs, quote, urlparse
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+from pptx import Presentation
+
+from backend.store.annotations import Annotations, Note
+from dashboard.pictures import sheet
+
+PAGES = ("gradcam", "space", "tuning", "data", "report")
+FINAL = "study_id = 'study-overnight' AND purpose = 'final'"
+BARLOW = (
+    f"(SELECT run_id FROM run WHERE {FINAL} AND kind = 'finetune' AND method = 'barlow_twins' AND seed = 0)"
+)
+BASELINE = "baseline · resnet18 · rgb+nir (seed 0)"
+
+Visit = Callable[..., Page]
+
+
+def query(store: Path, sql: str, *values: object) -> list[tuple]:
+    with sqlite3.connect(f"file:{store}?mode=ro", uri=True) as connection:
+        return connection.execute(sql, values).fetchall()
+
+
+def headline(page: Page) -> str:
+    return page.locator("h1").first.inner_text().replace("\N{NO-BREAK SPACE}", " ").strip()
+
+
+def choose(page: Page, label: str, option: str) -> None:
+    box = page.get_by_role("combobox", name=label, exact=True).first
+    box.scroll_into_view_if_needed()  # scrolling afterwards would close the list again
+    box.click()
+    page.get_by_role("option", name=option, exact=True).click()
+
+
+@pytest.fixture
+def basket(full_store: Path) -> Annotations:
+    """The empty basket of the store that the browser sees."""
+    found = Annotations(full_store)
+    found.path.unlink(missing_ok=True)
+    return found
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("path", [*PAGES, "space?fruit=avo-00012", "runs?detail=Notes"])
+def test_pages_open_and_axe_finds_nothing_serious(
+    visit: Visit, full_store: Path, path: str, scheme: str
+) -> None:
+    if path.startswith("runs"):
+        path += "&inspect=" + query(full_store, f"SELECT {BARLOW}")[0][0]
+    page = visit(path, scheme=scheme)
+    expect(page.locator("[data-testid=stException]")).to_have_count(0)
+    assert headline(page)
+    found = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa"]})
+    serious = [
+        f"{rule['id']}: {node['target']} {node.get('failureSummary', '')}"
+        for rule in found.response["violations"]
+        if rule["impact"] in ("serious", "critical")
+        for node in rule["nodes"]
+    ]
+    assert not serious, "\n".join(serious)
+
+
+@pytest.mark.parametrize("path", [*PAGES, f"gradcam?explained-against={quote(BASELINE)}"])
+def test_a_telephone_never_scrolls_sideways(visit: Visit, path: str) -> None:
+    page = visit(path, width=390, height=844)
+    main = page.locator("[data-testid=stMain]")
+    assert main.evaluate("x => x.scrollWidth") <= main.evaluate("x => x.clientWidth")
+    beyond = page.evaluate(
+        "() => [...document.querySelectorAll('[data-testid=stVegaLiteChart] svg')]"
+        ".filter(x => x.getBoundingClientRect().right > innerWidth + 1).length"
+    )
+    assert beyond == 0
+
+
+def test_the_heat_follows_its_strength_and_its_run(visit: Visit, settle, full_store: Path) -> None:
+    page = visit("gradcam?defect=bruising")
+    first = page.locator(".card img").first
+    before = first.get_attribute("src")
+    slider = page.get_by_role("slider", name="Strength of the heat map")
+    slider.scroll_into_view_if_needed()
+    slider.focus()
+    for _ in range(7):
+        slider.press("ArrowLeft")
+    page.wait_for_function(
+        "old => document.querySelector('.card img').getAttribute('src') !== old", arg=before
+    )
+    expect(page).to_have_url(re.compile("heat-opacity=0"))
+    page.get_by_role("button", name="missed").click()
+    missed = query(
+        full_store,
+        "SELECT COUNT(DISTINCT fruit_id) FROM attribution WHERE defect = 'bruising' "
+        f"AND scores ->> '$.outcome' = 'fn' AND run_id = {BARLOW}",
+    )[0][0]
+    expect(page.get_by_text(f"{missed} cases, ")).to_be_visible()
+    choose(page, "Compare with", BASELINE)
+    expect(page.locator(".cards.wide .card").first).to_contain_text("barlow_twins")
+    settle(page)
+
+
+def test_a_box_shows_the_fruit_in_it_and_their_own_pictures(visit: Visit, full_store: Path) -> None:
+    page = visit("space?projection=PCA")
+    box = page.locator("[data-testid=stVegaLiteChart] svg.marks").first.bounding_box()
+    assert box is not None
+    x, y = box["x"] + 0.55 * box["width"], box["y"] + 0.6 * box["height"]
+    page.mouse.move(x - 70, y - 60)
+    page.mouse.down()
+    page.mouse.move(x, y, steps=4)
+    page.mouse.move(x + 70, y + 60, steps=4)
+    page.mouse.up()
+    expect(page).to_have_url(re.compile("box="))
+    chosen = parse_qs(urlparse(page.url).query)["box"][0]
+    projection, ends = chosen.split(":")
+    left, right, low, high = (float(end) for end in ends.split(","))
+    inside = query(
+        full_store,
+        f"SELECT fruit_id FROM embedding WHERE run_id = {BARLOW} AND projection = ? AND x BETWEEN ? AND ? "
+        "AND y BETWEEN ? AND ?",
+        *(projection, *sorted((left, right)), *sorted((low, high))),
+    )
+    expect(page.get_by_text(f"{len(inside)} fruit in the box")).to_be_visible()
+    assert inside, "the box was drawn where there are points"
+    cards = page.locator(".card")
+    expect(cards).to_have_count(min(6, len(inside)))
+    for i in range(cards.count()):
+        name = cards.nth(i).locator("h3").inner_text()
+        assert (name,) in inside
+        assert cards.nth(i).locator("img").get_attribute("src") == picture(full_store, name)
+    again = page.context.new_page()
+    again.goto(page.url)
+    expect(again.get_by_text(f"{len(inside)} fruit in the box")).to_be_visible()
+
+
+def picture(store: Path, fruit_id: str) -> str:
+    """What the card of a fruit must show."""
+    root, spec = query(store, "SELECT root, spec FROM dataset WHERE name = 'synthetic-hass'")[0]
+    images = json.loads(query(store, "SELECT images FROM fruit WHERE fruit_id = ?", fruit_id)[0][0])
+    sensors = json.loads(spec)["modalities"]
+    views = tuple(
+        tuple(images.get(sensor, {}).get(view, "") for view in names) for sensor, names in sensors.items()
+    )
+    return "data:image/webp;base64," + base64.b64encode(sheet(root, views)).decode()
+
+
+def test_a_fruit_that_is_searched_for_shows_its_neighbours(visit: Visit, full_store: Path) -> None:
+    page = visit("space")
+    page.get_by_label("Find a fruit").fill("avo-00100")
+    page.keyboard.press("Enter")
+    nearest = query(
+        full_store, f"SELECT neighbour_id FROM neighbour WHERE run_id = {BARLOW} AND fruit_id = 'avo-00100' "
+        "ORDER BY rank LIMIT 1",
+    )[0][0]  # fmt: skip
+    expect(page.locator(".card h3").first).to_have_text("avo-00100")
+    expect(page.locator(".card h3").nth(1)).to_have_text(nearest)
+    expect(page.locator("svg.marks").first).to_contain_text("avo-00100")
+
+
+def test_the_colour_changes_the_legend(visit: Visit, settle) -> None:
+    page = visit("space")
+    expect(page.locator("svg.marks").first).to_contain_text("stem end rot")
+    choose(page, "Colour", "Decision")
+    settle(page)
+    expect(page.locator("svg.marks").first).to_contain_text("false alarm")
+
+
+def test_a_kind_of_finding_opens_its_fruit(visit: Visit, full_store: Path) -> None:
+    page = visit("data")
+    n = query(
+        full_store,
+        "SELECT COUNT(*) FROM finding JOIN dataset USING (dataset_id) "
+        "WHERE kind = 'outlier' AND name = 'synthetic-hass'",
+    )[0][0]
+    page.get_by_role("radio", name=f"Odd ones ({n})").click()
+    expect(page.locator(".card")).to_have_count(n)
+    expect(page.locator(".card .note").first).to_contain_text("times as far from its neighbours")
+
+
+def add(page: Page, place: int = 0) -> None:
+    """Put a figure of a page into the report."""
+    page.get_by_role("button", name="Export").nth(place).click()
+    page.get_by_role("button", name="Add to report").click()
+    expect(page.get_by_text("Added. The report holds")).to_be_visible()
+
+
+def fetched(page: Page, name: str) -> bytes:
+    with page.expect_download(timeout=60_000) as waiting:
+        page.get_by_role("button", name=name).click()
+    return Path(waiting.value.path()).read_bytes()
+
+
+def test_a_report_is_collected_put_in_order_and_fetched(
+    visit: Visit, settle, full_store: Path, basket: Annotations
+) -> None:
+    page = visit()
+    said = headline(page)
+    add(page)
+    page = visit("tuning")
+    add(page)
+    page = visit("report")
+    expect(page.locator("h1")).to_contain_text("holds 2 figures")
+    page.get_by_role("button", name="Down").first.click()
+    expect(page.get_by_text("1. Trial after trial: baseline")).to_be_visible()
+    caption = page.get_by_label("Caption").first
+    caption.fill("What the search found.")
+    caption.press("Control+Enter")
+    page.wait_for_timeout(500)
+    settle(page)
+    assert [item.caption for item in basket.basket()] == ["What the search found.", ""]
+    text = fetched(page, "Web page").decode()
+    run_id = query(full_store, f"SELECT {BARLOW}")[0][0]
+    assert text.index("What the search found.") < text.index(said.split(" (")[0])
+    assert run_id in text and "http" not in re.sub(r"data:image/svg\+xml;base64,[^']+", "", text)
+    slides = Presentation(io.BytesIO(fetched(page, "Slides"))).slides
+    assert [slide.shapes.title.text for slide in slides][1] == "What the search found." and len(slides) == 3
+    with zipfile.ZipFile(io.BytesIO(fetched(page, "All files (ZIP)"))) as archive:
+        names = archive.namelist()
+        assert len(names) == 9 and "figures/01-search-history.csv" in names
+        assert archive.read("figures/02-defect-by-defect-recall.png").startswith(b"\x89PNG")
+
+
+def test_the_pack_prints_a_figure_a_sheet_and_asks_for_nothing(
+    visit: Visit, browser, basket: Annotations, tmp_path: Path
+) -> None:
+    assert basket.basket_size() == 0
+    data = fetched(visit("report"), "Web page")
+    (tmp_path / "pack.html").write_bytes(data)
+    context = browser.new_context()
+    page = context.new_page()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto((tmp_path / "pack.html").as_uri())
+    assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
+    figures = page.locator("section img")
+    assert figures.count() >= 5
+    assert figures.evaluate_all("all => all.every(x => x.complete && x.naturalWidth > 100)")
+    sheets = page.pdf(format="A4", landscape=True).count(b"/Type /Page\n")
+    assert figures.count() + 1 <= sheets <= 2 * figures.count() + 1
+    context.close()
+
+
+def test_two_selected_rows_are_compared(visit: Visit) -> None:
+    page = visit("runs")
+    box = page.locator("[data-testid=stDataFrame]").first.bounding_box()
+    assert box is not None
+    for row in (0, 1):
+        page.mouse.click(box["x"] + 17, box["y"] + 52 + 35 * row)
+        page.wait_for_timeout(600)
+    expect(page.get_by_role("heading", name="Runs side by side")).to_be_visible()
+    expect(page).to_have_url(re.compile("compare="))
+    expect(page.get_by_text("2 runs differ in")).to_be_visible()
+
+
+def test_a_star_and_a_tag_are_kept(visit: Visit, settle, full_store: Path, basket: Annotations) -> None:
+    run_id = query(full_store, f"SELECT {BARLOW}")[0][0]
+    page = visit(f"runs?inspect={run_id}&detail=Notes")
+    page.get_by_text("Starred", exact=True).click()
+    tags = page.get_by_role("combobox", name="Tags")
+    tags.fill("to ship")
+    tags.press("Enter")
+    page.wait_for_timeout(500)
+    settle(page)
+    assert basket.note(run_id) == Note("", True, ("to ship",))
+    other = visit("runs?tag=to+ship")
+    expect(other.locator("[data-testid=stDataFrame]").first).to_be_visible()
+    basket.path.unlink()
