@@ -3,8 +3,8 @@
 Petsiuk, Das and Saenko 2018, "RISE: Randomized Input Sampling for Explanation", section 4.3. Pixels of all
 views and sensors of a fruit are ranked by its heat maps. Deletion replaces them by a blurred picture, the
 hottest first, and the score should fall fast: a small area is good. Insertion puts them back into the blurred
-picture, and the score should rise fast: a large area is good. Pressure readings stay as they are. RISE deletes
-to a constant instead; on a bright fruit that paints the dark spot that a network takes for rot.
+picture, and the score should rise fast: a large area is good. Pressure readings stay as they are. RISE
+deletes to a constant instead; on a bright fruit that paints the dark spot that a network takes for rot.
 """
 
 from __future__ import annotations
