@@ -10,6 +10,7 @@ from dashboard import answers, texts
 from dashboard.answers import Answer, Contender, defect_words
 from dashboard.figure import Figure
 from dashboard.frames.defects import defect_rows
+from dashboard.frames.tests import deciding
 from dashboard.scope import Scope
 
 WORDS = texts.OVERVIEW
@@ -56,7 +57,7 @@ def argued(scope: Scope) -> Argument | None:
     if not sides:
         return None
     both = (reference.run_id, challenger.run_id) if reference and challenger else ("", "")
-    tests = scope.store.comparisons(*both)
+    tests = deciding(scope.store.comparisons(*both))
     tests = tests[tests["defect"].isna() | tests["defect"].isin(scope.defects)]
     return Argument(runs, metrics, tests, sides, _answer(scope, metrics, tests, reference, challenger))
 
