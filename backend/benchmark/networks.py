@@ -62,11 +62,19 @@ def _ch_rand_narrow(in_channels: int, imagenet: bool) -> Backbone:
 
 @register_backbone(HAMMER, "five convolutions of stride 2 to 32 sigmoids", "Hammer et al. 2021")
 def _hammer(in_channels: int, imagenet: bool) -> Backbone:
-    """The paper gives depth, stride and outputs; kernels of 3 and widths up to 64 are ours."""
+    """The paper gives depth, stride and outputs; kernels of 3, widths up to 64 and He's start are ours.
+
+    With torch's own start the 32 outputs differ by less than .001 between images, their cosines are 1, and
+    the pairwise loss never moves.
+    """
     widths = (in_channels, 16, 32, 64, 64)
     stages: list[nn.Module] = [
         nn.Sequential(nn.Conv2d(before, after, 3, stride=2, padding=1), nn.ReLU(inplace=True))
         for before, after in itertools.pairwise(widths)
     ]
     stages.append(nn.Sequential(nn.Conv2d(widths[-1], 32, 3, stride=2, padding=1), nn.Sigmoid()))
-    return Backbone(stages[0], stages[1:], 32)
+    backbone = Backbone(stages[0], stages[1:], 32)
+    for module in backbone.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+    return backbone

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.benchmark.bench import Bench, Measured, Result, StudyFacts
-from backend.benchmark.pretraining import Encoded, Sizes, encode, part_of, sized, ssl_config
+from backend.benchmark.encoding import first_sensor
+from backend.benchmark.pretraining import Encoded, Sizes, encode, part_of, side_of, sized, ssl_config
 from backend.benchmark.sources import Rows
 from backend.benchmark.table import Cell, Table, pooled
 from backend.config import RunConfig, derive_seed
@@ -33,9 +34,11 @@ _REFERENCE = "random_init"
 
 
 def run(bench: Bench) -> None:
-    """Every pretext task; one that cannot be set on these images (colour on grey) is told as not measured."""
+    """Every pretext task that can be set on these images: tasks about colour need colour."""
     sizes = sized(bench, SIZES)
-    names = [_REFERENCE, *(info.name for info in list_methods(PRETEXT))]
+    context = bench.context(side_of(bench))
+    channels = context.cache.channels[first_sensor(context)]
+    names = [_REFERENCE, *(info.name for info in list_methods(PRETEXT) if info.min_channels <= channels)]
     for seed in bench.seeds:
         for name in names:
             config = ssl_config(bench, name, sizes, batch=BATCH, seed=seed)
@@ -98,7 +101,10 @@ def tables(facts: StudyFacts, results: Sequence[Result]) -> list[Table]:
     layers = {f"probe_accuracy:layer{n}": f"layer {n}" for n in rows_of_layers(results)}
     others = {f"probe_accuracy:{f:.0%}": f"{f:.0%} labels" for f in FRACTIONS}
     others |= {"knn_accuracy": "kNN", "clustering_nmi": "NMI", "clustering_purity": "cluster purity"}
-    notes = ("Mean over seeds and its 95 % t interval; the same network, images and epochs for each.",)
+    notes = (
+        "Mean over seeds and its 95 % t interval; the same network, images and epochs for each.",
+        "Tasks about colour are left out where pictures are grey.",
+    )
     return [
         _table(f"{facts.dataset}: accuracy of a linear probe on each layer", layers, results, notes),
         _table(
