@@ -20,6 +20,7 @@ JSON_COLUMNS: tuple[tuple[str, str], ...] = (
     ("run", "environment"),
     ("run_fold", "notes"),
     ("attribution", "scores"),
+    ("finding", "detail"),
 )
 """Table and column of everything that holds JSON text."""
 

@@ -2,11 +2,13 @@
 
 SQLite stops a query at the first damaged page. So tables are read in windows that are halved until the
 damage is a single row (rows numbered by SQLite), or run by run from both ends (rows kept in the order of
-their key): what is lost is what lies on the damaged pages.
+their key): what is lost is what lies on the damaged pages. A text that should be JSON and is not becomes
+empty.
 """
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -17,7 +19,7 @@ from typing import Any
 from backend.errors import StoreError
 from backend.store.artifacts import copy_artifact, inside, target_path
 from backend.store.connection import as_store_error, require_file, transaction
-from backend.store.integrity import integrity_faults
+from backend.store.integrity import JSON_COLUMNS, integrity_faults
 from backend.store.schema import TABLES
 from backend.store.session import WriteSession
 
@@ -27,6 +29,8 @@ WINDOW = 1 << 16
 BUDGET = 20_000
 """Failed reads a table before damaged windows are given up whole: beyond it the damage is no few pages."""
 
+_LISTS = ("warnings", "modalities", "augmentations")
+"""JSON columns that hold a list; the others hold an object."""
 _NUMBERED = tuple(name for name, sql in TABLES.items() if "WITHOUT ROWID" not in sql)
 
 
@@ -36,7 +40,7 @@ class Salvage:
 
     Attributes:
         rows: table to rows in the new store.
-        damaged: tables with pages that could not be read.
+        damaged: tables with pages or JSON texts that could not be read.
         dropped: table to rows that were read, but whose run, study or data set is lost.
         artifacts: files copied, with the right checksum.
     """
@@ -89,8 +93,10 @@ def _copy_table(damaged: sqlite3.Connection, session: WriteSession, table: str, 
     """Copy the readable rows of one table, with foreign keys off: parents may be lost."""
     session.connection.execute("PRAGMA foreign_keys = OFF")
     reader = _Reader(damaged, table, [row[0] for row in session.rows("SELECT run_id FROM run")])
+    texts = [column for name, column in JSON_COLUMNS if name == table]
     with transaction(session.connection, session.path) as connection:
         for row in reader:
+            reader.failures += _empty_broken_texts(row, texts)
             names = ", ".join(row)
             values = ", ".join(f":{name}" for name in row)
             connection.execute(f"INSERT OR IGNORE INTO {table} ({names}) VALUES ({values})", row)  # noqa: S608
@@ -98,6 +104,18 @@ def _copy_table(damaged: sqlite3.Connection, session: WriteSession, table: str, 
     if reader.failures:
         result.damaged.append(table)
     result.rows[table] = session.value(f"SELECT COUNT(*) FROM {table}")  # noqa: S608 - our own table names
+
+
+def _empty_broken_texts(row: dict[str, Any], columns: list[str]) -> int:
+    """Replace what should be JSON and is not by an empty value; returns how many there were."""
+    broken = 0
+    for name in columns:
+        try:
+            json.loads(row.get(name, "null"))
+        except (ValueError, TypeError):
+            row[name] = "[]" if name in _LISTS else "{}"
+            broken += 1
+    return broken
 
 
 class _Reader:

@@ -127,7 +127,7 @@ def test_falling_behind_is_pruned_with_a_reason(multilabel_context, small_run):
 
 def test_patience_stops_a_run_that_no_longer_improves(multilabel_context, small_run, monkeypatch):
     scores = iter([0.5, 0.4, 0.3, 0.9])
-    monkeypatch.setattr(FoldTraining, "_validate", lambda self: next(scores))
+    monkeypatch.setattr(FoldTraining, "validate", lambda self: next(scores))
     optim = OptimConfig(epochs=4, batch_size=8, patience=2)
     bundle = execute(task(small_run(optim=optim)), multilabel_context)
     assert [p.value for p in bundle.curves if p.metric == "mcc"] == [0.5, 0.4, 0.3]
