@@ -23,7 +23,7 @@ def bands(
     Args:
         frame: ``x``, ``value``, ``low`` and ``high`` (the band; empty where there is none), ``series``,
             ``tone`` (``accent``, ``reference``, ``other`` or ``fewer``), ``label`` (the name of a line, on
-            one of its points), ``side`` (whether it stands ``above`` or ``below``) and ``words`` (tooltip).
+            one of its points), ``side`` (whether it stands ``above``, ``below`` or ``right``) and ``words`` (tooltip).
         look: light or dark.
         axes: titles of x and y.
         log: whether x is drawn on a logarithmic scale.
@@ -51,4 +51,8 @@ def bands(
     named = base.encode(y=y, text="label:N")
     above = named.transform_filter(alt.datum.side == "above").mark_text(align="right", dy=-16, fontWeight=600)
     below = named.transform_filter(alt.datum.side == "below").mark_text(align="right", dy=18, fontWeight=600)
-    return layered(frame, height, area, quiet, loud, dots, above, below)
+    # A line that stopped early has room to its right; most charts have none, and announce nothing.
+    beside = named.transform_filter(alt.datum.side == "right").mark_text(
+        align="left", dx=10, fontWeight=600, aria=False
+    )
+    return layered(frame, height, area, quiet, loud, dots, above, below, beside)

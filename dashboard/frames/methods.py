@@ -257,7 +257,7 @@ def health_rows(
                     "series": f"{name} ({WORDS['stopped']})" if failed else name,
                     "tone": tone,
                     "label": [label if i == len(line) - 1 else "" for i in range(len(line))],
-                    "side": "below" if failed else "above",
+                    "side": "right" if failed else "above",
                     "words": [
                         WORDS["epoch_point"].format(method=name, epoch=count(x), value=number(value))
                         for x, value in zip(line["epoch"], line["value"], strict=True)
