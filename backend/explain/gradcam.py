@@ -58,9 +58,9 @@ def default_stage(model: FruitNetwork, resolution: int) -> int:
     Depth knows what, positions know where: at 48 px the last stage of a ResNet has 3 x 3 positions, a third
     of the fruit each. The finest stage where none is that large.
 
-    On planted avocados at 48 and 64 px the hottest point of ``local_cam`` lay on 93 to 100 % of the defects that
-    a network had learned (four cases of 44 to 53 fruit), one stage deeper on 43 to 91 %; plain Grad-CAM of the
-    last stage pointed at 17 and 28 % at 48 px.
+    On planted avocados at 48 and 64 px the hottest point of ``local_cam`` lay on 93 to 100 % of the defects
+    that a network had learned (four cases of 44 to 53 fruit), one stage deeper on 43 to 91 %; plain Grad-CAM
+    of the last stage pointed at 17 and 28 % at 48 px.
     """
     fine = [stage for stage, side in enumerate(map_sides(model, resolution)) if side >= LEAST_SIDE]
     return fine[-1] if fine else 0
