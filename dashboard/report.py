@@ -7,6 +7,7 @@ where filters are given, the figures that answer a manager's questions do.
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from backend.cli import EXIT_OK, CommandParser, print_json, run_command
@@ -76,7 +77,8 @@ def _write(out: Path, data: bytes) -> None:
         partial.write_bytes(data)
         partial.replace(out)
     except OSError as error:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
         raise StoreError(
             f"the report cannot be written ({error.strerror})", where=str(out), action="choose another OUT"
         ) from error

@@ -131,7 +131,7 @@ def pair_rows(order: tuple[str, ...], found: pd.DataFrame) -> pd.DataFrame:
 def strongest_pair(rows: pd.DataFrame, least: int = 5) -> dict[str, Any] | None:
     """The pair of defects that come together most often, by share; None where none does ``least`` times."""
     pairs = rows[(rows["row"] != rows["column"]) & (rows["n"] >= least)]
-    best = pairs.nlargest(1, "share").to_dict("records")
+    best = pairs.assign(share=pairs["share"].astype(float)).nlargest(1, "share").to_dict("records")
     return {str(name): value for name, value in best[0].items()} if best else None
 
 
@@ -201,7 +201,7 @@ def missing_rows(present: pd.DataFrame, n_fruits: int) -> pd.DataFrame:
 def drift_rows(findings: pd.DataFrame) -> pd.DataFrame:
     """Groups whose pictures or readings differ most, as rows of ``charts.bars.interval_bars``."""
     rows = findings[(findings["kind"] == "drift") & findings["value"].notna()]
-    rows = rows.assign(size=rows["value"].abs()).nlargest(DRIFT_ROWS, "size")
+    rows = rows.assign(size=rows["value"].astype(float).abs()).nlargest(DRIFT_ROWS, "size")
     frame = bar_rows(
         [_sensor_and_group(str(name)) for name in rows["subject"]],
         [float(value) for value in rows["value"]],

@@ -25,7 +25,7 @@ FINAL = "study_id = 'study-overnight' AND purpose = 'final'"
 BARLOW = (
     f"(SELECT run_id FROM run WHERE {FINAL} AND kind = 'finetune' AND method = 'barlow_twins' AND seed = 0)"
 )
-BASELINE = "baseline · resnet18 · rgb+nir (seed 0)"
+BASELINE = "baseline · resnet18 · rgb+nir"
 
 Visit = Callable[..., Page]
 

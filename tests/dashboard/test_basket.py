@@ -15,7 +15,7 @@ from backend.errors import StoreError
 from dashboard.basket import Exhibit, freeze, thaw
 from dashboard.charts.balance import balance
 from dashboard.charts.confusion import confusion_matrix
-from dashboard.export import Provenance, svg
+from dashboard.export import Provenance, document
 from dashboard.figure import Figure, Panels
 from dashboard.theme import Tint
 
@@ -58,7 +58,7 @@ def test_the_very_same_drawing_comes_back(figure) -> None:
     exhibit = Exhibit(figure, STAMP)
     back = thaw(freeze(exhibit))
     assert back.stamp == STAMP and type(back.figure) is type(figure)
-    assert svg(back.figure, back.stamp) == svg(figure, STAMP)
+    assert document(back.figure, back.stamp) == document(figure, STAMP)
     pd.testing.assert_frame_equal(back.figure.rows, figure.rows, check_dtype=False)
     assert freeze(back) == freeze(exhibit)
 
