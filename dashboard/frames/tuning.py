@@ -76,7 +76,8 @@ def logarithmic(values: pd.Series) -> bool:
     if not pd.api.types.is_numeric_dtype(values) or values.isna().all() or values.min() <= 0:
         return False
     wide = values.max() / values.min() > 10
-    return bool(wide and abs(np.log(values).skew()) <= abs(values.skew()))
+    raw, logged = (float(pd.Series(found).skew()) for found in (values, np.log(values)))  # type: ignore[arg-type]
+    return bool(wide and abs(logged) <= abs(raw))
 
 
 def history_rows(trials: pd.DataFrame) -> pd.DataFrame:
