@@ -23,7 +23,8 @@ def bands(
     Args:
         frame: ``x``, ``value``, ``low`` and ``high`` (the band; empty where there is none), ``series``,
             ``tone`` (``accent``, ``reference``, ``other`` or ``fewer``), ``label`` (the name of a line, on
-            one of its points), ``side`` (whether it stands ``above``, ``below`` or ``right``) and ``words`` (tooltip).
+            one of its points), ``side`` (whether it stands ``above``, ``below`` or ``right``) and ``words``
+            (tooltip).
         look: light or dark.
         axes: titles of x and y.
         log: whether x is drawn on a logarithmic scale.
