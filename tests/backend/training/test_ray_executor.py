@@ -114,6 +114,7 @@ def test_faults_cost_their_task_only(cluster, small_run, behave, multilabel_cont
         executor.close()
 
 
+@pytest.mark.slow
 def test_a_thousand_tasks_are_scheduled_within_a_minute(cluster, small_run, noop, multilabel_context):
     executor = make_executor(multilabel_context, cluster, function=noop)
     try:
