@@ -165,7 +165,7 @@ def expected_sets(outlook: Outlook) -> list[Work]:
 def expected_inputs(outlook: Outlook) -> list[Work]:
     """Every proper subset of the sensors, retrained; the full set where it is not a final run already."""
     stage, sensors = outlook.plan.input_ablation, outlook.modalities
-    if not stage.enabled:
+    if not stage.enabled or len(sensors) == 1:
         return []
     same = stage.epochs in (0, outlook.plan.baseline.epochs)
     missing = [seed for seed in stage.seeds if not same or seed not in outlook.plan.seeds]

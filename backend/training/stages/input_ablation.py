@@ -50,6 +50,8 @@ def run_input_ablation(stage: StageContext) -> None:
 def _full_baselines(stage: StageContext) -> list[RunResult]:
     """The runs with every sensor: the final ones, unless the ablation has epochs of its own."""
     settings = stage.plan.input_ablation
+    if len(stage.modalities) == 1:  # nothing to retrain that would need a partner of the same length
+        return stage.baselines
     final = stage.baselines[0].config
     return stage.driver.run([_shortened(stage, replace(final, seed=seed)) for seed in settings.seeds])
 
