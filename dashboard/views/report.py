@@ -69,7 +69,6 @@ def _downloads(scope: Scope, items: list[BasketItem], exhibits: list[Exhibit]) -
                 key=f"pack{ending}",
                 on_click="ignore",
                 icon=":material/download:",
-                type="primary" if ending == ".html" else "secondary",
             )
         if items:
             st.button(WORDS["empty"], key="basket-empty", type="tertiary", on_click=_remove_all)
