@@ -1,7 +1,7 @@
 """What people write beside a store: notes, tags and stars of runs, and the basket of the report.
 
-It is a database of its own, ``<store stem>.notes.db`` next to the store, so that the store itself is only ever
-read by the dashboard. Every call opens the file for one short transaction: several people may write.
+It is a database of its own, ``<store stem>.notes.db`` next to the store, so that the dashboard only ever
+reads the store itself. Every call opens the file for one short transaction: several people may write.
 """
 
 from __future__ import annotations

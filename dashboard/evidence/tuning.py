@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
 import pandas as pd
 
@@ -15,11 +16,13 @@ from dashboard.charts.tuning import history, parallel, pareto, setting
 from dashboard.figure import Figure, Panels
 from dashboard.format import count, duration, listing, number, per_hundred, plural
 from dashboard.frames import tuning as frames
-from dashboard.loaders import Store
+from dashboard.loaders import Store, open_store
 from dashboard.scope import Scope
 
 WORDS = texts.TUNING
 MOST_SLICES = 9
+MOST_COMPARED = 2000
+"""The newest trials whose settings are held against each other; the history shows all of them."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ class Search:
         label: the method for people.
         subject: the same inside a sentence.
         trials: see ``tuning.trials``.
-        table: what differed between them, see ``frames.tuning.parameters``.
+        table: what differed between those that are compared, see ``frames.tuning.parameters``.
     """
 
     label: str
@@ -42,6 +45,11 @@ class Search:
     def done(self) -> pd.DataFrame:
         """Those with a score."""
         return self.trials[self.trials["score"].notna()]
+
+    @property
+    def compared(self) -> pd.DataFrame:
+        """The newest of them, whose settings are in ``table``."""
+        return self.done.tail(MOST_COMPARED)
 
     @property
     def commit(self) -> object:
@@ -73,17 +81,24 @@ def _searches(store: Store, dataset_id: str, study_id: str) -> dict[str, Search]
         label = texts.OVERVIEW["reference"] if kind == "baseline" else name
         if kind not in ("baseline", "pretrain"):
             label = f"{label}, {texts.KINDS.get(str(kind), str(kind))}"
-        parts.append(Search(label, name, rows, frames.parameters(rows)))
+        table = frames.parameters(rows[rows["score"].notna()].tail(MOST_COMPARED))
+        parts.append(Search(label, name, rows, table))
     parts.sort(key=lambda search: (-len(search.done), search.label))
     return {search.label: search for search in parts if len(search.done)}
 
 
+def mattered(scope: Scope, search: Search) -> pd.DataFrame:
+    """See ``frames.tuning.importance``; kept until another trial has finished, since it takes a forest."""
+    newest = str(search.done["run_id"].iloc[-1])
+    where = (scope.store.path, scope.dataset.dataset_id, scope.study_id, search.label)
+    return _mattered(*where, len(search.done), newest)
+
+
 @lru_cache(maxsize=32)
-def mattered(store: Store, dataset_id: str, study_id: str, label: str) -> pd.DataFrame:
-    """See ``frames.tuning.importance``; kept, since it takes a forest."""
-    search = _searches(store, dataset_id, study_id)[label]
-    done = search.done
-    return frames.importance(search.table.loc[done.index], done["score"].astype(float))
+def _mattered(path: Path, dataset_id: str, study_id: str, label: str, n: int, newest: str) -> pd.DataFrame:
+    del n, newest  # part of the key alone
+    search = _searches(open_store(path), dataset_id, study_id)[label]
+    return frames.importance(search.table, search.compared["score"].astype(float))
 
 
 def said(scope: Scope, search: Search) -> Answer:
@@ -108,7 +123,7 @@ def said(scope: Scope, search: Search) -> Answer:
 
 def _chief(scope: Scope, search: Search) -> str:
     """What mattered most."""
-    found = mattered(scope.store, scope.dataset.dataset_id, scope.study_id, search.label)
+    found = mattered(scope, search)
     chief = found[found["share"] >= 0.2].head(2)
     if chief.empty:
         return ""
@@ -133,7 +148,7 @@ def history_figure(search: Search, answer: Answer) -> Figure:
 
 def importance_figure(scope: Scope, search: Search) -> Figure | None:
     """What mattered; None with too few trials."""
-    found = mattered(scope.store, scope.dataset.dataset_id, scope.study_id, search.label)
+    found = mattered(scope, search)
     if found.empty:
         return None
     rows = frames.importance_rows(found)
@@ -150,12 +165,12 @@ def importance_figure(scope: Scope, search: Search) -> Figure | None:
 
 def slices(scope: Scope, search: Search) -> Panels | None:
     """Each setting against the score, the most important first; None where nothing differed."""
-    found = mattered(scope.store, scope.dataset.dataset_id, scope.study_id, search.label)
+    found = mattered(scope, search)
     names = [*found["name"], *(name for name in search.table.columns if name not in set(found["name"]))]
-    done = search.done
+    done = search.compared
     figures = []
     for name in names[:MOST_SLICES]:
-        values = search.table.loc[done.index, name]
+        values = search.table[name]
         numeric = pd.api.types.is_numeric_dtype(values)
         rows = frames.slice_rows(values, done["score"])
         if rows.empty:
@@ -182,8 +197,7 @@ def slices(scope: Scope, search: Search) -> Panels | None:
 
 def parallel_figure(search: Search) -> Figure | None:
     """All settings at once; None with fewer than two that differ."""
-    done = search.done
-    table = search.table.loc[done.index]
+    done, table = search.compared, search.table
     if table.shape[1] < 2 or len(done) < 2:
         return None
     rows = frames.parallel_rows(table, done["score"].astype(float))

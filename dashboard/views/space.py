@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 import streamlit as st
 
 from dashboard import loaders_findings as load
 from dashboard import texts
-from dashboard.answers import defect_words
+from dashboard.answers import Answer, defect_words
 from dashboard.charts.space import BOX
 from dashboard.components import figures, page, states
 from dashboard.components.fruit import gallery
@@ -132,7 +131,7 @@ def _coloured(scope: Scope, view: View) -> Coloured:
     return by_defect(view.facts, scope.defects, scope.tints, scope.dataset.healthy)
 
 
-def _map(scope: Scope, view: View, said: Any) -> None:
+def _map(scope: Scope, view: View, said: Answer) -> None:
     """The picture; dragging a box over it chooses fruit."""
     coloured = _coloured(scope, view)
     rows = point_rows(view.points, coloured, view.facts["fruit_group"].fillna(""), _marked(scope, view))
