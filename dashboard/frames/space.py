@@ -119,7 +119,7 @@ def point_rows(
             "y": points["y"].to_numpy(float),
             "colour": coloured.values.to_numpy(),
             "group": groups.to_numpy(),
-            "label": points["fruit_id"].map(searched).fillna("").to_numpy(),
+            "label": [searched.get(name, "") for name in points["fruit_id"]],
         }
     )
     if not coloured.paints:
