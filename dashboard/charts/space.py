@@ -42,7 +42,7 @@ def feature_space(
         alt.Tooltip("colour:N", title=title),
         alt.Tooltip("group:N", title=group),
     ]
-    legend = alt.Legend(title=title, orient="top", columns=4, labelLimit=150, symbolOpacity=1)
+    legend = alt.Legend(title=title, orient="top", columns=2, labelLimit=150, symbolOpacity=1)
     if names:
         colours = [
             paint.colour(look) if isinstance(paint, Tint) else getattr(look, paint) for paint in paints

@@ -9,8 +9,8 @@ from dashboard import texts
 from dashboard.answers import Answer, defect_words
 from dashboard.charts.balance import balance
 from dashboard.charts.bars import interval_bars
-from dashboard.charts.grid import value_grid
 from dashboard.charts.groups import group_rates
+from dashboard.charts.pairs import pairs
 from dashboard.figure import Figure
 from dashboard.format import count, listing, per_hundred, plural
 from dashboard.frames import findings as frames
@@ -76,14 +76,18 @@ def pairs_figure(scope: Scope) -> Figure | None:
     if not rows["n"].any():
         return None
     sentence = WORDS["no_pair"] if strongest is None else strongest["words"]
-    names = tuple(defect_words(name) for name in scope.order)
     return Figure(
         name="defects-together",
         title=WORDS["together"],
         sentence=sentence,
-        chart=value_grid,
-        frame=rows[["row", "column", "part", "large", "small", "shade", "words"]],
-        options={"rows": names, "columns": names, "tint": SHADE, "axis": WORDS["together_axis"]},
+        chart=pairs,
+        frame=rows[["row", "column", "shade", "text", "words"]],
+        options={
+            "order": tuple(defect_words(name) for name in scope.order),
+            "tint": SHADE,
+            "axis": WORDS["together_axis"],
+            "reach": max(0.1, float(rows["shade"].max())),
+        },
         table=rows[["row", "column", "n", "share"]],
     )
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from dashboard import texts
 from dashboard.answers import defect_words
-from dashboard.format import missing, per_hundred
+from dashboard.format import missing, per_hundred, signed_hundred
 
 POINTING = "localisation_pointing"
 MEASURES = (POINTING, "localisation_energy", "localisation_iou", "sanity_correlation")
@@ -99,27 +99,28 @@ def localisation_rows(
     Returns:
         Empty where no run has the metric.
     """
-    wanted = metrics[
-        (metrics["metric"] == POINTING) & metrics["value"].notna() & metrics["defect"].isin(defects)
-    ]
+    own = metrics[metrics["run_id"].isin([run_id for run_id, _ in sides.values()])]
+    wanted = own[(own["metric"] == POINTING) & own["value"].notna() & own["defect"].isin(defects)]
     shown = [name for name in defects if name in set(wanted["defect"])]
+    values = {
+        side: wanted[wanted["run_id"] == run_id].set_index("defect") for side, (run_id, _) in sides.items()
+    }
     rows = []
-    for side, (run_id, name) in sides.items():
-        own = wanted[wanted["run_id"] == run_id].set_index("defect")
+    for side, (_, name) in sides.items():
+        own = values[side]
         for place, defect in enumerate(shown):
-            value = 100 * own["value"].get(defect, np.nan)
+            value = _number(own["value"].get(defect))
+            argued = side == "challenger"
             rows.append(
                 {
                     "defect": defect_words(defect),
                     "side": side,
-                    "value": value,
+                    "value": 100 * value,
                     "low": 100 * _number(own["ci_low"].get(defect)),
                     "high": 100 * _number(own["ci_high"].get(defect)),
-                    "text": texts.OVERVIEW["of_hundred"].format(n=per_hundred(value / 100)),
-                    "gap": texts.OVERVIEW["of_hundred"].format(n=per_hundred(value / 100))
-                    if side == "challenger"
-                    else "",
-                    "heading": defect_words(defect) if side == "challenger" else "",
+                    "text": texts.OVERVIEW["of_hundred"].format(n=per_hundred(value)),
+                    "gap": _gap(values, defect) if argued else "",
+                    "heading": defect_words(defect) if argued else "",
                     "name": name if place == 0 and len(sides) > 1 else "",
                 }
             )
@@ -128,6 +129,14 @@ def localisation_rows(
         return frame
     best = frame.groupby("defect")["value"].transform("max")
     return frame.assign(end=np.where(frame["value"] < best, "right", "left"))
+
+
+def _gap(values: dict[str, pd.DataFrame], defect: str) -> str:
+    """The difference to the other run in words, or without one the value itself."""
+    own = _number(values["challenger"]["value"].get(defect))
+    if "reference" not in values:
+        return texts.OVERVIEW["of_hundred"].format(n=per_hundred(own))
+    return signed_hundred(own - _number(values["reference"]["value"].get(defect)))
 
 
 def _number(value: object) -> float:

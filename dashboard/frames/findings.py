@@ -97,32 +97,36 @@ def _note(row: dict[Any, Any], detail: dict[str, Any]) -> str:
 
 
 def pair_rows(order: tuple[str, ...], found: pd.DataFrame) -> pd.DataFrame:
-    """Which defects come together, as rows of ``charts.grid.value_grid``: of fruit with the row's defect.
+    """Which defects come together, as rows of ``charts.pairs.pairs``: of fruit with the row's defect.
 
     Args:
         order: the defects, in the fixed order.
         found: see ``findings.co_occurrence``.
+
+    Returns:
+        row, column, n (fruit with both), share (0 to 1; NaN where no fruit has the row's defect), shade,
+        text, words.
     """
     n = {(a, b): int(k) for a, b, k in zip(found["a"], found["b"], found["n"], strict=True)}
     rows = []
     for a in order:
         total = n.get((a, a), 0)
         for b in order:
-            share = n.get((a, b), 0) / total if total else None
+            share = n.get((a, b), 0) / total if total else float("nan")
             own = a == b
             rows.append(
                 {
                     "row": defect_words(a),
                     "column": defect_words(b),
-                    "part": "cell",
-                    "large": count(n.get((a, b), 0)),
-                    "small": "" if own else percent(share),
-                    "shade": 0.0 if own or share is None else share,
-                    "words": WORDS["pair"].format(
-                        a=defect_words(a), b=defect_words(b), n=per_hundred(share), k=count(total)
-                    ),
                     "n": n.get((a, b), 0),
                     "share": share,
+                    "shade": 0.0 if own or missing(share) else share,
+                    "text": "" if own else per_hundred(share),
+                    "words": plural(total, WORDS["fruit_word"], WORDS["fruit_word"])
+                    if own
+                    else WORDS["pair"].format(
+                        a=defect_words(a), b=defect_words(b), n=per_hundred(share), k=count(total)
+                    ),
                 }
             )
     return pd.DataFrame(rows)
@@ -131,7 +135,7 @@ def pair_rows(order: tuple[str, ...], found: pd.DataFrame) -> pd.DataFrame:
 def strongest_pair(rows: pd.DataFrame, least: int = 5) -> dict[str, Any] | None:
     """The pair of defects that come together most often, by share; None where none does ``least`` times."""
     pairs = rows[(rows["row"] != rows["column"]) & (rows["n"] >= least)]
-    best = pairs.assign(share=pairs["share"].astype(float)).nlargest(1, "share").to_dict("records")
+    best = pairs.nlargest(1, "share").to_dict("records")
     return {str(name): value for name, value in best[0].items()} if best else None
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from dashboard.charts.groups import group_rates
 from dashboard.charts.overlay import overlaid, run_colours
+from dashboard.charts.pairs import pairs
 from dashboard.charts.space import BOX, feature_space
 from dashboard.charts.tuning import history, parallel, pareto, setting
 from dashboard.figure import ROWS, Figure, records
@@ -37,6 +38,10 @@ GROUPS = pd.DataFrame(
     [("rot", 10.0, 12.0, 40, "p1", "", "rot")],
     columns=["defect", "rate", "mean", "n", "words", "label", "heading"],
 )
+PAIRS = pd.DataFrame(
+    [("rot", "rot", 0.0, "", "9 fruit"), ("rot", "scar", 0.3, "30", "x")],
+    columns=["row", "column", "shade", "text", "words"],
+)
 CURVES = pd.DataFrame([(1, 0.5, 0.4, 0.6, "one")], columns=["epoch", "value", "low", "high", "run"])
 NAMES = {
     "names": ("rot", "sound"),
@@ -53,6 +58,7 @@ CHARTS = {
     "parallel": (parallel, LINES, {"order": ('it\'s "odd"', "score")}),
     "pareto": (pareto, COSTS, {"axes": AXES}),
     "groups": (group_rates, GROUPS, {"order": ("rot",), "tints": (Tint("internal"),), "axis": "of 100"}),
+    "pairs": (pairs, PAIRS, {"order": ("rot", "scar"), "tint": Tint("other"), "axis": "x", "reach": 0.4}),
     "overlay": (overlaid, CURVES, {"axes": AXES, "runs": ("one", "two")}),
 }
 

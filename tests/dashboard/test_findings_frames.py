@@ -126,6 +126,25 @@ def test_cases_pass_the_filters(outcomes, group, scores, expected) -> None:
     assert [(case.fruit_id, case.defect) for case in found] == expected
 
 
+def test_the_share_on_the_defect_is_shown_beside_that_of_the_other_run() -> None:
+    metrics = pd.DataFrame(
+        [
+            ("a", "rot", 0.5, 0.4, 0.6),
+            ("b", "rot", 0.75, None, None),
+            ("a", "scar", 0.9, 0.8, 1.0),
+            ("a", None, 0.7, None, None),
+        ],
+        columns=["run_id", "defect", "value", "ci_low", "ci_high"],
+    ).assign(metric=explanations.POINTING)
+    alone = explanations.localisation_rows(metrics, {"challenger": ("b", "B")}, ORDER)
+    assert alone["defect"].tolist() == ["rot"] and alone["gap"].tolist() == ["75 of 100"]
+    sides = {"reference": ("a", "A"), "challenger": ("b", "B")}
+    both = explanations.localisation_rows(metrics, sides, ("rot",)).set_index("side")
+    assert both.loc["challenger", "gap"] == "+25" and both.loc["reference", "low"] == 40
+    assert both["end"].to_dict() == {"reference": "right", "challenger": "left"}
+    assert explanations.localisation_rows(metrics.head(0), sides, ORDER).empty
+
+
 def trial_rows(n: int) -> pd.DataFrame:
     rows = []
     for i in range(n):
@@ -229,7 +248,7 @@ def test_pairs_are_shares_of_the_row() -> None:
     )
     rows = findings.pair_rows(ORDER, found).set_index(["row", "column"])
     assert rows.loc[("rot", "scar"), "share"] == 0.5 and rows.loc[("scar", "rot"), "share"] == 0.1
-    assert rows.loc[("rot", "rot"), "small"] == "" and rows.loc[("rot", "rot"), "shade"] == 0
+    assert rows.loc[("rot", "rot"), "text"] == "" and rows.loc[("rot", "rot"), "shade"] == 0
     best = findings.strongest_pair(rows.reset_index())
     assert best is not None and best["words"] == "Of 10 fruit with rot, 50 of 100 have scar too."
 

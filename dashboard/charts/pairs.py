@@ -1,0 +1,49 @@
+"""Which things come together: a square of shares whose cells also hold their number on a telephone."""
+
+from __future__ import annotations
+
+import altair as alt
+import pandas as pd
+
+from dashboard.figure import layered
+from dashboard.theme import Look, Tint, inks, turning_point
+
+STEP = 30
+NAMES = 132
+"""Pixels for the names of the rows."""
+
+
+def pairs(
+    frame: pd.DataFrame, look: Look, *, order: tuple[str, ...], tint: Tint, axis: str, reach: float
+) -> alt.LayerChart:
+    """Of what the row names, how many of 100 have what the column names; the diagonal is left empty.
+
+    Args:
+        frame: ``row``, ``column``, ``shade`` (the share, 0 to 1), ``text`` (of 100; empty on the diagonal)
+            and ``words`` (tooltip).
+        look: light or dark.
+        order: top to bottom and left to right.
+        tint: of a share of ``reach``.
+        axis: title of the columns.
+        reach: the share that takes the full colour.
+    """
+    colour = tint.colour(look)
+    scale = alt.Scale(domain=[0, reach], range=[look.background, colour], clamp=True, interpolate="rgb")
+    top = alt.Axis(orient="top", title=axis, labelAngle=-90, grid=False, labelLimit=NAMES, labelAlign="left")
+    gap = alt.Scale(paddingInner=0.06, paddingOuter=0)
+    base = alt.Chart().encode(
+        x=alt.X("column:N", sort=list(order), axis=top, scale=gap),
+        y=alt.Y(
+            "row:N", sort=list(order), axis=alt.Axis(title=None, grid=False, labelLimit=NAMES), scale=gap
+        ),
+        tooltip=[alt.Tooltip("words:N", title="·")],
+    )
+    pale, full = inks(look)
+    deep = alt.datum.shade >= reach * turning_point(colour, look)
+    shades = base.mark_rect(cornerRadius=2, stroke=look.grid, strokeWidth=1).encode(
+        color=alt.Color("shade:Q", scale=scale, legend=None)
+    )
+    numbers = base.mark_text().encode(
+        text="text:N", color=alt.condition(deep, alt.value(full), alt.value(pale))
+    )
+    return layered(frame, STEP * max(1, len(order)), shades, numbers)
