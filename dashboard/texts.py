@@ -18,6 +18,12 @@ _WORDS: dict[str, Any] = tomllib.loads(
 
 Words = dict[str, str]
 
+
+def words(section: str) -> Words:
+    """The texts of one section, such as those of a page."""
+    return dict(_WORDS[section])
+
+
 APP: str = _WORDS["app"]
 SYNTHETIC: str = _WORDS["synthetic"]
 NOT_COMPARABLE: str = _WORDS["not_comparable"]

@@ -37,6 +37,8 @@ PADDINGS = ("border", "reflection", "zeros")
 """Beyond the edge lies: the outermost pixels again and again; the image mirrored; black."""
 
 KINDS = ("geometry", "colour", "pixel", "patch", "sensor")
+MODULES = ("geometry", "colour", "pixel", "patch", "sensor")
+"""Files of this package that register operations."""
 
 
 @dataclass(frozen=True)
@@ -195,7 +197,7 @@ def register(info: OperationInfo) -> Callable[[type[O]], type[O]]:
 @functools.cache
 def _load() -> None:
     """Import every module that registers operations, once."""
-    for module in ("geometry", "colour", "pixel", "patch", "sensor"):
+    for module in MODULES:
         importlib.import_module(f"backend.augment.{module}")
 
 

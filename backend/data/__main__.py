@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from backend.cli import EXIT_OK, EXIT_UNUSABLE, CommandParser, print_json, run_command
+from backend.data.importers.registry import KINDS
 from backend.errors import ConfigError
 
 DEFAULT_FOLDS = 5
@@ -38,9 +39,7 @@ def parser() -> argparse.ArgumentParser:
     synth.add_argument("--quiet", action="store_true", help="no progress bar")
 
     importer = actions.add_parser("import", help="turn a published or own collection into a data set folder")
-    importer.add_argument(
-        "kind", metavar="KIND", help="folder, riseholme, mnist, fashion-mnist, cifar10, sku110k"
-    )
+    importer.add_argument("kind", metavar="KIND", help="; ".join(f"{k}: {d}" for k, d in KINDS.items()))
     importer.add_argument("source", metavar="SRC", help="where it lies")
     importer.add_argument("out", type=Path, metavar="OUT", help="folder to make")
     importer.add_argument("--healthy", metavar="NAME", help="folder: the class without defects")

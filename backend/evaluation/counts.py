@@ -60,9 +60,17 @@ def lacking(needs: tuple[str, ...], counts: Counts) -> str:
 COUNT_METRICS: dict[str, CountMetric] = {}
 
 
-def _metric(
+def count_metric(
     name: str, description: str, *needs: str
 ) -> Callable[[Callable[[Counts], NDArray[np.float64]]], Callable[[Counts], NDArray[np.float64]]]:
+    """Register the decorated function of counts (..., 4); its mean over defects is taken too.
+
+    Args:
+        name: as in the store.
+        description: one line for people.
+        needs: what the counts must hold for it to be defined, beside a labelled fruit.
+    """
+
     def register(compute: Callable[[Counts], NDArray[np.float64]]) -> Callable[[Counts], NDArray[np.float64]]:
         assert name not in COUNT_METRICS, f"metric {name!r} is registered twice"
         COUNT_METRICS[name] = CountMetric(name, description, needs, compute)
@@ -81,7 +89,9 @@ def _available(counts: Counts) -> dict[str, NDArray[np.bool_]]:
     }
 
 
-@_metric("mcc", "Matthews correlation coefficient, -1 to 1; 0 = no better than chance", POSITIVE, NEGATIVE)
+@count_metric(
+    "mcc", "Matthews correlation coefficient, -1 to 1; 0 = no better than chance", POSITIVE, NEGATIVE
+)
 def _mcc(c: Counts) -> NDArray[np.float64]:
     covariance = c[..., TP] * c[..., TN] - c[..., FP] * c[..., FN]
     called, passed = c[..., TP] + c[..., FP], c[..., FN] + c[..., TN]
@@ -89,28 +99,30 @@ def _mcc(c: Counts) -> NDArray[np.float64]:
     return np.where(spread > 0, covariance / np.sqrt(spread), 0.0)
 
 
-@_metric("accuracy", "share of fruit decided rightly")
+@count_metric("accuracy", "share of fruit decided rightly")
 def _accuracy(c: Counts) -> NDArray[np.float64]:
     share: NDArray[np.float64] = (c[..., TP] + c[..., TN]) / c.sum(axis=-1)
     return share
 
 
-@_metric("balanced_accuracy", "mean of the share of positives and of negatives found", POSITIVE, NEGATIVE)
+@count_metric(
+    "balanced_accuracy", "mean of the share of positives and of negatives found", POSITIVE, NEGATIVE
+)
 def _balanced_accuracy(c: Counts) -> NDArray[np.float64]:
     return (c[..., TP] / (c[..., TP] + c[..., FN]) + c[..., TN] / (c[..., TN] + c[..., FP])) / 2
 
 
-@_metric("f1", "harmonic mean of precision and recall", POSITIVE)
+@count_metric("f1", "harmonic mean of precision and recall", POSITIVE)
 def _f1(c: Counts) -> NDArray[np.float64]:
     return 2 * c[..., TP] / (2 * c[..., TP] + c[..., FP] + c[..., FN])
 
 
-@_metric("precision", "share of called fruit that have it", POSITIVE, CALLED)
+@count_metric("precision", "share of called fruit that have it", POSITIVE, CALLED)
 def _precision(c: Counts) -> NDArray[np.float64]:
     return c[..., TP] / (c[..., TP] + c[..., FP])
 
 
-@_metric("recall", "share of fruit with it that are called", POSITIVE)
+@count_metric("recall", "share of fruit with it that are called", POSITIVE)
 def _recall(c: Counts) -> NDArray[np.float64]:
     return c[..., TP] / (c[..., TP] + c[..., FN])
 

@@ -6,8 +6,8 @@ rest) and over all defects. Over all defects means
 - ``mcc``: the multiclass MCC, in a multilabel data set the mean over defects;
 - ``accuracy``: share of fruit whose class was found; multilabel: the mean over defects;
 - ``balanced_accuracy``: the mean recall over classes; multilabel: the mean over defects;
-- ``f1``, ``precision``, ``recall``, ``auroc``, ``average_precision``: the mean over defects or classes
-  (macro);
+- every other metric of a defect (``f1``, ``precision``, ``recall``, ``auroc``, ``average_precision``): the
+  mean over defects or classes (macro);
 - ``top3_accuracy`` (multiclass): share of fruit whose class is among the three highest scores;
 - ``sorting_mcc``: the multiclass MCC of the sorter's exits (``backend.evaluation.exits``).
 
@@ -41,7 +41,6 @@ from backend.store.bundle import MetricValue, Predictions
 
 RANKED = ("auroc", "average_precision")
 DEFECT_METRICS: tuple[str, ...] = (*COUNT_METRICS, *RANKED)
-MEANS = ("mcc", "accuracy", "balanced_accuracy", "f1", "precision", "recall", *RANKED)
 
 _NEEDS = {metric.name: metric.needs for metric in COUNT_METRICS.values()} | dict.fromkeys(
     RANKED, (POSITIVE, NEGATIVE)
@@ -114,11 +113,10 @@ class Scorecard:
 
     def _keys(self) -> tuple[Key, ...]:
         per_defect = DEFECT_METRICS if self.rankings else tuple(COUNT_METRICS)
-        means = [name for name in MEANS if name in per_defect]
         top = [f"top{self.k}_accuracy"] if self.multiclass and self.rankings else []
         return (
             *(Key(name, defect) for name in per_defect for defect in self.defects),
-            *(Key(name) for name in (*means, *top, "sorting_mcc")),
+            *(Key(name) for name in (*per_defect, *top, "sorting_mcc")),
         )
 
     def __call__(self, weights: Weights) -> NDArray[np.float64]:
@@ -128,7 +126,7 @@ class Scorecard:
         if self.rankings:
             ranked = np.stack([ranking(weights) for ranking in self.rankings], axis=1)
             per_defect |= {name: ranked[..., i] for i, name in enumerate(RANKED)}
-        pooled = {name: mean_defined(per_defect[name]) for name in MEANS if name in per_defect}
+        pooled = {name: mean_defined(values) for name, values in per_defect.items()}
         if self.multiclass:
             pooled |= self._multiclass(weights, counts, per_defect["recall"])
         pooled["sorting_mcc"] = multiclass_mcc(_weigh(weights, self.exit_counts))

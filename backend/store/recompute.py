@@ -16,8 +16,6 @@ Values = dict[tuple[str, str | None], float]
 
 COUNTED = ("mcc", "accuracy", "balanced_accuracy", "f1", "precision", "recall")
 RANKED = ("auroc", "average_precision")
-MEANS = ("mcc", "accuracy", "balanced_accuracy", "f1", "precision", "recall", *RANKED)
-"""Metrics that have a value over all defects, in a multilabel data set the mean of those defined."""
 
 
 def recompute(predictions: Predictions, task: str) -> Values:
@@ -39,7 +37,7 @@ def recompute(predictions: Predictions, task: str) -> Values:
             **_ranked(truth, predictions.score[known, column]),
         }.items():
             values[metric, defect] = value
-    for metric in MEANS:
+    for metric in (*COUNTED, *RANKED):
         defined = [values[metric, name] for name in predictions.defects if (metric, name) in values]
         if defined:
             values[metric, None] = float(np.mean(defined))

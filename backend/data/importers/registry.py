@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
-from backend.data.importers import cifar10, digits, folder, riseholme, sku110k
-from backend.data.importers.common import Collection, make
 from backend.errors import unknown_name
+
+if TYPE_CHECKING:
+    from backend.data.importers.common import Collection
 
 
 @dataclass(frozen=True)
@@ -19,28 +21,35 @@ class Importer:
 
     Attributes:
         description: one line for the help.
-        collect: takes the source and the options, returns what it found.
-        options: names of the options that ``collect`` understands.
+        collect: ``module:function`` of this package; the function takes the source and the options and
+            returns the ``Collection`` it found. Imported when it is used, so that listing kinds is free.
+        options: names of the options that the function understands.
     """
 
     description: str
-    collect: Callable[..., Collection]
+    collect: str
     options: tuple[str, ...] = ()
+
+    def load(self) -> Callable[..., Collection]:
+        """The function that ``collect`` names."""
+        module, _, function = self.collect.partition(":")
+        found = getattr(import_module(f"backend.data.importers.{module}"), function)
+        return cast("Callable[..., Collection]", found)
 
 
 _IMPORTERS: dict[str, Importer] = {
     "folder": Importer(
         "class folders with pictures, with train/, val/, test/ above them or not",
-        folder.collect,
+        "folder:collect",
         ("healthy",),
     ),
-    "riseholme": Importer("Riseholme-2021 strawberries (folders Data and Splits)", riseholme.collect),
-    "mnist": Importer("MNIST digits (raw IDX files)", digits.collect_mnist, ("limit",)),
-    "fashion-mnist": Importer("Fashion-MNIST clothes (raw IDX files)", digits.collect_fashion, ("limit",)),
-    "cifar10": Importer("CIFAR-10 (python batches, or class folders)", cifar10.collect, ("limit",)),
+    "riseholme": Importer("Riseholme-2021 strawberries (folders Data and Splits)", "riseholme:collect"),
+    "mnist": Importer("MNIST digits (raw IDX files)", "digits:collect_mnist", ("limit",)),
+    "fashion-mnist": Importer("Fashion-MNIST clothes (raw IDX files)", "digits:collect_fashion", ("limit",)),
+    "cifar10": Importer("CIFAR-10 (python batches, or class folders)", "cifar10:collect", ("limit",)),
     "sku110k": Importer(
         "SKU-110K crops from the annotation CSV, grouped by source image",
-        sku110k.collect,
+        "sku110k:collect",
         ("min_side", "limit"),
     ),
 }
@@ -73,5 +82,7 @@ def import_dataset(kind: str, source: str, out: Path, *, progress: bool = True, 
     for name in given:
         if name not in importer.options:
             raise unknown_name("option", name, importer.options or ("none",), f"import {kind}")
+    from backend.data.importers.common import make
+
     recipe = {"kind": kind, "source": str(Path(source).resolve()), **given}
-    make(Path(out), recipe, lambda: importer.collect(Path(source), **given), progress)
+    make(Path(out), recipe, lambda: importer.load()(Path(source), **given), progress)

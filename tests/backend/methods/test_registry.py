@@ -34,8 +34,9 @@ PROMISED = {
 
 
 def test_every_promised_name_is_registered():
-    found = {family: {info.name for info in list_methods(family)} for family in FAMILIES}
-    assert found == {family: set(names.split()) for family, names in PROMISED.items()}
+    assert set(PROMISED) == set(FAMILIES)
+    for family, names in PROMISED.items():
+        assert {info.name for info in list_methods(family)} >= set(names.split()), family
 
 
 @pytest.mark.parametrize("info", INFOS, ids=lambda info: info.name)
