@@ -18,7 +18,7 @@ KINDS = (".html", ".pptx", ".zip")
 
 def main(argv: list[str] | None = None) -> int:
     """Write one review pack; see ``--help``."""
-    options = _parser().parse_args(argv)
+    options = parser().parse_args(argv)
     out: Path = options.out
     if out.suffix.lower() not in KINDS:
         raise ConfigError(
@@ -49,24 +49,25 @@ def main(argv: list[str] | None = None) -> int:
     return EXIT_OK
 
 
-def _parser() -> CommandParser:
-    parser = CommandParser(
+def parser() -> CommandParser:
+    """The command's options."""
+    command = CommandParser(
         prog="python -m dashboard.report",
         description="Write the review pack: what was collected on the Report page, else the main figures.",
     )
-    parser.add_argument("out", type=Path, metavar="OUT", help="a file ending in .html, .pptx or .zip")
-    parser.add_argument("--store", metavar="FILE", help="default: AVOCADO_STORE, else runs/store.db")
-    parser.add_argument("--dataset", default="", metavar="NAME", help="default: the one studied last")
-    parser.add_argument(
+    command.add_argument("out", type=Path, metavar="OUT", help="a file ending in .html, .pptx or .zip")
+    command.add_argument("--store", metavar="FILE", help="default: AVOCADO_STORE, else runs/store.db")
+    command.add_argument("--dataset", default="", metavar="NAME", help="default: the one studied last")
+    command.add_argument(
         "--study", default="", metavar="NAME", help="default: the latest with a final result; all = every one"
     )
-    parser.add_argument(
+    command.add_argument(
         "--defect", default="", metavar="NAME", help='one defect, or "internal defects"; default: all'
     )
-    parser.add_argument("--title", default="", help="of the pack")
-    parser.add_argument("--default", action="store_true", help="the main figures, whatever was collected")
-    parser.add_argument("--json", action="store_true", help="print the result as JSON")
-    return parser
+    command.add_argument("--title", default="", help="of the pack")
+    command.add_argument("--default", action="store_true", help="the main figures, whatever was collected")
+    command.add_argument("--json", action="store_true", help="print the result as JSON")
+    return command
 
 
 def _write(out: Path, data: bytes) -> None:

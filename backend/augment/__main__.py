@@ -12,7 +12,7 @@ from backend.errors import ConfigError
 
 def main(argv: list[str] | None = None) -> int:
     """Draw the sheet that the arguments ask for and print where it is."""
-    args = _parser().parse_args(argv)
+    args = parser().parse_args(argv)
     if args.fruits < 1:
         raise ConfigError(str(args.fruits), where="--fruits", expected="1 or more")
     if args.out.suffix.lower() != ".png" or not args.out.parent.is_dir():
@@ -37,21 +37,22 @@ def main(argv: list[str] | None = None) -> int:
     return EXIT_OK
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = CommandParser(
+def parser() -> argparse.ArgumentParser:
+    """The command's options."""
+    command = CommandParser(
         prog="python -m backend.augment",
         description="Draw an augmentation on fruit of a data set: each row a fruit and sensor, as it is and "
         "after random draws. Names: python -m backend.tune --list.",
     )
-    parser.add_argument("dataset", type=Path, metavar="DATASET_DIR", help="data set folder")
-    parser.add_argument("out", type=Path, metavar="OUT.png", help="the picture to write")
-    what = parser.add_mutually_exclusive_group()
+    command.add_argument("dataset", type=Path, metavar="DATASET_DIR", help="data set folder")
+    command.add_argument("out", type=Path, metavar="OUT.png", help="the picture to write")
+    what = command.add_mutually_exclusive_group()
     what.add_argument("--policy", metavar="NAME", default="fruit", help="a named policy (default: fruit)")
     what.add_argument("--operation", metavar="NAME", help="one operation, on every tile")
-    parser.add_argument("--strength", metavar="S", type=float, default=1.0, help="0 (off) to 2, default 1")
-    parser.add_argument("--fruits", metavar="N", type=int, default=6, help="how many fruit, default 6")
-    parser.add_argument("--seed", metavar="S", type=int, default=0, help="of the draws, default 0")
-    return parser
+    command.add_argument("--strength", metavar="S", type=float, default=1.0, help="0 (off) to 2, default 1")
+    command.add_argument("--fruits", metavar="N", type=int, default=6, help="how many fruit, default 6")
+    command.add_argument("--seed", metavar="S", type=int, default=0, help="of the draws, default 0")
+    return command
 
 
 if __name__ == "__main__":

@@ -24,23 +24,24 @@ DEFAULT_STORE = Path("runs/store.db")
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; see ``--help``."""
-    options = _parser().parse_args(argv)
+    options = parser().parse_args(argv)
     command: Callable[[argparse.Namespace], int] = options.command
     return command(options)
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """The command's options."""
     shared = CommandParser(add_help=False)
     shared.add_argument(
         "--store", type=Path, default=DEFAULT_STORE, metavar="FILE", help="default: %(default)s"
     )
     shared.add_argument("--json", action="store_true", help="print the result as JSON")
-    parser = CommandParser(prog="python -m backend.store", description="Look after the run store.")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    command = CommandParser(prog="python -m backend.store", description="Look after the run store.")
+    commands = command.add_subparsers(required=True, metavar="COMMAND")
 
-    def add(name: str, command: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
+    def add(name: str, action: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
         added = commands.add_parser(name, parents=[shared], help=text, description=text)
-        added.set_defaults(command=command)
+        added.set_defaults(command=action)
         return added
 
     add("info", _info, "what is in the store, and who writes to it")
@@ -67,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     gc.add_argument("--finals", action="store_true", help="let final runs go too")
     gc.add_argument("--artifacts-only", action="store_true", help="forget files, keep every number")
     gc.add_argument("--yes", action="store_true", help="do it")
-    return parser
+    return command
 
 
 def _info(options: argparse.Namespace) -> int:
