@@ -23,7 +23,11 @@ def parser() -> argparse.ArgumentParser:
         description="Tune, cross-validate and store experiments. The same command resumes a stopped study.",
     )
     add = command.add_argument
-    add("--plan", default="overnight", help="quick, overnight or FILE.toml (default: %(default)s)")
+    add(
+        "--plan",
+        default="overnight",
+        help="a name, such as quick (see --list), or FILE.toml (default: %(default)s)",
+    )
     add("--dataset", type=Path, help="data set folder (default: AVOCADO_DATASET, else the synthetic demo)")
     add("--store", type=Path, default=Path("runs/store.db"), help="run store (default: %(default)s)")
     add("--trials", type=int, help="Optuna trials of the search")
