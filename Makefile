@@ -5,10 +5,11 @@ PORT ?= 8501
 BIN := .venv/bin
 RUNTIME := .venv/.runtime-installed
 DEV := .venv/.dev-installed
-SOURCES := backend dashboard tests benchmarks
+SOURCES := backend dashboard tests benchmarks docs
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-fast check format lint type imports audit test-faults constraints clean
+.PHONY: help install demo test test-fast check format lint type imports audit test-faults coverage mutants \
+	reference constraints clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -62,6 +63,15 @@ audit: $(DEV)
 
 test-faults: $(DEV)  ## the long fault tests: 25 kills, 10 minutes of readers (an hour on two cores)
 	AVOCADO_KILLS=25 AVOCADO_FAULT_SECONDS=600 $(BIN)/python -m pytest tests/faults --timeout 3600
+
+coverage: $(DEV)  ## lines of backend and charts that the tests run: 90 % at least
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m "not browser" --cov --cov-report=term
+
+mutants: $(DEV)  ## break the code that numbers rest on: its tests have to notice (an hour)
+	$(BIN)/python .ci/mutants
+
+reference: $(DEV)  ## write docs/reference.md from the code
+	$(BIN)/python docs/reference.py
 
 format: $(DEV)  ## rewrite the sources in the project's format
 	$(BIN)/ruff check --fix $(SOURCES)
