@@ -1,4 +1,4 @@
-"""What the documents say is there: links, files, commands, options, targets, methods; no reference has drifted."""
+"""What the documents say is there: links, files, commands, options, targets, methods; nothing has drifted."""
 
 import argparse
 import importlib.util
