@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from dashboard import texts
-from dashboard.format import count, interval, listing, missing, number, per_hundred, plural, signed
+from dashboard.format import count, interval, listing, missing, number, per_hundred, percent, plural, signed
 
 SAY = texts.SENTENCES
 BETTER, WORSE, UNCLEAR, UNTESTED = "better", "worse", "not distinguishable", "not tested"
@@ -27,6 +27,7 @@ class Contender:
         method: name from the registry.
         value: the headline metric, mean over seeds.
         seeds: how many.
+        share: of the labels that it was trained on, 0 to 1.
     """
 
     run_id: str
@@ -35,6 +36,7 @@ class Contender:
     finished: str
     value: float
     seeds: int
+    share: float = 1.0
 
     @property
     def words(self) -> str:
@@ -76,7 +78,10 @@ def defect_words(name: str) -> str:
 def contenders(
     runs: pd.DataFrame, metrics: pd.DataFrame, metric: str
 ) -> tuple[Contender | None, Contender | None]:
-    """The best baseline and the best pretraining.
+    """The best baseline and the best pretraining on the same share of the labels.
+
+    The largest share on which both are finished; where nothing can be compared, the largest one. A linear
+    readout stands for its pretraining only where nothing was fine-tuned.
 
     Args:
         runs: see ``results.scored_runs``; transductive ones never count.
@@ -88,9 +93,23 @@ def contenders(
     """
     overall = metrics[(metrics["metric"] == metric) & metrics["defect"].isna() & metrics["value"].notna()]
     known = runs[runs["transductive"] == 0].merge(overall[["run_id", "value"]], on="run_id")
-    known = known[known["label_fraction"] == known["label_fraction"].max()]
-    pretrained = known["init"] == "ssl"
-    return _best(known[known["kind"] == "baseline"]), _best(known[pretrained & (known["kind"] != "baseline")])
+    found: tuple[Contender | None, Contender | None] = (None, None)
+    for share in sorted(known["label_fraction"].unique(), reverse=True):
+        here = known[known["label_fraction"] == share]
+        pretrained = here[(here["init"] == "ssl") & (here["kind"] != "baseline")]
+        tuned = pretrained[pretrained["kind"] == "finetune"]
+        pair = _best(here[here["kind"] == "baseline"]), _best(pretrained if tuned.empty else tuned)
+        if all(pair):
+            return pair
+        found = found if any(found) else pair
+    return found
+
+
+def best_whole(runs: pd.DataFrame, metrics: pd.DataFrame, metric: str) -> Contender | None:
+    """Who does best on the most labels: the pretraining where one is finished, else the baseline."""
+    most = runs[runs["label_fraction"] == runs["label_fraction"].max()]
+    reference, challenger = contenders(most, metrics, metric)
+    return challenger or reference
 
 
 def _best(runs: pd.DataFrame) -> Contender | None:
@@ -108,6 +127,7 @@ def _best(runs: pd.DataFrame) -> Contender | None:
         finished=str(first["finished"]),
         value=float(best["value"].mean()),
         seeds=int(best["seed"].nunique()),
+        share=float(first["label_fraction"]),
     )
 
 
@@ -145,8 +165,33 @@ def compared(
     text = (
         _found(challenger, test, verdict, defect) if found else _agreement(challenger, test, verdict, defect)
     )
-    more = [_most(tests) if defect is None and found else "", _level(metrics, challenger, reference, defect)]
-    return Answer(text, " ".join(part for part in more if part), verdict)
+    more = [
+        _most(tests) if defect is None and found else "",
+        _level(metrics, challenger, reference, defect),
+        settled(test) if verdict == UNCLEAR else "",
+    ]
+    return Answer(_on_share(text, challenger), " ".join(part for part in more if part), verdict)
+
+
+def _on_share(sentence: str, contender: Contender) -> str:
+    """The sentence, opened by the share of the labels where that is not all of them."""
+    if contender.share >= 1:
+        return sentence
+    rest = sentence[:1].lower() + sentence[1:]
+    return SAY["few_labels"].format(share=percent(contender.share), sentence=rest)
+
+
+def settled(test: dict[str, Any]) -> str:
+    """What would settle an unclear difference, in words; empty where nothing is known.
+
+    Args:
+        test: a row of ``results.comparisons``.
+    """
+    needed = test.get("n_needed")
+    if needed is not None and not missing(needed):
+        return SAY["settled"].format(n=count(float(f"{needed:.2g}")))
+    _, _, remedy = str(test.get("verdict") or "").partition("; ")
+    return f"{sentence_start(remedy)}." if remedy else ""
 
 
 def test_verdict(test: dict[str, Any]) -> str:
@@ -234,7 +279,7 @@ def _untested(
         theirs=per_hundred(theirs["value"]),
         what=_what(defect),
     )
-    return Answer(text, level, UNTESTED)
+    return Answer(_on_share(text, challenger), level, UNTESTED)
 
 
 def average(who: str, metrics: pd.DataFrame, fruit: int, *, multiclass: bool) -> Answer:

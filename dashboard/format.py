@@ -28,17 +28,22 @@ def missing(value: Any) -> bool:
     return value is None or (isinstance(value, float) and math.isnan(value))
 
 
-def number(value: float | None, digits: int = 2) -> str:
+def number(value: float | None, digits: int = 2, finest: int = 3) -> str:
     """A metric at ``digits`` significant digits; a dash where it is undefined.
 
     A value below 1 never reads as 1: 0.998 stays 0.998.
+
+    Args:
+        value: the metric.
+        digits: significant ones.
+        finest: decimals at most: a metric of 0.0026 is 0.003, more would be noise.
     """
     if value is None or missing(value):
         return DASH
     size = abs(value)
     if size == 0:
         return "0"
-    places = max(0, digits - 1 - math.floor(math.log10(size)))
+    places = min(finest, max(0, digits - 1 - math.floor(math.log10(size))))
     while size < 1 and round(size, places) >= 1 and places < 6:
         places += 1
     if places == 6 and round(size, places) >= 1:  # 1 but for the last bits of a float

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from functools import lru_cache
 from pathlib import Path
 
@@ -15,6 +16,9 @@ from backend.store.queries import explanations, findings, space, tuning
 from dashboard.loaders import Store, open_store
 
 __all__ = ["Annotations", "Note", "StoreError"]
+
+MOST_JSON = 20_000_000
+"""Bytes of a file that is read as a whole."""
 
 MOST_DOWNLOAD = 200_000_000
 """Bytes of a file that a page hands out; larger ones are fetched from the artifact folder."""
@@ -31,6 +35,28 @@ def explained_runs(store: Store, dataset_id: str, study_id: str) -> pd.DataFrame
 def attributions(store: Store, run_id: str) -> pd.DataFrame:
     """See ``explanations.attributions``."""
     return store.ask_large(explanations.attributions, run_id)
+
+
+def checked_cases(store: Store, run_id: str) -> dict[str, int]:
+    """How many fruit with a mask each defect's localisation was measured on; empty where no file says so."""
+    table = store.artifacts(run_id)
+    names = table["name"].str.endswith("explanations.json")
+    return dict(_checked_cases(store.path, tuple(table.loc[names, "path"])))
+
+
+@lru_cache(maxsize=32)
+def _checked_cases(path: Path, files: tuple[str, ...]) -> tuple[tuple[str, int], ...]:
+    n: Counter[str] = Counter()
+    for relative in files:
+        file = artifact_file(path, relative)
+        if file is None or file.stat().st_size > MOST_JSON:
+            continue
+        try:
+            measured = json.loads(file.read_text(encoding="utf-8"))["values"]["localisation_pointing"]
+            n.update({str(defect): len(fruit) for defect, fruit in measured.items()})
+        except (ValueError, KeyError, TypeError, AttributeError, OSError):
+            continue
+    return tuple(n.items())
 
 
 def projected_runs(store: Store, dataset_id: str, study_id: str) -> pd.DataFrame:

@@ -106,7 +106,7 @@ def _numbers(table: pd.DataFrame) -> str:
 def _cell(value: object) -> str:
     if missing(value):
         return ""
-    return number(value, 4) if isinstance(value, float) else str(value)
+    return number(value, 4, finest=6) if isinstance(value, float) else str(value)
 
 
 def zipped(pack: Pack) -> bytes:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from backend.errors import ConfigError, unknown_name
 from dashboard import answers, texts
 from dashboard.basket import Exhibit, thaw
-from dashboard.evidence import augmentations, explanations, inputs, losses, methods
+from dashboard.evidence import augmentations, explanations, inputs, losses, methods, prices
 from dashboard.evidence import overview as headline
 from dashboard.figure import Panels
 from dashboard.format import listing
@@ -111,7 +111,8 @@ def _decisions(scope: Scope) -> Iterator[Exhibit]:
     argument = headline.argued(scope)
     if argument is None:
         return
-    one = argument.sides.get("challenger") or argument.sides["reference"]
+    one = answers.best_whole(argument.runs, argument.metrics, "mcc")
+    assert one is not None, "somebody is argued about"
     counts = scope.store.defect_confusion(one.run_id)
     counts = counts[counts["defect"].isin(scope.defects)]
     shown = Shown(scope.dataset, scope.defects, scope.tints)
@@ -138,12 +139,12 @@ def _labels(scope: Scope) -> Iterator[Exhibit]:
         curve = methods.efficiency(scope, found, "tuned", said)
         if curve is not None:
             yield Exhibit(curve, stamp)
-    yield Exhibit(methods.table_figure(scope, found, found.fractions[-1], said), stamp)
+    yield Exhibit(methods.table_figure(scope, found, found.telling, said), stamp)
 
 
 def _sensors(scope: Scope) -> Iterator[Exhibit]:
     for ablation in inputs.found(scope)[:1]:
-        said = losses.said(scope, losses.losses(scope, ablation))
+        said = losses.said(scope, losses.losses(scope, ablation, prices.costs(scope, ablation)))
         stamp = scope.provenance(ablation.every_run, ablation.commit, ("model", ablation.name))
         yield Exhibit(inputs.heat_map(scope, ablation, "recall", said), stamp)
 
@@ -166,8 +167,9 @@ def _explanations(scope: Scope) -> Iterator[Exhibit]:
         return
     run = favourite(run_options(runs), runs)
     metrics = explanations.measured(scope, (run.run_id,))
-    said = explanations.said(scope, run, metrics, attributions(scope.store, run.run_id))
-    figure = explanations.figure(scope, run, None, metrics, said)
+    maps = attributions(scope.store, run.run_id)
+    said = explanations.said(scope, run, metrics, maps)
+    figure = explanations.figure(scope, run, None, metrics, said, explanations.checked(scope, run, maps))
     if figure is not None:
         yield Exhibit(figure, scope.provenance((run.run_id,), run.commit, ("run", run.label)))
 

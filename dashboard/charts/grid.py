@@ -15,7 +15,7 @@ STEP = 44
 HEAD = 74
 """Pixels above the rows: a title and names of two lines."""
 LINE = 16
-NAMES = 132
+NAMES = 150
 """Pixels for the names of the rows; beyond them a name is cut, so that cells fit a telephone."""
 
 

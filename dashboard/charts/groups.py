@@ -19,7 +19,8 @@ def group_rates(
 
     Args:
         frame: ``defect``, ``rate`` (of 100), ``mean`` (of 100), ``n`` (fruit), ``words`` (tooltip), ``label``
-            and ``heading`` (the defect's name, on one of its rows).
+            ``heading`` (the defect's name, on one of its rows) and ``end`` (which end of ``label`` is at its
+            dot).
         look: light or dark.
         order: the defects, top to bottom.
         tints: their colours.
@@ -40,6 +41,9 @@ def group_rates(
     heading = base.mark_text(align="left", dy=-16).encode(
         x=alt.value(0), text="heading:N", color=alt.value(look.text)
     )
-    named = base.mark_text(align="right", dx=-9, dy=6).encode(x=x, text="label:N", color=alt.value(look.text))
-    chart = layered(frame, ROW * max(1, len(order)) + AXIS, dots, mean, heading, named)
+    named = base.encode(x=x, text="label:N", color=alt.value(look.text))
+    # Names stand where there are fewer dots: right of their own, unless that is near the edge.
+    inner = named.transform_filter(alt.datum.end == "left").mark_text(align="left", dx=9, dy=6)
+    outer = named.transform_filter(alt.datum.end == "right").mark_text(align="right", dx=-9, dy=6)
+    chart = layered(frame, ROW * max(1, len(order)) + AXIS, dots, mean, heading, inner, outer)
     return chart.properties(padding={"left": 4, "top": 4, "bottom": 4, "right": 12})

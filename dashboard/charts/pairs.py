@@ -46,4 +46,4 @@ def pairs(
     numbers = base.mark_text().encode(
         text="text:N", color=alt.condition(deep, alt.value(full), alt.value(pale))
     )
-    return layered(frame, STEP * max(1, len(order)), shades, numbers)
+    return layered(frame, STEP * max(1, len(order)) + NAMES, shades, numbers)

@@ -12,6 +12,8 @@ from dashboard.figure import layered
 from dashboard.theme import Look
 
 SCORES = alt.Scale(zero=False, padding=14)
+TELEPHONE = 520
+"""Pixels below which a chart stands on a telephone."""
 
 
 def history(frame: pd.DataFrame, look: Look, *, axes: tuple[str, str], height: int = 320) -> alt.LayerChart:
@@ -23,7 +25,8 @@ def history(frame: pd.DataFrame, look: Look, *, axes: tuple[str, str], height: i
         axes: titles of x and y.
         height: in pixels.
     """
-    x = alt.X("trial:Q", title=axes[0], axis=alt.Axis(tickMinStep=1, format="d", grid=False))
+    span = alt.Scale(zero=False, nice=False, padding=14)
+    x = alt.X("trial:Q", title=axes[0], scale=span, axis=alt.Axis(tickMinStep=1, format="d", grid=False))
     tooltip = [alt.Tooltip("words:N", title="·")]
     base = alt.Chart().encode(x=x)
     score = alt.Y("score:Q", title=axes[1], scale=SCORES, axis=alt.Axis(tickCount=5))
@@ -76,7 +79,9 @@ def parallel(frame: pd.DataFrame, look: Look, *, order: tuple[str, ...], height:
         order: the axes, left to right; the score last.
         height: in pixels.
     """
-    label = alt.Axis(orient="top", title=None, labelAngle=-25, labelLimit=130, labelAlign="left", grid=True)
+    # On a telephone the axes stand too close for values; their names turn up.
+    angle = alt.ExprRef(expr=f"width < {TELEPHONE} ? -70 : -25")
+    label = alt.Axis(orient="top", title=None, labelAngle=angle, labelLimit=130, labelAlign="left", grid=True)
     x = alt.X("axis:N", sort=list(order), axis=label, scale=alt.Scale(type="point", padding=0.4))
     y = alt.Y("place:Q", axis=None, scale=alt.Scale(domain=[-0.06, 1.06], nice=False))
     ramp = alt.Scale(domain=[0, 1], range=[look.grid, look.accent], interpolate="rgb")
@@ -90,8 +95,11 @@ def parallel(frame: pd.DataFrame, look: Look, *, order: tuple[str, ...], height:
         order="step:Q"
     )
     ticks = base.transform_filter(alt.datum.part == "tick")
-    words = ticks.mark_text(align="left", dx=6, stroke=look.background, strokeWidth=4).encode(text="text:N")
-    ink = ticks.mark_text(align="left", dx=6).encode(text="text:N")
+    shown = alt.ExprRef(expr=f"width < {TELEPHONE} ? 0 : 1")
+    words = ticks.mark_text(align="left", dx=6, stroke=look.background, strokeWidth=4, opacity=shown).encode(
+        text="text:N"
+    )
+    ink = ticks.mark_text(align="left", dx=6, opacity=shown).encode(text="text:N")
     return layered(frame, height, lines, words, ink)
 
 

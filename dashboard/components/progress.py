@@ -12,7 +12,7 @@ from backend.store.queries.catalog import progress_of
 from dashboard import texts
 from dashboard.components.states import command, resume
 from dashboard.format import ago, duration, moment, plain, study_name
-from dashboard.loaders import STALE_SECONDS, StoreError, open_store
+from dashboard.loaders import STALE_SECONDS, Store, StoreError, open_store
 
 WORDS = texts.OVERVIEW
 BEAT = 5.0
@@ -37,10 +37,10 @@ def running_now(path: Path) -> None:
         st.session_state["finished-runs"] = (finished, len(studies))
         st.rerun()
     for study in studies.to_dict("records"):
-        _study(study, path)
+        _study(study, store)
 
 
-def _study(study: dict[Any, Any], path: Path) -> None:
+def _study(study: dict[Any, Any], store: Store) -> None:
     now = datetime.now(UTC)
     last = moment(study["heartbeat"]) or moment(study["started"])
     name = plain(study_name(study["name"], study["dataset"]))
@@ -49,7 +49,7 @@ def _study(study: dict[Any, Any], path: Path) -> None:
             st.markdown(
                 WORDS["stalled"].format(name=name, ago=ago(last.isoformat(), now).removesuffix(" ago"))
             )
-            command(resume(path, study["root"], study["plan"]))
+            command(resume(store, study["study_id"], study["root"]))
             return
         progress = progress_of(study["progress"])
         parts = [f"**{WORDS['running']}: {name}**", f"{plain(study['dataset'])}"]

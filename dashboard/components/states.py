@@ -11,7 +11,8 @@ import streamlit as st
 from dashboard import texts
 from dashboard.filters import Scope
 from dashboard.format import plain
-from dashboard.loaders import DEFAULT_STORE, StoreError, StoreMissing, open_store
+from dashboard.identity import identity_options
+from dashboard.loaders import DEFAULT_STORE, Store, StoreError, StoreMissing, open_store
 
 WORDS = texts.STATES_OF_STORE
 LOOK_AGAIN = 3.0
@@ -46,17 +47,19 @@ def _tune(path: Path) -> str:
     return texts.COMMANDS["tune"] + _where(path)
 
 
-def resume(path: Path, root: str = "", plan: object = None) -> str:
-    """The command that goes on with a study.
+def resume(store: Store, study_id: str, root: str = "") -> str:
+    """The command that goes on with a study; it names every option that makes the study what it is.
 
     Args:
-        path: the store.
-        root: folder of the data set.
-        plan: name of the plan, where it is known.
+        store: the store.
+        study_id: the study.
+        root: folder of its data set.
     """
-    named = f" --plan {shlex.quote(plan)}" if isinstance(plan, str) and plan else ""
-    dataset = f" --dataset {shlex.quote(root)}" if root else ""
-    return texts.COMMANDS["resume"] + named + dataset + _where(path)
+    content = (store.study(study_id) or {}).get("plan", {})
+    options = identity_options(content if isinstance(content, dict) else {})
+    dataset = ["--dataset", root] if root else []
+    words = [texts.COMMANDS["resume"], *map(shlex.quote, [*options, *dataset])]
+    return " ".join(words) + _where(store.path)
 
 
 def _where(path: Path) -> str:
@@ -78,9 +81,7 @@ def no_runs(scope: Scope) -> None:
     st.title(WORDS["no_runs"], anchor=False)
     st.markdown(plain(WORDS["no_runs_text"]))
     if scope.store.running_studies().empty:
-        plan = (scope.store.study(scope.study_id) or {}).get("plan", {}).get("plan")
-        name = plan.get("name") if isinstance(plan, dict) else None
-        command(resume(scope.store.path, scope.dataset.root, name))
+        command(resume(scope.store, scope.study_id, scope.dataset.root))
 
 
 def no_data(scope: Scope, title: str, text: str) -> None:

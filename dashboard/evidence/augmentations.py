@@ -118,7 +118,7 @@ def said(ablation: Found, tested: list[Confirmed], metric: str) -> Answer:
     best = max(ranked, key=lambda policy: ranked[policy])
     against = "" if base is None else WORDS["base"].format(value=number(base))
     proxy = WORDS["best"].format(
-        policy=best.words, value=number(ranked[best]), against=against, measure=WORDS[f"{metric}_words"]
+        policy=best.words, value=number(ranked[best]), against=against, measure=_measured(ablation, metric)
     )
     if tested:
         first = next((one for one in tested if one.verdict == BETTER), tested[0])
@@ -127,10 +127,11 @@ def said(ablation: Found, tested: list[Confirmed], metric: str) -> Answer:
 
 
 def matrix(ablation: Found, metric: str, answer: Answer) -> Figure | None:
-    """The composition matrix; None where no operation was tried alone or in a pair."""
-    frame = frames.composition(ablation.scores(metric))
-    if frame.empty:
-        return None
+    """The composition matrix, or bars without pairs; None where no operation was tried by itself."""
+    found_scores = ablation.scores(metric)
+    if not frames.paired(found_scores):
+        return _one_at_a_time(ablation, metric, answer)
+    frame = frames.composition(found_scores)
     rows = tuple(frame["row"].drop_duplicates())
     return Figure(
         name=f"augmentations-{metric}",
@@ -146,6 +147,28 @@ def matrix(ablation: Found, metric: str, answer: Answer) -> Figure | None:
         },
         table=frame[["first", "second", "value", "gain"]],
     )
+
+
+def _one_at_a_time(ablation: Found, metric: str, answer: Answer) -> Figure | None:
+    """Every policy that was ranked, for lack of pairs."""
+    found_scores = ablation.scores(metric)
+    if not frames.operations_of(found_scores):
+        return None
+    name, title = f"augmentations-alone-{metric}", WORDS["alone"]
+    frame = frames.ranked_policies(found_scores)
+    return _levels(name, title, answer.text, WORDS["whole_axis"], frame)
+
+
+def measure_words(ablation: Found, metric: str) -> str:
+    """How a proxy is called: what scores a pretraining by a readout scores a baseline by itself."""
+    trained = ablation.method == "supervised" and metric == "mcc"
+    return WORDS["held_out" if trained else metric]
+
+
+def _measured(ablation: Found, metric: str) -> str:
+    """The same in a sentence: "of a linear readout"."""
+    trained = ablation.method == "supervised" and metric == "mcc"
+    return WORDS["held_out_words" if trained else f"{metric}_words"]
 
 
 def worth(ablation: Found, metric: str) -> Figure | None:
@@ -172,11 +195,11 @@ def worth(ablation: Found, metric: str) -> Figure | None:
 
 
 def strength(ablation: Found, metric: str) -> Figure | None:
-    """The default policy weaker and stronger; None where only one strength was tried."""
+    """The default policy weaker and stronger; None where fewer than two strengths were tried."""
     found_scores = ablation.scores(metric)
     frame = frames.strengths(found_scores)
     default = frames.default_policy(found_scores)
-    if len(frame) < 2 or default is None:
+    if len(frame) < 3 or default is None:
         return None
     best = max(records(frame), key=lambda row: float(row["value"]))
     sentence = WORDS["strongest"].format(name=best["name"], value=best["text"])

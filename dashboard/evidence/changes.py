@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 
 from backend.store.queries import changes
 from dashboard import texts
-from dashboard.answers import UNTESTED, Answer, defect_words, sentence_start, test_verdict
+from dashboard.answers import UNTESTED, Answer, defect_words, sentence_start, settled, test_verdict
 from dashboard.charts.changes import fixed_and_broken
 from dashboard.figure import Figure
-from dashboard.format import count, interval, missing, plural, signed, signed_count
+from dashboard.format import count, interval, signed, signed_count
 from dashboard.frames.tests import deciding, mcnemar_verdicts
 from dashboard.options import Run
 from dashboard.scope import Scope
@@ -75,15 +77,20 @@ def _parts(scope: Scope, rows: pd.DataFrame) -> str:
 
 def _tested(scope: Scope, before: Run, after: Run) -> Answer | None:
     """What the stored test on agreement says; None where there is none."""
-    tests = deciding(scope.store.comparisons(before.run_id, after.run_id))
-    of = tests["defect"].isna() if scope.one_defect is None else tests["defect"] == scope.one_defect
-    found = tests[of & (tests["metric"] == "mcc") & tests["delta"].notna()]
-    if found.empty or (scope.one_defect is None and scope.family):
+    test = _test(scope, before, after)
+    if test is None or (scope.one_defect is None and scope.family):
         return None
-    test = {str(key): value for key, value in found.iloc[0].items()}
     ends = interval(test["ci_low"], test["ci_high"])
     words = WORDS["agreement"].format(size=signed(test["delta"]), brackets=f" ({ends})" if ends else "")
     return Answer(words, verdict=test_verdict(test))
+
+
+def _test(scope: Scope, before: Run, after: Run) -> dict[str, Any] | None:
+    """The stored test on agreement, over all defects or on the chosen one; None where there is none."""
+    tests = deciding(scope.store.comparisons(before.run_id, after.run_id))
+    of = tests["defect"].isna() if scope.one_defect is None else tests["defect"] == scope.one_defect
+    found = tests[of & (tests["metric"] == "mcc") & tests["delta"].notna()]
+    return None if found.empty else {str(key): value for key, value in found.iloc[0].items()}
 
 
 def by_defect(scope: Scope, rows: pd.DataFrame, answer: Answer) -> Figure:
@@ -164,12 +171,6 @@ def fruit_that_moved(scope: Scope, before: Run, after: Run, *, fixed: bool, grou
 
 
 def settled_by(scope: Scope, before: Run, after: Run) -> str:
-    """How many labelled fruit would settle an unclear difference, in words; empty where nothing is known."""
-    tests = deciding(scope.store.comparisons(before.run_id, after.run_id))
-    if "n_needed" not in tests.columns:
-        return ""
-    of = tests["defect"].isna() if scope.one_defect is None else tests["defect"] == scope.one_defect
-    needed = tests.loc[of & (tests["metric"] == "mcc"), "n_needed"]
-    if needed.empty or missing(needed.iloc[0]):
-        return ""
-    return WORDS["settled"].format(fruit=plural(needed.iloc[0], WORDS["fruit"], WORDS["fruit"]))
+    """What would settle an unclear difference, in words; empty where nothing is known."""
+    test = _test(scope, before, after)
+    return "" if test is None else settled(test)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pandas as pd
 
 from dashboard import loaders_findings as load
@@ -40,13 +42,29 @@ def said(scope: Scope, findings: pd.DataFrame) -> Answer:
         text = WORDS["unread"].format(n=count(dataset.n_fruits), labelled=count(dataset.n_labelled))
         return Answer(text)
     n = counts(scope, findings)
-    parts = [plural(k, WORDS[f"{kind}_one"], WORDS[f"{kind}_many"]) for kind, k in n.items()]
+    capped = most_kept(scope, findings)
+    parts = [_part(kind, k, full=(findings["kind"] == kind).sum() >= capped) for kind, k in n.items()]
     if not parts:
         return Answer(WORDS["clean"].format(n=count(dataset.n_fruits)))
     text = WORDS["answer"].format(what=listing(parts), n=count(dataset.n_labelled))
     drift = frames.drift_rows(findings)
     moved = WORDS["drifts"].format(name=drift["name"].iloc[0]) if len(drift) else ""
     return Answer(text, moved)
+
+
+def _part(kind: str, n: int, *, full: bool) -> str:
+    """How many findings of a kind; at least so many where the report kept no more."""
+    words = plural(n, WORDS[f"{kind}_one"], WORDS[f"{kind}_many"])
+    return WORDS["at_least"].format(n=words) if full else words
+
+
+def most_kept(scope: Scope, findings: pd.DataFrame) -> float:
+    """How many findings of a kind the report kept at most; infinite where its plan does not say."""
+    runs = findings["run_id"].dropna()
+    run = scope.store.run(str(runs.iloc[0])) if len(runs) else None
+    plan = (scope.store.study(run["study_id"]) or {}).get("plan", {}) if run else {}
+    kept = plan.get("plan", {}).get("data_report", {}).get("keep") if isinstance(plan, dict) else None
+    return float(kept) if isinstance(kept, int) else math.inf
 
 
 def balance_figure(scope: Scope) -> Figure:

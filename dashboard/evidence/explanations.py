@@ -9,7 +9,7 @@ from dashboard import texts
 from dashboard.answers import Answer, defect_words, sentence_start
 from dashboard.charts.defects import defect_by_defect
 from dashboard.figure import Figure
-from dashboard.format import count, interval, listing, missing, number, per_hundred, plural
+from dashboard.format import count, listing, missing, number, per_hundred, plural
 from dashboard.frames.explanations import MEASURES, POINTING, localisation_rows
 from dashboard.options import Run
 from dashboard.scope import Scope
@@ -41,16 +41,16 @@ def said(scope: Scope, run: Run, metrics: pd.DataFrame, maps: pd.DataFrame) -> A
     own = metrics[(metrics["run_id"] == run.run_id) & metrics["value"].notna()]
     fruit = maps.loc[maps["defect"].isin(scope.defects), "fruit_id"].nunique()
     pointing = own[own["metric"] == POINTING]
-    masked = maps[maps["defect"].isin(scope.defects) & maps["pointing"].notna()]
     row = _overall(pointing, scope)
     if row is None:
         return Answer(
             WORDS["unmasked"].format(Who=sentence_start(run.subject), fruit=plural(fruit, WORDS["fruit"])),
             _sanity(own, scope),
         )
-    n = masked[["fruit_id", "defect"]].drop_duplicates()
-    ends = "" if missing(row["ci_low"]) else interval(100 * row["ci_low"], 100 * row["ci_high"])
-    inside = "; ".join(part for part in (ends, plural(len(n), WORDS["case"]) if len(n) else "") if part)
+    n = sum(checked(scope, run, maps).get(name, 0) for name in scope.defects)
+    low, high = row["ci_low"], row["ci_high"]
+    ends = "" if missing(low) else f"{per_hundred(low)} to {per_hundred(high)}"
+    inside = "; ".join(part for part in (ends, plural(n, WORDS["case"]) if n else "") if part)
     what = WORDS["the_defect"] if scope.one_defect is None else defect_words(scope.one_defect)
     text = WORDS["looks"].format(
         Who=sentence_start(run.subject),
@@ -59,6 +59,13 @@ def said(scope: Scope, run: Run, metrics: pd.DataFrame, maps: pd.DataFrame) -> A
         brackets=f" ({inside})" if inside else "",
     )
     return Answer(text, " ".join(part for part in (_least(pointing, scope), _sanity(own, scope)) if part))
+
+
+def checked(scope: Scope, run: Run, maps: pd.DataFrame) -> dict[str, int]:
+    """On how many fruit with a mask each defect was measured; where no file says so, those with a map."""
+    masked = maps.loc[maps["pointing"].notna(), ["fruit_id", "defect"]].drop_duplicates()
+    shown = {str(name): int(n) for name, n in masked["defect"].value_counts().items()}
+    return load.checked_cases(scope.store, run.run_id) or shown
 
 
 def _overall(pointing: pd.DataFrame, scope: Scope) -> dict[str, float] | None:
@@ -97,13 +104,22 @@ def _sanity(own: pd.DataFrame, scope: Scope) -> str:
 
 
 def figure(
-    scope: Scope, run: Run, against: Run | None, metrics: pd.DataFrame, answer: Answer
+    scope: Scope, run: Run, against: Run | None, metrics: pd.DataFrame, answer: Answer, n: dict[str, int]
 ) -> Figure | None:
-    """How often the hottest point lies on the defect, a row a defect; None where no mask exists."""
+    """How often the hottest point lies on the defect, a row a defect; None where no mask exists.
+
+    Args:
+        scope: what is looked at.
+        run: which run.
+        against: the run beside it.
+        metrics: see ``measured``.
+        answer: of the page.
+        n: see ``checked``.
+    """
     sides = {"challenger": (run.run_id, sentence_start(run.subject))}
     if against is not None:
         sides = {"reference": (against.run_id, sentence_start(against.subject)), **sides}
-    frame = localisation_rows(metrics, sides, scope.defects)
+    frame = localisation_rows(metrics, sides, scope.defects, n)
     if frame.empty:
         return None
     return Figure(

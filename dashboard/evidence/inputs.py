@@ -10,6 +10,7 @@ from dashboard.answers import Answer, sentence_start
 from dashboard.charts.bars import interval_bars
 from dashboard.charts.grid import value_grid
 from dashboard.figure import Figure
+from dashboard.frames.defects import headed
 from dashboard.frames.inputs import Ablation, ablations, grid_rows, sensor_words, shapley_rows
 from dashboard.scope import Scope
 from dashboard.theme import Tint
@@ -31,7 +32,10 @@ def heat_map(scope: Scope, ablation: Ablation, metric: str, answer: Answer) -> F
     """Every combination of sensors against every defect."""
     metrics = scope.store.pooled_metrics(ablation.every_run, (metric,))
     overall = "" if len(scope.defects) == 1 else _overall(scope)
-    frame = grid_rows(ablation, metrics, scope.defects, metric, overall)
+    counts = scope.store.defect_counts(scope.dataset.dataset_id)
+    n = dict(zip(counts["defect"], counts["positives"], strict=True))
+    heads = {name: headed(name, n.get(name)) for name in scope.defects}
+    frame = grid_rows(ablation, metrics, heads, metric, overall)
     return Figure(
         name=f"sensors-{metric}",
         title=WORDS["heat_map"].format(model=ablation.name),
@@ -79,35 +83,3 @@ def shapley(scope: Scope, ablation: Ablation) -> tuple[Figure, ...]:
         )
         for sensor, frame in frames.items()
     )
-
-
-def reliance(scope: Scope, ablation: Ablation) -> pd.DataFrame:
-    """MCC of the trained model when a sensor is missing, hidden or exchanged; empty where nothing is stored.
-
-    Returns:
-        sensor_column, retrained, hidden, exchanged.
-    """
-    if ablation.full is None:
-        return pd.DataFrame()
-    kinds = {"hidden": "mcc_without", "exchanged": "mcc_permuted"}
-    names = tuple(f"{kind}:{sensor}" for kind in kinds.values() for sensor in ablation.sensors)
-    own = scope.store.pooled_metrics((ablation.full,), names)
-    whole = scope.store.pooled_metrics(ablation.every_run, ("mcc",))
-    if own.empty:
-        return pd.DataFrame()
-    rows = []
-    for sensor in ablation.sensors:
-        row = {
-            "sensor_column": sensor_words(sensor),
-            "retrained": _of(scope, whole, ablation.without(sensor), "mcc"),
-        }
-        for column, kind in kinds.items():
-            row[column] = _of(scope, own, ablation.full, f"{kind}:{sensor}")
-        rows.append(row)
-    return pd.DataFrame(rows)
-
-
-def _of(scope: Scope, metrics: pd.DataFrame, run_id: str | None, metric: str) -> float | None:
-    of = metrics["defect"].isna() if scope.one_defect is None else metrics["defect"] == scope.one_defect
-    rows = metrics[of & (metrics["run_id"] == run_id) & (metrics["metric"] == metric)]
-    return None if rows.empty else rows["value"].iloc[0]

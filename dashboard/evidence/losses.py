@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+
+import pandas as pd
 
 from dashboard import texts
 from dashboard.answers import (
@@ -16,7 +18,9 @@ from dashboard.answers import (
     sentence_start,
     test_verdict,
 )
-from dashboard.format import count, listing, missing, per_hundred
+from dashboard.evidence.prices import dearer
+from dashboard.format import count, listing, missing, money, per_hundred
+from dashboard.frames.costs import same_prices
 from dashboard.frames.inputs import Ablation, sensor_words
 from dashboard.frames.tests import deciding
 from dashboard.scope import Scope
@@ -35,7 +39,8 @@ class Loss:
             ``not distinguishable`` or ``not tested``.
         size: share of the defective fruit that is lost, over the chosen defects.
         worst: the defect that loses most clearly, and how much; None where none does.
-        low: the most that the interval allows to be lost.
+        most: the most that the interval allows to be lost.
+        dearer: what errors cost more without it, per 1,000 fruit, with its interval; None where unknown.
     """
 
     sensor: str
@@ -44,12 +49,31 @@ class Loss:
     size: float
     worst: tuple[str, float, str] | None = None
     most: float | None = None
+    dearer: tuple[float, float, float] | None = None
+
+    @property
+    def costly(self) -> bool:
+        """Whether errors clearly cost more without it, though no defect is clearly found less often."""
+        return self.verdict != BETTER and self.dearer is not None and self.dearer[1] > 0
+
+    @property
+    def cost(self) -> float:
+        """What errors cost more without it; 0 where unknown."""
+        return self.dearer[0] if self.dearer else 0.0
 
 
-def losses(scope: Scope, ablation: Ablation) -> list[Loss]:
-    """What is lost without each sensor, the greatest loss first."""
+def losses(scope: Scope, ablation: Ablation, costs: pd.DataFrame | None = None) -> list[Loss]:
+    """What is lost without each sensor, the greatest loss first.
+
+    Args:
+        scope: what is looked at.
+        ablation: whose sensors.
+        costs: see ``prices.costs``; only asked where somebody has set prices.
+    """
     tested = [_loss(scope, ablation, sensor) for sensor in ablation.sensors]
-    return sorted(tested, key=lambda loss: (loss.verdict != BETTER, -loss.size))
+    if costs is not None and not same_prices(scope.dataset):
+        tested = [replace(one, dearer=dearer(costs, ablation, one.sensor)) for one in tested]
+    return sorted(tested, key=lambda loss: (loss.verdict != BETTER, not loss.costly, -loss.cost, -loss.size))
 
 
 def _loss(scope: Scope, ablation: Ablation, sensor: str) -> Loss:
@@ -122,24 +146,38 @@ def said(scope: Scope, lost: list[Loss]) -> Answer:
     tested = [loss for loss in lost if loss.verdict != UNTESTED]
     if not tested:
         return Answer(WORDS["untested"], verdict=UNTESTED)
-    free = [loss for loss in tested if loss.verdict != BETTER]
-    needed = [loss for loss in tested if loss.verdict == BETTER]
+    free = [loss for loss in tested if loss.verdict != BETTER and not loss.costly]
+    needed = [loss for loss in tested if loss.verdict == BETTER or loss.costly]
     detail = WORDS["keep"].format(sensors=_names(needed)) if needed and free else ""
     if len(free) > 1:
         detail = WORDS["one_at_a_time"].format(sensors=_names(free))
     if free:
-        least = min(free, key=lambda loss: loss.size)
+        least = min(free, key=lambda loss: (loss.cost, loss.size))
         name = sentence_start(sensor_words(least.sensor))
         key = "drop_gain" if least.verdict == WORSE else "drop"
         allowed = "" if (least.most or 0) <= 0 else WORDS["allowed"].format(n=per_hundred(least.most))
         text = WORDS[key].format(Sensor=name, what=_what(scope), allowed=allowed)
+        detail = " ".join(part for part in (cost_words(least), detail) if part)
         return Answer(text, detail, UNCLEAR if key == "drop" else "")
     first = needed[0]
-    if first.worst and scope.one_defect is None:
+    if first.costly:
+        text = cost_words(first)
+    elif first.worst and scope.one_defect is None:
         text = _hit(sensor_words(first.sensor), first.worst)
     else:
         text = first.text
     return Answer(text, WORDS["all_needed"].format(sensors=_names(needed)))
+
+
+def cost_words(loss: Loss) -> str:
+    """What errors cost more or less without a sensor; empty where nothing is known."""
+    if loss.dearer is None:
+        return ""
+    more, low, high = loss.dearer
+    key = "costs_more" if low > 0 else "costs_less" if high < 0 else "costs_alike"
+    return WORDS[key].format(
+        sensor=sensor_words(loss.sensor), n=money(abs(more)), low=money(low), high=money(high)
+    )
 
 
 def _names(lost: list[Loss]) -> str:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from backend.store.queries import ablations as queries
 from dashboard import texts
-from dashboard.answers import Answer, defect_words, method_words, test_verdict
+from dashboard.answers import UNCLEAR, Answer, defect_words, method_words, test_verdict
 from dashboard.charts.grid import value_grid
 from dashboard.charts.lines import bands
 from dashboard.figure import Figure
@@ -44,6 +44,12 @@ class Compared:
     def fractions(self) -> tuple[float, ...]:
         """Shares of the labels, rising."""
         return tuple(sorted(self.rows["fraction"].unique()))
+
+    @property
+    def telling(self) -> float:
+        """The largest share of the labels on which a pretraining was judged, else the largest."""
+        pretrained = self.rows.loc[self.rows["method"] != SUPERVISED, "fraction"]
+        return float(pretrained.max()) if len(pretrained) else self.fractions[-1]
 
     def line(self, method: str, protocol: str = "tuned") -> pd.DataFrame:
         """One learning curve, rising in labels."""
@@ -97,13 +103,15 @@ def said(scope: Scope, found: Compared) -> Answer:
             theirs=number(partner["value"].iloc[0]),
             few=percent(first["fraction"]),
         )
-    return Answer(text, level, _verdict(scope, found, float(first["fraction"])))
+    return Answer(text, level, _verdict(scope, found, float(first["fraction"]), scope.one_defect))
 
 
 def _relation(equal: Equal, few: float) -> str:
     if equal.beyond > 0:
         return "beats_all"
-    return "saves" if equal.share > few and equal.beyond == 0 else "saves_none"
+    if equal.beyond < 0:
+        return "no_better"
+    return "saves" if equal.share > few else "saves_none"
 
 
 def _brackets(curve: tuple[list[float], list[float]], first: pd.Series, equal: Equal) -> str:
@@ -144,7 +152,7 @@ def _best(scope: Scope, found: Compared) -> Answer:
     return Answer(text, detail)
 
 
-def _verdict(scope: Scope, found: Compared, fraction: float) -> str:
+def _verdict(scope: Scope, found: Compared, fraction: float, defect: str | None) -> str:
     """Of the stored test between the fine-tune and its supervised partner; empty where there is none."""
     runs = found.runs[found.runs["label_fraction"] == fraction].sort_values("seed", kind="stable")
     ours = runs[(runs["method"] == found.focus) & (runs["kind"] == "finetune")]
@@ -152,7 +160,7 @@ def _verdict(scope: Scope, found: Compared, fraction: float) -> str:
     if ours.empty or theirs.empty:
         return ""
     tests = deciding(scope.store.comparisons(str(theirs["run_id"].iloc[0]), str(ours["run_id"].iloc[0])))
-    of = tests["defect"].isna() if scope.one_defect is None else tests["defect"] == scope.one_defect
+    of = tests["defect"].isna() if defect is None else tests["defect"] == defect
     row = tests[of & (tests["metric"] == "mcc") & tests["delta"].notna()]
     return test_verdict({str(key): value for key, value in row.iloc[0].items()}) if len(row) else ""
 
@@ -169,7 +177,7 @@ def table_figure(scope: Scope, found: Compared, fraction: float, answer: Answer)
         frame=frame,
         options={
             "rows": tuple(frame["row"].drop_duplicates()),
-            "columns": tuple(WORDS[protocol] for protocol in frames.SHOWN),
+            "columns": tuple(WORDS[name] for name in frames.shown_protocols(found.rows, fraction)),
             "tint": SHADE,
             "axis": WORDS["table_axis"],
         },
@@ -212,7 +220,7 @@ def efficiency_by_defect(scope: Scope, found: Compared) -> tuple[Figure, ...]:
             Figure(
                 name=f"label-efficiency-{defect}",
                 title=defect_words(defect),
-                sentence=_one_line(own),
+                sentence=_one_line(scope, own, defect),
                 chart=bands,
                 frame=frame.assign(label=frame["label"] if defect == scope.defects[0] else ""),
                 options={
@@ -225,13 +233,15 @@ def efficiency_by_defect(scope: Scope, found: Compared) -> tuple[Figure, ...]:
     return tuple(figures)
 
 
-def _one_line(found: Compared) -> str:
-    """What one panel says: how many labels the fewest pretrained ones are worth."""
+def _one_line(scope: Scope, found: Compared, defect: str) -> str:
+    """What one panel says: how many labels the fewest pretrained ones are worth, where that is clear."""
     assert found.focus is not None, "asked for only with a pretraining"
     ours, theirs = found.line(found.focus), found.line(SUPERVISED)
     if ours.empty or len(theirs) < 2:
         return ""
     first = ours.iloc[0]
+    if _verdict(scope, found, float(first["fraction"]), defect) == UNCLEAR:
+        return WORDS["unclear_at"].format(few=percent(first["fraction"]))
     equal = frames.labels_needed(theirs["fraction"].tolist(), theirs["value"].tolist(), float(first["value"]))
     sign = {1: "> ", -1: "< "}.get(equal.beyond, "")
     return WORDS["worth"].format(few=percent(first["fraction"]), many=f"{sign}{percent(equal.share)}")

@@ -9,12 +9,15 @@ import pandas as pd
 from dashboard import answers, texts
 from dashboard.answers import Answer, Contender, defect_words
 from dashboard.figure import Figure
+from dashboard.format import percent
 from dashboard.frames.defects import defect_rows
 from dashboard.frames.tests import deciding
 from dashboard.scope import Scope
 
 WORDS = texts.OVERVIEW
 QUOTED = ("mcc", "recall", "precision", "accuracy")
+RESULTS = ("final", "label-efficiency")
+"""Purposes of runs that were judged on fruit which nothing has seen, on all labels or on few."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +51,12 @@ class Argument:
 
 
 def argued(scope: Scope) -> Argument | None:
-    """The argument of the chosen study; None where no final run is finished."""
-    runs = scope.keep(scope.store.scored_runs(scope.dataset.dataset_id, scope.study_id, ("final",)))
+    """The argument of the chosen study; None where no result is finished.
+
+    Where pretraining was compared on few labels only, that comparison is argued, and the best result on all
+    labels stands beside it.
+    """
+    runs = scope.keep(scope.store.scored_runs(scope.dataset.dataset_id, scope.study_id, RESULTS))
     metrics = scope.store.pooled_metrics(tuple(runs["run_id"]), QUOTED)
     reference, challenger = answers.contenders(runs, metrics, "mcc")
     found = {"reference": reference, "challenger": challenger}
@@ -59,7 +66,13 @@ def argued(scope: Scope) -> Argument | None:
     both = (reference.run_id, challenger.run_id) if reference and challenger else ("", "")
     tests = deciding(scope.store.comparisons(*both))
     tests = tests[tests["defect"].isna() | tests["defect"].isin(scope.defects)]
-    return Argument(runs, metrics, tests, sides, _answer(scope, metrics, tests, reference, challenger))
+    said = _answer(scope, metrics, tests, reference, challenger)
+    whole = answers.best_whole(runs, metrics, "mcc")
+    if whole is not None and whole.share > min(side.share for side in sides.values()):
+        alone = _alone(scope, metrics, whole).text
+        beside = answers.SAY["beside"].format(sentence=alone[:1].lower() + alone[1:])
+        said = Answer(said.text, f"{said.detail} {beside}".strip(), said.verdict)
+    return Argument(runs, metrics, tests, sides, said)
 
 
 def _answer(
@@ -73,6 +86,11 @@ def _answer(
         return answers.compared(challenger, reference, tests, metrics, scope.one_defect)
     one = challenger or reference
     assert one is not None, "somebody is argued about"
+    return _alone(scope, metrics, one)
+
+
+def _alone(scope: Scope, metrics: pd.DataFrame, one: Contender) -> Answer:
+    """What one run amounts to by itself."""
     counts = scope.store.defect_confusion(one.run_id)
     own = metrics[metrics["run_id"] == one.run_id]
     who = answers.subject(one.method)
@@ -93,14 +111,20 @@ def figure(scope: Scope, argument: Argument, metric: str) -> Figure:
     from dashboard.charts.defects import defect_by_defect  # imports altair, which an answer need not wait for
 
     sides = argument.sides
-    frame = defect_rows(scope.defects, sides, argument.metrics, argument.tests, metric)
+    counts = scope.store.defect_counts(scope.dataset.dataset_id)
+    n = dict(zip(counts["defect"], counts["positives"], strict=True))
+    frame = defect_rows(scope.defects, sides, argument.metrics, argument.tests, metric, n)
     names = {side: contender.words for side, contender in sides.items()}
     title = WORDS["evidence" if len(sides) > 1 else "evidence_alone"]
     subject = WORDS["of_classes" if scope.multiclass else "of_defects"]
+    title = title.format(subject=subject, alone=" ".join(names.values()), **names)
+    share = next(iter(sides.values())).share
+    if share < 1:
+        title = WORDS["evidence_few"].format(title=title, share=percent(share))
     low = float(pd.to_numeric(frame["low"]).min()) if frame["low"].notna().any() else 0.0
     return Figure(
         name=f"defect-by-defect-{metric}",
-        title=title.format(subject=subject, alone=" ".join(names.values()), **names),
+        title=title,
         sentence=argument.answer.text,
         chart=defect_by_defect,
         frame=frame,

@@ -62,6 +62,22 @@ def cost_figure(ablation: Ablation, table: pd.DataFrame, sentence: str) -> Figur
     )
 
 
+def dearer(table: pd.DataFrame, ablation: Ablation, sensor: str) -> tuple[float, float, float] | None:
+    """What errors cost more without a sensor, with the ends of its interval; None where nothing is known.
+
+    Args:
+        table: see ``costs``.
+        ablation: whose sensors.
+        sensor: that is dropped.
+    """
+    rest = tuple(name for name in ablation.sensors if name != sensor)
+    row = table[[part == rest for part in table["part"]]]
+    if row.empty or missing(float(row["more"].iloc[0])):
+        return None
+    more, low, high = (float(row[name].iloc[0]) for name in ("more", "more_low", "more_high"))
+    return more, low, high
+
+
 def budget(table: pd.DataFrame, ablation: Ablation, sensor: str, fruit: int, price: float) -> str:
     """What dropping a sensor means in money a year; empty where it cannot be said.
 
@@ -72,11 +88,10 @@ def budget(table: pd.DataFrame, ablation: Ablation, sensor: str, fruit: int, pri
         fruit: sorted a year.
         price: of the sensor a year.
     """
-    rest = tuple(name for name in ablation.sensors if name != sensor)
-    row = table[[part == rest for part in table["part"]]]
-    if row.empty or missing(float(row["more"].iloc[0])):
+    found = dearer(table, ablation, sensor)
+    if found is None:
         return ""
-    more, low, high = (float(row[name].iloc[0]) for name in ("more", "more_low", "more_high"))
+    more, low, high = found
     year = more * fruit / 1000
     key = "dearer" if more > 0 else "cheaper"
     text = WORDS[key].format(

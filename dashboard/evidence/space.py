@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pandas as pd
 
 from dashboard import loaders_findings as load
@@ -19,6 +21,10 @@ WORDS = texts.SPACE
 TRUST, GROUP, CHANCE = "trustworthiness", "group_probe_accuracy", "group_chance"
 BLURRED = 0.85
 """Below this trustworthiness points that lie together need not be alike."""
+STEP = 20
+"""Of 100: the axis ends at a multiple of it."""
+FAINT = 2.0
+"""Below so many times chance fruit with the same defect hardly lie together."""
 TELLS = 1.5
 """So many times better than guessing, and the features know the pallet."""
 
@@ -57,7 +63,8 @@ def said(scope: Scope, run: Run, found: pd.DataFrame, points: int) -> Answer:
         return Answer(WORDS["only_points"].format(n=count(points)))
     shared, chance = float(found["shared"].mean()), float(found["chance"].mean())
     one = scope.one_defect
-    text = WORDS["one_shared" if one else "shared"].format(
+    key = "one_shared" if one else "shared" if shared >= FAINT * chance else "hardly_shared"
+    text = WORDS[key].format(
         shared=per_hundred(shared),
         chance=per_hundred(chance),
         defect="" if one is None else defect_words(one),
@@ -120,7 +127,11 @@ def neighbour_figure(found: pd.DataFrame, answer: Answer) -> Figure:
         sentence=answer.text,
         chart=defect_by_defect,
         frame=frame,
-        options={"order": tuple(frame["defect"].drop_duplicates()), "axis": WORDS["likeness_axis"]},
+        options={
+            "order": tuple(frame["defect"].drop_duplicates()),
+            "axis": WORDS["likeness_axis"],
+            "domain": (0.0, min(100.0, STEP * math.ceil(1.15 * frame["value"].max() / STEP))),
+        },
         table=found,
     )
 

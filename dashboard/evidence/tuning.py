@@ -171,7 +171,7 @@ def slices(scope: Scope, search: Search) -> Panels | None:
     figures = []
     for name in names[:MOST_SLICES]:
         values = search.table[name]
-        numeric = pd.api.types.is_numeric_dtype(values)
+        numeric = pd.api.types.is_numeric_dtype(values) and not frames.few_sizes(values)
         rows = frames.slice_rows(values, done["score"])
         if rows.empty:
             continue

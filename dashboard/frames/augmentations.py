@@ -212,6 +212,30 @@ def _bar(name: str, value: float, text: str, words: str, tone: str) -> dict[str,
     }
 
 
+def paired(found: dict[Policy, float]) -> bool:
+    """Whether some pair of operations was tried."""
+    return any(policy.policy == CUSTOM and len(policy.operations) == 2 for policy in found)
+
+
+def ranked_policies(found: dict[Policy, float]) -> pd.DataFrame:
+    """Every policy that was ranked, the best first.
+
+    Returns:
+        name, value, low, high, text, words, tone.
+    """
+    ranked = sorted(found.items(), key=lambda pair: -pair[1])
+    return _ranking({policy.words: value for policy, value in ranked})
+
+
+def _ranking(values: dict[str, float]) -> pd.DataFrame:
+    """Bars of scores, the best first and in the accent colour."""
+    rows = [
+        _bar(name, value, number(value), f"{name}: {number(value)}", "reference" if i else "accent")
+        for i, (name, value) in enumerate(values.items())
+    ]
+    return pd.DataFrame(rows, columns=list(_bar("", 0.0, "", "", "")))
+
+
 def whole_policies(found: dict[Policy, float]) -> pd.DataFrame:
     """Named policies as they are, and none, the best first; empty unless several were tried.
 
@@ -224,14 +248,4 @@ def whole_policies(found: dict[Policy, float]) -> pd.DataFrame:
         if policy.plain or (policy.policy != CUSTOM and not policy.without and policy.strength == 1)
     }
     ranked = sorted(named.items(), key=lambda pair: -pair[1])
-    rows = [
-        _bar(
-            policy.words,
-            value,
-            number(value),
-            f"{policy.words}: {number(value)}",
-            "accent" if i == 0 else "reference",
-        )
-        for i, (policy, value) in enumerate(ranked)
-    ]
-    return pd.DataFrame(rows if len(rows) > 2 else [], columns=list(_bar("", 0.0, "", "", "")))
+    return _ranking({policy.words: value for policy, value in ranked} if len(ranked) > 2 else {})

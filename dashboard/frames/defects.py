@@ -37,6 +37,7 @@ def defect_rows(
     metrics: pd.DataFrame,
     tests: pd.DataFrame,
     metric: str,
+    n: dict[str, int] | None = None,
 ) -> pd.DataFrame:
     """Both sides of every defect for ``charts.defects.defect_by_defect``.
 
@@ -46,6 +47,7 @@ def defect_rows(
         metrics: see ``results.pooled_metrics``.
         tests: see ``results.comparisons``; challenger minus reference.
         metric: ``recall`` (shown of 100) or ``mcc``.
+        n: fruit with each defect, said beside its name.
 
     Returns:
         defect, side, run, value, low, high, text, gap, delta, verdict, heading (the defect, once), name (on
@@ -79,7 +81,13 @@ def defect_rows(
                     "verdict": test_verdict(test) if argued and test is not None else "",
                 }
             )
-    return _placed(pd.DataFrame(rows), sides)
+    heads = {name: headed(name, (n or {}).get(name)) for name in order}
+    return _placed(pd.DataFrame(rows), sides, {defect_words(name): head for name, head in heads.items()})
+
+
+def headed(defect: str, n: int | None) -> str:
+    """A defect with the number of fruit that have it, where that is known."""
+    return defect_words(defect) if n is None else f"{defect_words(defect)} ({count(n)})"
 
 
 def _by_defect(rows: pd.DataFrame) -> dict[str, dict[str, Any]]:
@@ -106,14 +114,14 @@ def _gap(test: dict[str, Any] | None, metric: str) -> str:
     return size if verdict in ("better", "worse") else texts.OVERVIEW["unclear"].format(n=size)
 
 
-def _placed(frame: pd.DataFrame, sides: dict[str, Contender]) -> pd.DataFrame:
+def _placed(frame: pd.DataFrame, sides: dict[str, Contender], heads: dict[str, str]) -> pd.DataFrame:
     """Direct labels on the top row; the smaller value's name ends at its point, the larger one's starts."""
     names = {side: contender.words for side, contender in sides.items()}
     top = frame["defect"] == frame["defect"].iloc[0] if len(frame) else frame["defect"].isna()
     smaller = frame["value"] < frame.groupby("defect")["value"].transform("max")
     first = ~frame["defect"].duplicated()
     return frame.assign(
-        heading=frame["defect"].where(first, ""),
+        heading=frame["defect"].map(heads).where(first, ""),
         name=frame["side"].map(names).where(top & frame["value"].notna(), ""),
         end=smaller.map({True: "right", False: "left"}),
     )

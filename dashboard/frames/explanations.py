@@ -10,6 +10,7 @@ import pandas as pd
 from dashboard import texts
 from dashboard.answers import defect_words
 from dashboard.format import missing, per_hundred, signed_hundred
+from dashboard.frames.defects import headed
 
 POINTING = "localisation_pointing"
 MEASURES = (POINTING, "localisation_energy", "localisation_iou", "sanity_correlation")
@@ -87,7 +88,10 @@ def chosen(
 
 
 def localisation_rows(
-    metrics: pd.DataFrame, sides: dict[str, tuple[str, str]], defects: tuple[str, ...]
+    metrics: pd.DataFrame,
+    sides: dict[str, tuple[str, str]],
+    defects: tuple[str, ...],
+    n: dict[str, int] | None = None,
 ) -> pd.DataFrame:
     """How often the hottest point lies on the defect, as rows of ``charts.defects.defect_by_defect``.
 
@@ -95,6 +99,7 @@ def localisation_rows(
         metrics: see ``results.pooled_metrics``, of both runs.
         sides: ``challenger`` and perhaps ``reference``, each with run id and name.
         defects: in the fixed order; those without a mask are left out.
+        n: cases behind each defect of the challenger, said beside its name.
 
     Returns:
         Empty where no run has the metric.
@@ -120,7 +125,7 @@ def localisation_rows(
                     "high": 100 * _number(own["ci_high"].get(defect)),
                     "text": texts.OVERVIEW["of_hundred"].format(n=per_hundred(value)),
                     "gap": _gap(values, defect) if argued else "",
-                    "heading": defect_words(defect) if argued else "",
+                    "heading": headed(defect, (n or {}).get(defect)) if argued else "",
                     "name": name if place == 0 and len(sides) > 1 else "",
                 }
             )

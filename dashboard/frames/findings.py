@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from backend.config import PRESSURE
 from dashboard import texts
 from dashboard.answers import defect_words
 from dashboard.format import count, missing, number, per_hundred, percent, plural, sensors, signed
@@ -148,7 +149,7 @@ def group_rows(order: tuple[str, ...], groups: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         defect, group, rate (of 100), n, mean (of 100), words, label (the group's name, where it stands out),
-        heading (the defect, once).
+        heading (the defect, once), end (which end of the label stands at its dot).
     """
     known = groups[groups["defect"].isin(order) & (groups["labelled"] >= FEW_IN_GROUP)]
     parts = []
@@ -180,8 +181,11 @@ def group_rows(order: tuple[str, ...], groups: pd.DataFrame) -> pd.DataFrame:
                 }
             )
         )
-    columns = ["defect", "group", "rate", "n", "mean", "words", "label", "heading"]
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+    columns = ["defect", "group", "rate", "n", "mean", "words", "label", "heading", "end"]
+    if not parts:
+        return pd.DataFrame(columns=columns)
+    frame = pd.concat(parts, ignore_index=True)
+    return frame.assign(end=np.where(frame["rate"] > 0.6 * frame["rate"].max(), "right", "left"))
 
 
 def missing_rows(present: pd.DataFrame, n_fruits: int) -> pd.DataFrame:
@@ -193,7 +197,7 @@ def missing_rows(present: pd.DataFrame, n_fruits: int) -> pd.DataFrame:
     """
     lacking = (n_fruits - present["present"].astype(float)).clip(lower=0)
     names = [
-        WORDS["part"].format(sensor=sensors([sensor]), part=defect_words(str(part)))
+        _part_words(str(sensor), defect_words(str(part)))
         for sensor, part in zip(present["sensor"], present["part"], strict=True)
     ]
     frame = pd.DataFrame({"name": names, "n": lacking}).sort_values("n", ascending=False, kind="stable")
@@ -214,10 +218,21 @@ def drift_rows(findings: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(tone=["fewer" if value < 0 else "accent" for value in frame["value"]])
 
 
+def _part_words(sensor: str, part: str) -> str:
+    """A view of a camera, "RGB view 2", or the name of a reading."""
+    return part if sensor == PRESSURE else WORDS["part"].format(sensor=sensors([sensor]), part=part)
+
+
+def _sensor_words(name: str) -> str:
+    """A sensor of a finding, ``rgb`` or ``pressure:tap1``, as people write it."""
+    sensor, _, reading = name.partition(":")
+    return defect_words(reading) if reading else sensors([sensor])
+
+
 def _sensor_and_group(subject: str) -> str:
     """``rgb · pallet-3`` as people write it."""
     sensor, dot, group = subject.partition(" · ")
-    return f"{sensors([sensor])}{dot}{group}"
+    return f"{_sensor_words(sensor)}{dot}{group}"
 
 
 def sensor_table(findings: pd.DataFrame) -> pd.DataFrame:
@@ -232,7 +247,7 @@ def sensor_table(findings: pd.DataFrame) -> pd.DataFrame:
 
         rows.append(
             {
-                WORDS["sensor"]: sensors([str(row["subject"])]),
+                WORDS["sensor"]: _sensor_words(str(row["subject"])),
                 WORDS["mean"]: number(_float(detail.get("mean"))),
                 WORDS["std"]: number(_float(detail.get("std"))),
                 WORDS["missing"]: share("missing"),

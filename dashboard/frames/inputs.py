@@ -127,14 +127,14 @@ def averaged(metrics: pd.DataFrame, run_ids: tuple[str, ...], metric: str) -> di
 
 
 def grid_rows(
-    ablation: Ablation, metrics: pd.DataFrame, defects: tuple[str, ...], metric: str, overall: str
+    ablation: Ablation, metrics: pd.DataFrame, heads: dict[str, str], metric: str, overall: str
 ) -> pd.DataFrame:
     """The cells of sensors against defects, above them a dot for each sensor that a column has.
 
     Args:
         ablation: whose runs are shown.
         metrics: see ``results.pooled_metrics``.
-        defects: the rows.
+        heads: the defects of the rows and what is written beside them.
         metric: ``recall`` or ``mcc``; shown of 100.
         overall: name of the row over all defects; empty = no such row.
 
@@ -142,7 +142,7 @@ def grid_rows(
         row, column, part, large, small, shade, words, sensors, value, low, high, runs.
     """
     marks, cells = [], []
-    names = {**({"": overall} if overall else {}), **{name: defect_words(name) for name in defects}}
+    names = {**({"": overall} if overall else {}), **heads}
     for part in ablation.subsets:
         column = sensors(list(part))
         for sensor in ablation.sensors:
@@ -180,8 +180,9 @@ def _cell(row: str, column: str, known: Mean) -> dict[str, object]:
 
 
 def half_width(known: Mean) -> str:
-    """Half an interval in hundredths, ``"±7"``; empty where there is none."""
-    return "" if missing(known.low) or missing(known.high) else f"±{count(50 * (known.high - known.low))}"
+    """Half an interval in hundredths, ``"±7"``; empty where there is none, or too few fruit to vary."""
+    width = known.high - known.low
+    return "" if missing(width) or width == 0 else f"±{count(50 * width)}"
 
 
 def shapley_rows(

@@ -93,6 +93,12 @@ def ranked(rows: pd.DataFrame, fraction: float) -> tuple[str, ...]:
     return tuple(sorted(keys, key=lambda method: keys[method]))
 
 
+def shown_protocols(rows: pd.DataFrame, fraction: float) -> tuple[str, ...]:
+    """Those of ``SHOWN`` that some method was judged by at a share of the labels."""
+    there = set(rows.loc[rows["fraction"] == fraction, "protocol"])
+    return tuple(protocol for protocol in SHOWN if protocol in there)
+
+
 def grid_rows(rows: pd.DataFrame, fraction: float) -> pd.DataFrame:
     """Cells of methods against protocols for ``charts.grid.value_grid``.
 
@@ -101,7 +107,9 @@ def grid_rows(rows: pd.DataFrame, fraction: float) -> pd.DataFrame:
     """
     here = {(row["method"], row["protocol"]): row for row in records(rows[rows["fraction"] == fraction])}
     cells = [
-        _cell(method, name, here.get((method, name))) for method in ranked(rows, fraction) for name in SHOWN
+        _cell(method, name, here.get((method, name)))
+        for method in ranked(rows, fraction)
+        for name in shown_protocols(rows, fraction)
     ]
     return pd.DataFrame(cells)
 
@@ -160,7 +168,7 @@ def curve_rows(rows: pd.DataFrame, focus: str, protocol: str) -> pd.DataFrame:
                     "series": name,
                     "tone": tone,
                     "label": ["" if i < len(line) - 1 else name for i in range(len(line))],
-                    "side": "below" if tone == "reference" else "above",
+                    "side": _side(tone, alone=len(line) == 1 and line["fraction"].iloc[0] < 1),
                     "words": [
                         WORDS["point"].format(
                             method=name, share=percent(x), value=number(value), seeds=plural(seeds, "seed")
@@ -174,6 +182,13 @@ def curve_rows(rows: pd.DataFrame, focus: str, protocol: str) -> pd.DataFrame:
         )
     columns = ["x", "value", "low", "high", "series", "tone", "label", "side", "words"]
     return _apart(pd.concat(parts, ignore_index=True)) if parts else pd.DataFrame(columns=columns)
+
+
+def _side(tone: str, *, alone: bool) -> str:
+    """Where the name of a line stands: a single point at few labels has room to its right only."""
+    if alone:
+        return "right"
+    return "below" if tone == "reference" else "above"
 
 
 def _apart(frame: pd.DataFrame) -> pd.DataFrame:

@@ -10,6 +10,7 @@ import pandas as pd
 from dashboard import texts
 from dashboard.answers import defect_words
 from dashboard.format import number, per_hundred
+from dashboard.frames.defects import headed
 from dashboard.frames.fruit import DEFECT
 from dashboard.scores import ScoreTable
 from dashboard.theme import HEALTHY, Tint
@@ -182,7 +183,7 @@ def likeness_rows(found: pd.DataFrame) -> pd.DataFrame:
                     "high": None,
                     "text": WORDS["of_hundred"].format(n=per_hundred(row[column])),
                     "gap": _times(row["shared"], row["chance"]) if side == "challenger" else "",
-                    "heading": defect_words(row["defect"]) if side == "reference" else "",
+                    "heading": headed(row["defect"], row["n"]) if side == "reference" else "",
                     "name": name if place == 0 else "",
                     "end": "left" if ahead == (side == "challenger") else "right",
                 }

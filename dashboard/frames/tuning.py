@@ -18,6 +18,7 @@ IDENTITY = frozenset(
 )
 """Settings that name a trial and are not tried."""
 SHORTENED = ("optim.", "model.", "data.", "method.")
+FEW_SIZES = 4
 LEAST = 8
 """Fewer finished trials than this say nothing about what mattered."""
 MOST_LINES = 250
@@ -170,6 +171,12 @@ def bar_rows(names: list[str], values: list[float], text: list[str]) -> pd.DataF
     )
 
 
+def few_sizes(values: pd.Series) -> bool:
+    """Whether a setting is one of a handful of whole numbers, like the size of a batch."""
+    known = values.dropna()
+    return known.nunique() <= FEW_SIZES and bool((known % 1 == 0).all())
+
+
 def slice_rows(values: pd.Series, score: pd.Series) -> pd.DataFrame:
     """One setting against the score: value, score, words; the best trial last, so that it lies on top."""
     frame = pd.DataFrame({"value": values, "score": score.astype(float)}).dropna()
@@ -181,7 +188,7 @@ def slice_rows(values: pd.Series, score: pd.Series) -> pd.DataFrame:
 
 
 def _shown(value: Any) -> str:
-    return value if isinstance(value, str) else number(float(value))
+    return value if isinstance(value, str) else number(float(value), finest=6)
 
 
 def parallel_rows(table: pd.DataFrame, score: pd.Series) -> pd.DataFrame:
@@ -214,7 +221,8 @@ def _places(values: pd.Series) -> tuple[np.ndarray[Any, Any], list[tuple[float, 
     scaled = np.log(values) if logarithmic(values) else values.astype(float)
     low, high = float(scaled.min()), float(scaled.max())
     places = ((scaled - low) / (high - low or 1.0)).to_numpy(float)
-    return places, [(0.0, number(float(values.min()))), (1.0, number(float(values.max())))]
+    ends = (float(values.min()), float(values.max()))
+    return places, [(float(i), number(end, finest=6)) for i, end in enumerate(ends)]
 
 
 def cost_rows(trials: pd.DataFrame) -> pd.DataFrame:

@@ -9,6 +9,7 @@ import streamlit as st
 from backend.store.queries import ablations as queries
 from dashboard import texts
 from dashboard.answers import UNTESTED, method_words
+from dashboard.charts.grid import difference_grid
 from dashboard.components import figures, page, states
 from dashboard.components.progress import running_now
 from dashboard.components.text import quiet
@@ -43,12 +44,15 @@ def _body(scope: Scope, found: list[Found]) -> None:
     with top:
         page.answer(said, ("found", "MCC") if tested else ("MCC",))
     commit = ablation.runs["git_commit"].iloc[0]
-    more = (("ablation of", method_words(ablation.method)), ("measure", WORDS[metric]))
+    more = (
+        ("ablation of", method_words(ablation.method)),
+        ("measure", evidence.measure_words(ablation, metric)),
+    )
     stamp = page.provenance(scope, tuple(ablation.runs["run_id"]), commit, *more)
     matrix = evidence.matrix(ablation, metric, said)
     if matrix is not None:
         figures.figure(matrix, stamp, "composition")
-        quiet(WORDS["matrix_note"])
+        quiet(WORDS["matrix_note"] if matrix.chart is difference_grid else WORDS["alone_note"])
     with st.grid(2, min_column_width=320, gap="large"):
         draw = (evidence.worth, evidence.strength, evidence.whole)
         for shown in [one(ablation, metric) for one in draw]:
@@ -75,7 +79,7 @@ def _controls(found: list[Found]) -> tuple[Found, str]:
         by_words = {method_words(one.method): one for one in found}
         with left:
             ablation = by_words[choose(WORDS["method"], list(by_words), "ablated")]
-    measures = {WORDS[metric]: metric for metric in ablation.measures}
+    measures = {evidence.measure_words(ablation, metric): metric for metric in ablation.measures}
     with right:
         chosen = st.segmented_control(
             texts.OVERVIEW["measure"],

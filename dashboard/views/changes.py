@@ -14,6 +14,7 @@ from dashboard.components.fruit import gallery
 from dashboard.components.progress import running_now
 from dashboard.components.text import quiet
 from dashboard.evidence import changes as evidence
+from dashboard.evidence.overview import RESULTS
 from dashboard.filters import Scope, choose
 from dashboard.format import count, listing, plain
 from dashboard.options import Run, run_options
@@ -37,7 +38,7 @@ class Pair:
 def show(scope: Scope) -> None:
     """Draw the page."""
     page.heading(scope, WORDS["question"])
-    runs = scope.keep(scope.store.scored_runs(scope.dataset.dataset_id, scope.study_id, ("final",)))
+    runs = scope.keep(scope.store.scored_runs(scope.dataset.dataset_id, scope.study_id, RESULTS))
     if len(runs) < 2:
         states.no_runs(scope)
         running_now(scope.store.path)

@@ -20,6 +20,7 @@ from dashboard.frames.findings import Finding
 from dashboard.frames.fruit import score_table
 
 WORDS = texts.DATA
+MOST_WARNINGS = 5
 
 
 def show(scope: Scope) -> None:
@@ -104,4 +105,7 @@ def _cards(scope: Scope, found: list[Finding], kind: str) -> None:
 def _caveats(scope: Scope, findings: pd.DataFrame) -> list[str]:
     found = {"synthetic": scope.dataset.synthetic, "suspicion": len(findings) > 0}
     listed = [texts.CAVEATS[key] for key, applies in found.items() if applies]
-    return [*listed, *scope.dataset.warnings]
+    # What is missing stands in its own figure.
+    told = [text.removeprefix("warning: ") for text in scope.dataset.warnings if ": missing for" not in text]
+    more = [WORDS["more_warnings"].format(n=count(len(told) - MOST_WARNINGS))] if told[MOST_WARNINGS:] else []
+    return [*listed, *told[:MOST_WARNINGS], *more]

@@ -14,6 +14,7 @@ from dashboard.components.cells import class_charts, fruit_behind
 from dashboard.components.multiples import panels
 from dashboard.components.progress import running_now
 from dashboard.components.text import quiet
+from dashboard.evidence.overview import RESULTS
 from dashboard.figure import Figure
 from dashboard.filters import Scope, choose, hold
 from dashboard.format import listing, money, plain
@@ -71,7 +72,7 @@ class Chosen:
 def show(scope: Scope) -> None:
     """Draw the page."""
     page.heading(scope, WORDS["question"])
-    runs = scope.keep(scope.store.scored_runs(scope.dataset.dataset_id, scope.study_id, ("final",)))
+    runs = scope.keep(scope.store.scored_runs(scope.dataset.dataset_id, scope.study_id, RESULTS))
     if runs.empty:
         states.no_runs(scope)
         running_now(scope.store.path)
@@ -117,10 +118,9 @@ def _controls(scope: Scope, runs: pd.DataFrame) -> Chosen:
 
 
 def _first(scope: Scope, runs: pd.DataFrame, options: list[Run]) -> str:
-    """The run shown before anything is chosen: the best pretraining, else the best baseline."""
+    """The run shown before anything is chosen: the best one on the most labels."""
     metrics = scope.store.pooled_metrics(tuple(runs["run_id"]), ("mcc",))
-    reference, challenger = answers.contenders(runs, metrics, "mcc")
-    best = challenger or reference
+    best = answers.best_whole(runs, metrics, "mcc")
     return next((run.label for run in options if best and run.run_id == best.run_id), options[0].label)
 
 

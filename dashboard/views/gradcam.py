@@ -69,7 +69,7 @@ def _body(scope: Scope, runs: pd.DataFrame) -> None:
     said = evidence.said(scope, run, metrics, maps)
     with top:
         page.answer(said, ("Grad-CAM", "heat map"))
-    figure = evidence.figure(scope, run, against, metrics, said)
+    figure = evidence.figure(scope, run, against, metrics, said, evidence.checked(scope, run, maps))
     if figure is not None:
         chosen = (("run", run.label), ("against", against.label if against else ""))
         figures.figure(figure, page.provenance(scope, ids, run.commit, *chosen), "pointing")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pandas as pd
 import streamlit as st
 
 from dashboard import texts
@@ -12,8 +13,8 @@ from dashboard.components import figures, page, states
 from dashboard.components.progress import running_now
 from dashboard.components.text import quiet
 from dashboard.components.tiles import side_by_side, tiles
+from dashboard.evidence import failures, losses, prices
 from dashboard.evidence import inputs as evidence
-from dashboard.evidence import losses, prices
 from dashboard.evidence.losses import Loss
 from dashboard.export import Provenance
 from dashboard.filters import Scope, choose
@@ -43,7 +44,8 @@ def _body(scope: Scope, found: list[Ablation]) -> None:
     """Everything below the heading: a control here redraws this part alone."""
     top = st.container()
     ablation, metric = _controls(found)
-    lost = losses.losses(scope, ablation)
+    costs = prices.costs(scope, ablation)
+    lost = losses.losses(scope, ablation, costs)
     said = losses.said(scope, lost)
     with top:
         page.answer(said, ("found", "interval"))
@@ -52,8 +54,8 @@ def _body(scope: Scope, found: list[Ablation]) -> None:
     quiet(WORDS["heat_map_note"])
     _verdicts(lost)
     _shapley(scope, ablation, stamp)
-    _calculator(scope, ablation, lost, stamp)
-    _reliance(scope, ablation)
+    _calculator(ablation, lost, costs, stamp)
+    _failures(scope, ablation, stamp)
     page.caveats(_caveats(scope, ablation, lost))
 
 
@@ -83,10 +85,11 @@ def _verdicts(lost: list[Loss]) -> None:
     st.subheader(WORDS["verdicts"], anchor=False)
     for loss in lost:
         key, colour = BADGES.get(loss.verdict, ("no_clear_loss", "gray"))
+        key, colour = ("costly", "orange") if loss.costly else (key, colour)
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             st.markdown(f"**{plain(sentence_start(sensor_words(loss.sensor)))}**", width="content")
             st.badge(WORDS[key], color=colour, help=WORDS[f"{key}_help"])  # type: ignore[arg-type]
-        st.markdown(plain(loss.text))
+        st.markdown(plain(f"{loss.text} {losses.cost_words(loss)}".strip()))
 
 
 def _shapley(scope: Scope, ablation: Ablation, stamp: Provenance) -> None:
@@ -97,10 +100,9 @@ def _shapley(scope: Scope, ablation: Ablation, stamp: Provenance) -> None:
     tiles(together, stamp, WORDS["shapley_note"])
 
 
-def _calculator(scope: Scope, ablation: Ablation, lost: list[Loss], stamp: Provenance) -> None:
+def _calculator(ablation: Ablation, lost: list[Loss], table: pd.DataFrame, stamp: Provenance) -> None:
     """What dropping a sensor costs or saves in money."""
     st.subheader(WORDS["calculator"], anchor=False)
-    table = prices.costs(scope, ablation)
     if table.empty:
         quiet(WORDS["no_costs"])
         return
@@ -137,17 +139,22 @@ def _budget(ablation: Ablation, table: Any, names: dict[str, str]) -> str:
     return text or WORDS["no_costs"]
 
 
-def _reliance(scope: Scope, ablation: Ablation) -> None:
-    """What the trained model leans on, without training it again."""
-    table = evidence.reliance(scope, ablation)
-    if table.empty:
+def _failures(scope: Scope, ablation: Ablation, stamp: Provenance) -> None:
+    """What the trained model still says when a sensor or a camera fails, without training it again."""
+    figure = failures.figure(scope, ablation)
+    if figure is None:
         return
-    st.markdown(f"**{plain(WORDS['reliance'])}**")
-    quiet(WORDS["reliance_note"])
-    numbers = ("retrained", "hidden", "exchanged")
-    shown = table.assign(**{name: table[name].map(number) for name in numbers})
-    shown.columns = [WORDS[name] for name in shown.columns]
-    st.dataframe(shown, hide_index=True, alt=WORDS["reliance"])
+    st.subheader(WORDS["failures"], anchor=False)
+    st.markdown(f"**{plain(figure.sentence)}**")
+    figures.figure(figure, stamp, "sensors-fail")
+    quiet(WORDS["failures_note"])
+    table = failures.reliance(scope, ablation)
+    with st.expander(WORDS["reliance"]):
+        quiet(WORDS["reliance_note"])
+        numbers = [name for name in table.columns if name != "sensor_column"]
+        shown = table.assign(**{name: table[name].map(number) for name in numbers})
+        shown.columns = [WORDS[name] for name in shown.columns]
+        st.dataframe(shown, hide_index=True, alt=WORDS["reliance"])
 
 
 def _caveats(scope: Scope, ablation: Ablation, lost: list[Loss]) -> list[str]:

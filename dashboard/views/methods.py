@@ -68,11 +68,11 @@ def _efficiency(scope: Scope, found: Compared, said: Answer, stamp: Provenance) 
 def _table(scope: Scope, found: Compared, said: Answer, stamp: Provenance) -> None:
     """Methods against protocols at one share of the labels, and every number behind it."""
     shares = {percent(fraction): fraction for fraction in found.fractions}
-    last = list(shares)[-1]
+    first = percent(found.telling)
     chosen = st.segmented_control(
-        WORDS["labels"], list(shares), key="labels", default=last, required=True, bind="query-params"
+        WORDS["labels"], list(shares), key="labels", default=first, required=True, bind="query-params"
     )
-    fraction = shares.get(chosen or last, shares[last])
+    fraction = shares.get(chosen or first, found.telling)
     figures.figure(evidence.table_figure(scope, found, fraction, said), stamp, "methods")
     quiet(WORDS["table_note"])
     with st.expander(WORDS["every_number"]):

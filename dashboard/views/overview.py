@@ -7,18 +7,20 @@ from typing import Any
 import streamlit as st
 
 from dashboard import texts
-from dashboard.answers import UNTESTED, Answer, Contender, defect_words
+from dashboard.answers import UNTESTED, defect_words
 from dashboard.components import figures, page, states
 from dashboard.components.page import stale_before
 from dashboard.components.progress import running_now
 from dashboard.components.text import quiet
 from dashboard.evidence.overview import Argument, argued, figure
 from dashboard.filters import Scope
-from dashboard.format import count, listing, plain, plural, sensors
+from dashboard.format import count, duration, listing, number, plain, plural, sensors
 from dashboard.frames.defects import FEW
 
 WORDS = texts.OVERVIEW
 MEASURES = {WORDS["found"]: "recall", WORDS["agreement"]: "mcc"}
+GUESSING = 0.1
+"""A model whose agreement (MCC) is lower than this is hardly better than guessing."""
 
 
 def show(scope: Scope) -> None:
@@ -53,23 +55,26 @@ def _result(scope: Scope, argument: Argument) -> None:
     )
     stamp = page.provenance(scope, argument.run_ids, argument.commit)
     figures.figure(figure(scope, argument, MEASURES[chosen or WORDS["found"]]), stamp, "defect-by-defect")
-    page.caveats(_caveats(scope, argument.sides, argument.answer))
+    page.caveats(_caveats(scope, argument))
 
 
-def _caveats(scope: Scope, sides: dict[str, Contender], said: Answer) -> list[str]:
+def _caveats(scope: Scope, argument: Argument) -> list[str]:
     counts = scope.store.defect_counts(scope.dataset.dataset_id)
     few = counts[counts["defect"].isin(scope.defects) & (counts["positives"] < FEW)]
     rare = [
         f"{defect_words(str(name))} ({count(n)})"
         for name, n in zip(few["defect"], few["positives"], strict=True)
     ]
+    best = max(side.value for side in argument.sides.values())
     found = {
         "synthetic": scope.dataset.synthetic,
+        "guessing": best < GUESSING,
         "few": bool(rare),
-        "untested": said.verdict == UNTESTED,
-        "seeds": all(contender.seeds == 1 for contender in sides.values()),
+        "untested": argument.answer.verdict == UNTESTED,
+        "seeds": all(contender.seeds == 1 for contender in argument.sides.values()),
     }
-    return [texts.CAVEATS[key].format(defects=listing(rare)) for key, applies in found.items() if applies]
+    values = {"defects": listing(rare), "value": number(best)}
+    return [texts.CAVEATS[key].format(**values) for key, applies in found.items() if applies]
 
 
 def _what_ran(scope: Scope) -> None:
@@ -82,11 +87,36 @@ def _what_ran(scope: Scope) -> None:
             if counts.get(state) or state == "complete":
                 words = texts.STATES[state]
                 st.metric(words, count(counts.get(state, 0)), border=True, help=texts.GLOSSARY.get(words))
+    quiet(_took(scope))
+    _time(scope)
     reasons = scope.store.reasons(chosen)
     if reasons.empty:
         return
     st.markdown(f"**{plain(WORDS['reasons'])}**")
     st.markdown("\n".join(_reason(row) for row in reasons.head(8).to_dict("records")))
+
+
+def _took(scope: Scope) -> str:
+    """How long the chosen study took, and what its budget cut."""
+    study = scope.store.study(scope.study_id)
+    summary = study["summary"] if study else {}
+    if not isinstance(summary, dict) or not isinstance(summary.get("seconds"), int | float):
+        return ""
+    parts = [WORDS["took"].format(time=duration(summary["seconds"]))]
+    if isinstance(summary.get("budget"), int | float):
+        cuts = [str(cut) for cut in summary.get("cuts") or []]
+        words = WORDS["cut"].format(cuts="; ".join(cuts)) if cuts else WORDS["uncut"]
+        parts.append(f"{WORDS['budget'].format(time=duration(summary['budget']))} {words}")
+    return " ".join(parts)
+
+
+def _time(scope: Scope) -> None:
+    """Where the time went, by what it was for."""
+    from dashboard.evidence.tuning import time_figure  # imports altair, after the answer is on its way
+
+    spent = time_figure(scope)
+    if spent is not None:
+        figures.figure(spent, page.provenance(scope, ()), "time")
 
 
 def _reason(row: dict[Any, Any]) -> str:
@@ -112,7 +142,8 @@ def _data(scope: Scope) -> None:
         facts.append(WORDS["sensors"].format(sensors=_views(dataset.modalities, len(dataset.pressures))))
         st.markdown(plain(" ".join(facts)))
         if dataset.description:
-            quiet(dataset.description)
+            with st.expander(WORDS["about"]):
+                quiet(dataset.description)
         figures.figure(balance_figure(scope), page.provenance(scope, ()), "balance")
 
 

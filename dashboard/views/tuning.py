@@ -42,9 +42,10 @@ def _body(scope: Scope, found: dict[str, Search]) -> None:
         page.answer(said, ("validation fruit", "trial"))
     stamp = page.provenance(scope, search.runs, search.commit, ("search", search.label))
     figures.figure(evidence.history_figure(search, said), stamp, "history")
-    left, right = st.columns(2, gap="large")
+    importance = evidence.importance_figure(scope, search)
+    left, right = st.columns(2, gap="large") if importance else (st.container(), st.container())
     with left:
-        _or_else(evidence.importance_figure(scope, search), stamp, "importance", WORDS["too_few"])
+        _or_else(importance, stamp, "importance", WORDS["too_few"])
     with right:
         _or_else(evidence.cost_figure(search), stamp, "cost", WORDS["no_time"])
     shown = evidence.slices(scope, search)

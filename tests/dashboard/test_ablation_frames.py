@@ -135,11 +135,11 @@ def test_cells_are_means_over_seeds_in_hundredths() -> None:
     frame = inputs.grid_rows(
         ablation,
         metrics(("a", "recall", "rot", 0.6, 0.5, 0.7), ("b", "recall", "rot", 0.8, 0.7, 0.9)),
-        ("rot", "scar"),
+        {"rot": "rot (30)", "scar": "scar"},
         "recall",
         "",
     )
-    cell = frame[(frame["row"] == "rot") & (frame["column"] == "RGB + NIR")].iloc[0]
+    cell = frame[(frame["row"] == "rot (30)") & (frame["column"] == "RGB + NIR")].iloc[0]
     assert (cell["large"], cell["small"], cell["runs"]) == ("70", "±10", 2)
     missing = frame[(frame["row"] == "scar") & (frame["part"] == "cell")]
     assert missing["large"].tolist() == ["–", "–"] and missing["shade"].tolist() == [0.0, 0.0]

@@ -118,7 +118,9 @@ def test_the_heat_map_holds_the_stored_values(full_store, open_page, ask) -> Non
         " AND modalities = '[\"nir\"]' AND metric = 'recall' AND defect = 'body-rot' AND fold IS NULL",
     )[0][0]
     cell = next(
-        row for row in cells if (row["row"], row["column"], row["part"]) == ("body rot", "NIR", "cell")
+        row
+        for row in cells
+        if row["row"].startswith("body rot (") and (row["column"], row["part"]) == ("NIR", "cell")
     )
     assert cell["large"] == f"{100 * value:.0f}"
 
@@ -221,7 +223,7 @@ def test_the_share_of_labels_changes_the_table(full_store, open_page, ask) -> No
         " metric = 'mcc' AND defect IS NULL AND fold IS NULL AND label_fraction = 0.1 AND kind = 'baseline'",
     )[0][0]
     assert cells["baseline", "fine-tuned"] == f"{value:.2f}"
-    assert cells["Barlow Twins", "retrieval"] == "", "no readout was run on 10 %"
+    assert {column for _, column in cells} == {"fine-tuned"}, "no readout was run on 10 %"
 
 
 def test_the_method_filter_changes_what_is_argued_for(full_store, open_page, headline, ask) -> None:

@@ -186,3 +186,33 @@ def test_classes_are_counted() -> None:
     assert spaced(answers.classified("this run", rows).text) == (
         "This run puts 90 of 100 fruit into the right class (10 fruit)."
     )
+
+
+SSL = {"kind": "finetune", "init": "ssl", "method": "simclr"}
+FEW = {"label_fraction": 0.1}
+
+
+def test_pretraining_on_few_labels_is_compared_with_the_baseline_on_as_many() -> None:
+    found = runs({}, FEW, SSL | FEW, SSL | FEW | {"kind": "probe", "method": "moco"})
+    numbers = overall(0.5, 0.2, 0.3, 0.4)
+    reference, challenger = answers.contenders(found, numbers, "mcc")
+    assert (reference.run_id, challenger.run_id, challenger.share) == ("r1", "r2", 0.1)
+    assert answers.best_whole(found, numbers, "mcc").run_id == "r0"
+
+
+def test_a_comparison_on_all_labels_is_preferred() -> None:
+    found = runs({}, FEW, SSL | FEW, SSL)
+    reference, challenger = answers.contenders(found, overall(0.5, 0.2, 0.9, 0.4), "mcc")
+    assert (reference.run_id, challenger.run_id) == ("r0", "r3")
+
+
+def test_the_sentence_says_how_many_labels_and_what_would_settle_it() -> None:
+    few = Contender("b", "simclr", "simclr", "t", 0.3, 1, 0.1)
+    tests = differences((None, "recall", -0.05, -0.28, 0.19, "not distinguishable with these 300 fruit; x"))
+    said = answers.compared(few, THEIRS, tests, metrics(), None)
+    assert spaced(said.text).startswith(
+        "With 10 % of the labels, pretraining with SimCLR makes no clear difference"
+    )
+    assert said.detail == "X." and said.verdict == answers.UNCLEAR
+    assert answers.settled({"n_needed": 8413.0}) == "About 8,400 labelled fruit would settle it."
+    assert answers.settled({"n_needed": None, "verdict": "not distinguishable"}) == ""

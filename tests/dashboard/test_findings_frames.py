@@ -220,9 +220,7 @@ FOUND = pd.DataFrame(
 def test_findings_say_what_is_odd() -> None:
     issues = findings.of_kind(FOUND, "label_issue", ("rot",), ORDER)
     assert findings.listed(issues) == [
-        findings.Finding(
-            ("a",), "Labelled no rot; the model says rot and is 90 of 100 sure that the label is wrong."
-        )
+        findings.Finding(("a",), "Labelled no rot, more likely rot (90 of 100 sure).")
     ]
     assert findings.of_kind(FOUND, "label_issue", ("scar",), ORDER).empty
     pairs = findings.listed(findings.of_kind(FOUND, "duplicate", ("scar",), ORDER))
@@ -264,7 +262,7 @@ def test_a_group_that_stands_out_has_its_name() -> None:
 def test_what_is_missing_is_a_share_of_all_fruit() -> None:
     present = pd.DataFrame([("rgb", "1", 8), ("pressure", "tap", 10)], columns=["sensor", "part", "present"])
     rows = findings.missing_rows(present, 10)
-    assert rows["name"].tolist() == ["RGB, 1", "pressure, tap"] and rows["text"].tolist() == ["20 %", "0 %"]
+    assert rows["name"].tolist() == ["RGB view 1", "tap"] and rows["text"].tolist() == ["20 %", "0 %"]
 
 
 def test_settings_that_are_the_same_are_left_out() -> None:
