@@ -13,7 +13,7 @@ from backend.cli import EXIT_OK, EXIT_SOME_FAILED, CommandParser, print_json, ru
 from backend.errors import ConfigError
 
 DEMO = Path("runs/datasets/demo")
-DEMO_FRUITS, DEMO_SEED = 600, 1
+DEMO_FRUITS, DEMO_SEED, DEMO_UNLABELLED = 900, 1, 0.2
 
 
 def parser() -> argparse.ArgumentParser:
@@ -122,7 +122,7 @@ def _dataset(given: Path | None, *, quiet: bool) -> Path:
         from backend.data.synth import make_dataset
 
         print(f"making {DEMO_FRUITS} synthetic avocados in {DEMO}", file=sys.stderr)
-        make_dataset(DEMO, fruits=DEMO_FRUITS, seed=DEMO_SEED, progress=not quiet)
+        make_dataset(DEMO, fruits=DEMO_FRUITS, seed=DEMO_SEED, unlabelled=DEMO_UNLABELLED, progress=not quiet)
     return DEMO
 
 

@@ -41,6 +41,7 @@ class RunResult:
         config: of the run.
         status: complete, pruned, failed or interrupted.
         inner_score: mean over its folds of the inner-validation MCC; NaN where none finished.
+        inner_error: standard error of that mean over draws of validation fruit.
         curve: inner-validation MCC an epoch, of the first fold.
     """
 
@@ -48,6 +49,7 @@ class RunResult:
     config: RunConfig
     status: str
     inner_score: float = float("nan")
+    inner_error: float = 0.0
     curve: tuple[float, ...] = ()
 
 
@@ -233,11 +235,13 @@ class Driver:
     def _result(self, run: _Open) -> RunResult:
         score = self._inner_score(run.row.run_id)
         curve = self.store.curve(run.row.run_id, run.folds[0], "validation", "mcc")
+        errors = [e or 0.0 for e in self.store.fold_metrics(run.row.run_id, "inner_mcc_error").values()]
         return RunResult(
             run_id=run.row.run_id,
             config=run.config,
             status=run.ended or FAILED,
             inner_score=float("nan") if score is None else score,
+            inner_error=float(np.linalg.norm(errors)) / max(len(errors), 1),
             curve=tuple(curve),
         )
 

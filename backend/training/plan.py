@@ -9,6 +9,7 @@ from __future__ import annotations
 import tomllib
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from backend.config import from_dict
 from backend.errors import ConfigError, unknown_name
@@ -40,6 +41,10 @@ STAGE_FIELDS = (
 """Fields of a plan that describe a stage, in the order in which stages run."""
 
 
+EPOCHS = ("epochs", "tune_epochs", "patience")
+"""Fields of a stage that count epochs; 0 has a meaning of its own."""
+
+
 def stage_field(stage: str) -> str:
     """The field of a plan that describes the stage of that name."""
     return stage.replace(" ", "_").replace("-", "_")
@@ -56,6 +61,8 @@ class Plan:
         resolution: side of the working image in pixels.
         pixels: most pixels of one fruit over all its views and sensors; the resolution is lowered until
             they fit, so that one plan takes about as long on four views in two sensors as on one. 0 = any.
+        images: most pictures that one final training sees, over all its epochs; where there are more, every
+            stage gets fewer epochs by the same factor, so that a quick plan stays quick. 0 = any.
         seeds: seeds of the final runs; each is a run of its own.
         threads: CPU threads of a worker; part of every configuration.
         modalities: sensors to use; empty = all that the data set has.
@@ -74,6 +81,7 @@ class Plan:
     folds: int = 5
     resolution: int = 48
     pixels: int = 0
+    images: int = 0
     seeds: tuple[int, ...] = (0,)
     threads: int = 1
     modalities: tuple[str, ...] = ()
@@ -94,15 +102,32 @@ class Plan:
             raise ConfigError("no seed", where="plan seeds", expected="at least one number")
         if self.threads < 1:
             raise ConfigError(repr(self.threads), where="plan threads", expected="1 or more")
-        if self.pixels < 0:
-            raise ConfigError(repr(self.pixels), where="plan pixels", expected="0 or more")
+        for name in ("pixels", "images"):
+            if (value := getattr(self, name)) < 0:
+                raise ConfigError(repr(value), where=f"plan {name}", expected="0 or more")
 
-    def fitted(self, images: int) -> Plan:
-        """The plan with the resolution that ``pixels`` allows for ``images`` pictures of each fruit."""
+    def fitted(self, images: int, fruit: int) -> Plan:
+        """The plan with the resolution that ``pixels`` and the epochs that ``images`` allow.
+
+        Args:
+            images: pictures of one fruit, over all views and sensors in use.
+            fruit: labelled fruit.
+        """
         resolution = self.resolution
         while self.pixels and images * resolution**2 > self.pixels and resolution > SMALLEST:
             resolution -= RESOLUTION_STEP
-        return replace(self, resolution=max(resolution, SMALLEST))
+        plan = replace(self, resolution=max(resolution, SMALLEST))
+        seen = self.baseline.epochs * fruit * images * (self.folds - 1) / self.folds
+        return plan._with_epochs(self.images / seen) if 0 < self.images < seen else plan
+
+    def _with_epochs(self, share: float) -> Plan:
+        """Every stage with that share of its epochs, at least one."""
+        stages: dict[str, Any] = {}
+        for name in STAGE_FIELDS:
+            stage = getattr(self, name)
+            lengths = {key: getattr(stage, key) for key in EPOCHS if getattr(stage, key, 0)}
+            stages[name] = replace(stage, **{key: max(1, round(n * share)) for key, n in lengths.items()})
+        return replace(self, **stages)
 
     def narrowed(
         self,

@@ -16,7 +16,7 @@ from backend.training.checkpoint import ENCODERS, pack_weights
 from backend.training.embedding import embed_fruit
 from backend.training.pretrain import EpochReport, PretrainResult, pretrain
 from backend.training.selecting import select_pool
-from backend.training.supervised import inner_mcc
+from backend.training.supervised import inner_mcc, inner_mcc_error
 from backend.training.task import FoldParts, FoldTask, Pruned, WorkerContext, fold_parts
 
 WEIGHTS = "encoders.safetensors"
@@ -81,7 +81,7 @@ def pretrain_fold(task: FoldTask, context: WorkerContext) -> FoldBundle:
     return FoldBundle(
         fold=task.fold,
         seconds=time.perf_counter() - started,
-        metrics=(MetricValue("inner_mcc", score),),
+        metrics=(MetricValue("inner_mcc", score), MetricValue("inner_mcc_error", watch.error)),
         curves=curves,
         artifacts=artifacts,
         notes=result.notes,
@@ -111,14 +111,15 @@ class _Watch:
     def __init__(self, task: FoldTask, context: WorkerContext, parts: FoldParts) -> None:
         self._task, self._context, self._parts = task, context, parts
         self.curves: list[CurvePoint] = []
-        self.best = -1.0
+        self.best, self.error = -1.0, 0.0
 
     def score(self, weights: bytes) -> float:
-        """MCC of inner validation."""
+        """MCC of inner validation; its standard error is kept."""
         labels, parts = self._context.dataset.labels, self._parts
         features = embed_fruit(self._task, self._context, parts.fit, weights)
         train = Part(features(parts.fit), labels[parts.fit])
         score = knn_scores(train, features(parts.validation))
+        self.error = inner_mcc_error(labels[parts.validation], score, self._context.dataset.task)
         return inner_mcc(labels[parts.validation], score, self._context.dataset.task)
 
     def after_epoch(self, report: EpochReport) -> None:

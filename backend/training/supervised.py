@@ -20,7 +20,8 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from backend.augment.pipeline import Augmenter
 from backend.config import derive_seed, to_dict
 from backend.data.dataset import MULTICLASS, FruitDataset
-from backend.evaluation.counts import COUNT_METRICS, group_counts, mean_defined, multiclass_mcc
+from backend.evaluation.bootstrap import group_weights
+from backend.evaluation.counts import COUNT_METRICS, Counts, group_counts, mean_defined, multiclass_mcc
 from backend.evaluation.metrics import summarise
 from backend.evaluation.thresholds import apply_thresholds, choose_threshold, decide, one_hot_best
 from backend.models.batch import FruitBatch
@@ -34,6 +35,8 @@ from backend.training.task import FoldParts, FoldTask, Pruned, WorkerContext, fo
 
 _EVALUATION_IMAGES = 512
 """Images in one evaluation batch: large enough to be fast, small enough for any machine."""
+_INNER_RESAMPLES = 200
+"""Enough for a standard error that is only compared with a difference."""
 
 
 def train_fold(task: FoldTask, context: WorkerContext) -> FoldBundle:
@@ -65,7 +68,10 @@ def train_fold(task: FoldTask, context: WorkerContext) -> FoldBundle:
     notes = fold.notes()
     if batch_size != task.config.optim.batch_size:
         notes = (*notes, ("batch_size", f"{batch_size} (halved: the device ran out of memory)"))
-    metrics: tuple[MetricValue, ...] = (MetricValue("inner_mcc", fold.best_score),)
+    metrics: tuple[MetricValue, ...] = (
+        MetricValue("inner_mcc", fold.best_score),
+        MetricValue("inner_mcc_error", fold.best_error),
+    )
     predictions: Predictions | None = None
     artifacts: tuple[ArtifactData, ...] = ()
     if not pruned and task.config.purpose != "tune":
@@ -108,13 +114,28 @@ def inner_mcc(labels: NDArray[np.float32], score: NDArray[np.float32], task: str
         judged on the other, and the other way round: with a handful of positives the best threshold on the
         same fruit finds an MCC of 0.3 in pure noise, and epochs would be chosen by luck.
     """
+    counts = group_counts(labels, _inner_decisions(labels, score, task), np.zeros(len(labels), np.intp), 1)
+    return float(np.nan_to_num(_mcc_of(counts, task)[0]))
+
+
+def inner_mcc_error(labels: NDArray[np.float32], score: NDArray[np.float32], task: str) -> float:
+    """The standard error of ``inner_mcc`` over draws of fruit, by bootstrap; arguments as there."""
+    fruit = len(labels)
+    counts = group_counts(labels, _inner_decisions(labels, score, task), np.arange(fruit), fruit)
+    drawn = np.concatenate(list(group_weights(fruit, _INNER_RESAMPLES, seed=0, rows=_INNER_RESAMPLES)))
+    values = _mcc_of(np.tensordot(drawn, counts, axes=1), task)
+    return float(np.std(np.nan_to_num(values), ddof=1))
+
+
+def _mcc_of(counts: Counts, task: str) -> NDArray[np.float64]:
+    """(..., D, 4) counts to (...) MCC."""
+    return multiclass_mcc(counts) if task == MULTICLASS else mean_defined(COUNT_METRICS["mcc"](counts))
+
+
+def _inner_decisions(labels: NDArray[np.float32], score: NDArray[np.float32], task: str) -> NDArray[np.uint8]:
     if task == MULTICLASS:
-        decided = one_hot_best(score)
-    else:
-        decided = np.column_stack([_cross_decided(labels[:, j], score[:, j]) for j in range(labels.shape[1])])
-    counts = group_counts(labels, decided, np.zeros(len(labels), dtype=np.intp), 1)[0]
-    value = multiclass_mcc(counts) if task == MULTICLASS else mean_defined(COUNT_METRICS["mcc"](counts))
-    return float(np.nan_to_num(value))
+        return one_hot_best(score)
+    return np.column_stack([_cross_decided(labels[:, j], score[:, j]) for j in range(labels.shape[1])])
 
 
 def _cross_decided(labels: NDArray[np.float32], score: NDArray[np.float32]) -> NDArray[np.uint8]:
@@ -202,7 +223,7 @@ class FoldTraining:
         self.generator = torch.Generator(device=self.feed.device)
         self.generator.manual_seed(derive_seed(task.seed, "augment"))
         self.curves: list[CurvePoint] = []
-        self.best_score, self.best_epoch = -np.inf, 0
+        self.best_score, self.best_epoch, self.best_error = -np.inf, 0, 0.0
         self.thresholds: NDArray[np.float64] = np.full(len(dataset.defects), 0.5)
 
     def fit(self) -> str:
@@ -275,6 +296,7 @@ class FoldTraining:
     def _choose_thresholds(self) -> None:
         labels = self.context.dataset.labels[self.parts.validation]
         score = self.scores(self.parts.validation)
+        self.best_error = inner_mcc_error(labels, score, self.context.dataset.task)
         _, self.thresholds = decide(labels, score, score, self.context.dataset.task)
 
     def predict(self, index: NDArray[np.int64]) -> Predictions:

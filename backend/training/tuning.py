@@ -75,7 +75,7 @@ def tune(
         stop: told the trials done, between generations; True ends the search early.
 
     Returns:
-        The best parameters and their score.
+        The chosen parameters and their score.
 
     Raises:
         ConfigError: not one trial finished.
@@ -98,8 +98,15 @@ def tune(
             expected="at least one",
             action="see the failed runs for the reasons",
         )
+    chosen = _chosen(finished)
+    return dict(chosen.user_attrs["parameters"]), _value(chosen)
+
+
+def _chosen(finished: list[FrozenTrial]) -> FrozenTrial:
+    """The best trial, or the first one where the best is within its own standard error of it."""
     best = max(finished, key=lambda trial: (_value(trial), -trial.number))
-    return dict(best.user_attrs["parameters"]), _value(best)
+    first = finished[0] if finished[0].number == 0 else best
+    return best if _value(best) - _value(first) > best.user_attrs.get("error", 0.0) else first
 
 
 def _value(trial: FrozenTrial) -> float:
@@ -139,7 +146,7 @@ def _ended_trial(trial: optuna.Trial, parameters: dict[str, Any], result: RunRes
         value=result.inner_score if complete else None,
         params=trial.params,
         distributions=trial.distributions,
-        user_attrs={"parameters": parameters, "run_id": result.run_id},
+        user_attrs={"parameters": parameters, "run_id": result.run_id, "error": result.inner_error},
         intermediate_values=dict(enumerate(result.curve, start=1)),
     )
 

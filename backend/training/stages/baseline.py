@@ -6,6 +6,7 @@ from functools import partial
 
 from backend.training.search import baseline_config, default_parameters, suggest_parameters
 from backend.training.stages.context import StageContext
+from backend.training.stages.pretraining import runs_known_ahead
 from backend.training.tuning import open_storage, tune
 
 
@@ -30,4 +31,6 @@ def run_baseline(stage: StageContext) -> None:
     )
     stage.baseline_parameters = parameters
     finals = [configure(parameters, purpose="final", seed=seed) for seed in plan.seeds]
-    stage.baselines = driver.run(finals)
+    # The last folds of the finals would leave cores idle: what the next stage needs anyway fills them.
+    runs = dict.fromkeys([*finals, *runs_known_ahead(stage)])
+    stage.baselines = driver.run(list(runs))[: len(finals)]

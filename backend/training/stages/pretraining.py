@@ -7,6 +7,7 @@ number of steps, and is compared with it on the same fruit.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 from backend.config import PRESSURE, MethodConfig, ModelConfig, RunConfig
 from backend.methods.registry import (
@@ -21,7 +22,11 @@ from backend.training.driver import RunResult
 from backend.training.parents import ParentWeights
 from backend.training.search import baseline_config
 from backend.training.stages.context import StageContext
-from backend.training.stages.method_search import search_method, with_parameters
+from backend.training.stages.method_search import (
+    default_method_parameters,
+    search_method,
+    with_parameters,
+)
 
 
 @dataclass(frozen=True)
@@ -35,9 +40,9 @@ class Setting:
 def run_pretraining(stage: StageContext) -> None:
     """Pretrain, probe, fine-tune and compare every method of the plan."""
     plan = stage.plan.pretraining
-    if not plan.methods or all(name == PRESSURE for name in stage.modalities):
+    if not _has_work(stage):
         return
-    settings = [Setting(fraction, seed) for fraction in plan.fractions for seed in plan.seeds]
+    settings = _settings(stage)
     partners = dict(
         zip(settings, stage.driver.run([supervised_config(stage, s) for s in settings]), strict=True)
     )
@@ -48,6 +53,32 @@ def run_pretraining(stage: StageContext) -> None:
             _compare(stage, pairs)
         most = max(plan.fractions)
         stage.finetunes[name] = [tuned[s] for s in settings if s.fraction == most and s in tuned]
+
+
+def runs_known_ahead(stage: StageContext) -> list[RunConfig]:
+    """What ``run_pretraining`` will run whatever comes before it: partners, and untuned pretrainings.
+
+    Nothing under a budget, which may still change the plan.
+    """
+    plan = stage.plan.pretraining
+    if not _has_work(stage) or stage.budget.limit is not None:
+        return []
+    settings = _settings(stage)
+    ahead = [supervised_config(stage, setting) for setting in settings]
+    if plan.trials < 2 and plan.pool != "unlabelled":  # that pool is pretrained on once, not fold by fold
+        for name in plan.methods:
+            if (info := method_info(name)).pretrains:
+                ahead += _parent_configs(stage, name, settings, default_method_parameters(info)).values()
+    return list(dict.fromkeys(ahead))
+
+
+def _has_work(stage: StageContext) -> bool:
+    return bool(stage.plan.pretraining.methods) and any(name != PRESSURE for name in stage.modalities)
+
+
+def _settings(stage: StageContext) -> list[Setting]:
+    plan = stage.plan.pretraining
+    return [Setting(fraction, seed) for fraction in plan.fractions for seed in plan.seeds]
 
 
 def supervised_config(stage: StageContext, setting: Setting) -> RunConfig:
@@ -88,13 +119,19 @@ def _parents(stage: StageContext, name: str, settings: list[Setting]) -> dict[Se
     if not info.pretrains:
         return dict.fromkeys(settings)
     driver, plan = stage.driver, stage.plan.pretraining
-    first = pretraining_config(stage, name, settings[0])
-    parameters = search_method(stage, name, first)
-    configs = {s: with_parameters(pretraining_config(stage, name, s), plan, parameters) for s in settings}
+    parameters = search_method(stage, name, pretraining_config(stage, name, settings[0]))
+    configs = _parent_configs(stage, name, settings, parameters)
     distinct = list(dict.fromkeys(configs.values()))
     folds = driver.outer_folds[:1] if plan.pool == "unlabelled" else None
     results = dict(zip(distinct, driver.run(distinct, folds=folds), strict=True))
     return {setting: results[config] for setting, config in configs.items()}
+
+
+def _parent_configs(
+    stage: StageContext, name: str, settings: list[Setting], parameters: dict[str, Any]
+) -> dict[Setting, RunConfig]:
+    plan = stage.plan.pretraining
+    return {s: with_parameters(pretraining_config(stage, name, s), plan, parameters) for s in settings}
 
 
 def pretraining_config(stage: StageContext, name: str, setting: Setting) -> RunConfig:

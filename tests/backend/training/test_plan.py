@@ -1,9 +1,11 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from backend.errors import ConfigError
 from backend.training.plan import Plan, load_plan, plan_names
+from backend.training.settings import BaselineStage
 
 
 @pytest.mark.parametrize("name", plan_names())
@@ -56,5 +58,16 @@ def test_narrowing_leaves_the_rest_alone() -> None:
 @pytest.mark.parametrize(("images", "resolution"), [(1, 64), (4, 64), (8, 48), (16, 32), (400, 32)])
 def test_many_pictures_of_a_fruit_are_taken_smaller(images, resolution):
     plan = Plan(resolution=64, pixels=20_000)
-    assert plan.fitted(images).resolution == resolution
-    assert Plan(resolution=64).fitted(images).resolution == 64
+    assert plan.fitted(images, 100).resolution == resolution
+    assert Plan(resolution=64).fitted(images, 100).resolution == 64
+
+
+def test_many_fruit_are_seen_less_often_by_every_stage() -> None:
+    plan = Plan(folds=3, images=24_000, baseline=BaselineStage(epochs=24, tune_epochs=6, patience=0))
+    assert plan.fitted(8, 100) == plan, "24 epochs of 67 fruit are few enough"
+    fitted = plan.fitted(8, 375)
+    assert (fitted.baseline.epochs, fitted.baseline.tune_epochs, fitted.baseline.patience) == (12, 3, 0)
+    assert fitted.pretraining.epochs == plan.pretraining.epochs // 2
+    assert fitted.baseline.min_steps == plan.baseline.min_steps
+    assert plan.fitted(8, 10**6).baseline.epochs == 1
+    assert replace(plan, images=0).fitted(8, 10**6).baseline.epochs == 24

@@ -71,7 +71,7 @@ def test_the_checkpoint_predicts_what_was_stored(multilabel_context, small_run):
 def test_tuning_never_looks_at_test_fruit(multilabel_context, small_run):
     bundle = execute(task(small_run(epochs=1, purpose="tune")), multilabel_context)
     assert bundle.predictions is None
-    assert {m.metric for m in bundle.metrics} == {"inner_mcc"}
+    assert {m.metric for m in bundle.metrics} == {"inner_mcc", "inner_mcc_error"}
 
 
 def test_permuting_test_labels_changes_no_choice(multilabel_context, small_run):
@@ -226,3 +226,17 @@ def test_noise_scores_nothing_on_inner_validation():
     assert abs(np.mean(values)) < 0.05
     labels[:, 0] = np.arange(48) % 4 == 0
     assert supervised.inner_mcc(labels[:, :1], labels[:, :1] * 0.8 + 0.1, "multilabel") == 1
+
+
+@pytest.mark.parametrize("task", ["multilabel", "multiclass"])
+def test_the_error_of_the_inner_score_is_its_spread_over_fresh_fruit(task: str) -> None:
+    rng = np.random.default_rng(0)
+
+    def draw(fruit: int = 400):
+        labels = np.eye(3, dtype=np.float32)[rng.integers(3, size=fruit)]
+        return labels, (labels + rng.normal(0, 0.7, labels.shape)).astype(np.float32)
+
+    draws = [draw() for _ in range(100)]
+    spread = np.std([supervised.inner_mcc(*drawn, task) for drawn in draws], ddof=1)
+    errors = [supervised.inner_mcc_error(*drawn, task) for drawn in draws[:20]]
+    assert np.mean(errors) == pytest.approx(spread, rel=0.3)

@@ -14,7 +14,8 @@ class FakeDriver:
 
     study_seed = 5
 
-    def __init__(self, fail: int = -1) -> None:
+    def __init__(self, fail: int = -1, error: float = 0.0) -> None:
+        self.error = error
         self.generations: list[int] = []
         self.rates: list[float] = []
         self.floors: list[tuple[float, ...]] = []
@@ -29,7 +30,8 @@ class FakeDriver:
             score = 1 - abs(np.log10(rate) + 2) / 3
             status = "failed" if len(self.rates) == self.fail else "complete"
             self.rates.append(rate)
-            results.append(RunResult("run", config, status, score, (score / 2, score * 0.9, score)))
+            curve = (score / 2, score * 0.9, score)
+            results.append(RunResult("run", config, status, score, self.error, curve))
         return results
 
 
@@ -59,6 +61,14 @@ def test_the_best_of_all_trials_is_returned_and_the_first_is_the_given_one():
     assert driver.rates[0] == 0.5
     assert best["rate"] == min(driver.rates, key=lambda rate: abs(np.log10(rate) + 2))
     assert score == pytest.approx(1 - abs(np.log10(best["rate"]) + 2) / 3)
+
+
+@pytest.mark.parametrize(("error", "stays"), [(0.05, False), (0.9, True)])
+def test_the_first_trial_stays_unless_beaten_by_more_than_the_standard_error(error, stays):
+    driver = FakeDriver(error=error)
+    chosen, score = search(driver, memory())
+    assert (chosen["rate"] == 0.5) is stays
+    assert score == pytest.approx(1 - abs(np.log10(chosen["rate"]) + 2) / 3)
 
 
 def test_a_search_can_be_repeated_and_resumed(tmp_path):
