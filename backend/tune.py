@@ -13,7 +13,7 @@ from backend.cli import EXIT_OK, EXIT_SOME_FAILED, CommandParser, print_json, ru
 from backend.errors import ConfigError
 
 DEMO = Path("runs/datasets/demo")
-DEMO_FRUITS, DEMO_SEED, DEMO_UNLABELLED = 900, 1, 0.2
+DEMO_FRUITS, DEMO_SEED, DEMO_UNLABELLED = 2000, 1, 0.25
 
 
 def parser() -> argparse.ArgumentParser:
