@@ -33,7 +33,9 @@ def parser() -> argparse.ArgumentParser:
     add("--trials", type=int, help="Optuna trials of the search")
     add("--methods", type=_names, default=(), help="pretraining methods, e.g. simclr,moco")
     add("--modalities", type=_names, default=(), help="sensors to use, e.g. rgb,nir,pressure")
-    add("--budget", help="when the study has to end, e.g. 8h or 90m: the plan is scaled to fit")
+    add(
+        "--budget", help="when the study has to end, e.g. 8h or 90m: the plan is scaled (default: the plan's)"
+    )
     add("--timeout", help="when a fold counts as hung, e.g. 2h (default: from the folds that have ended)")
     add("--workers", type=int, help="worker processes (default: as many as the cores can feed)")
     add("--cluster", default="", help="run folds on Ray: auto, host:port, ray://host:port or local:N")
@@ -69,11 +71,12 @@ def main(argv: list[str] | None = None) -> int:
     from backend.training.budget import parse_duration
     from backend.training.plan import load_plan
 
-    budget = parse_duration(options.budget, "--budget") if options.budget else None
     timeout = parse_duration(options.timeout, "--timeout") if options.timeout else None
     plan = load_plan(options.plan).narrowed(
         modalities=options.modalities, methods=options.methods, trials=options.trials
     )
+    until = options.budget or plan.budget
+    budget = parse_duration(until, "--budget" if options.budget else "plan budget") if until else None
 
     from backend.training.study import StudyOptions, expect_study, run_study
 

@@ -63,6 +63,7 @@ class Plan:
             they fit, so that one plan takes about as long on four views in two sensors as on one. 0 = any.
         images: most pictures that one final training sees, over all its epochs; where there are more, every
             stage gets fewer epochs by the same factor, so that a quick plan stays quick. 0 = any.
+        budget: when a study has to end where ``--budget`` does not say so, e.g. ``8h``; empty = no limit.
         seeds: seeds of the final runs; each is a run of its own.
         threads: CPU threads of a worker; part of every configuration.
         modalities: sensors to use; empty = all that the data set has.
@@ -82,6 +83,7 @@ class Plan:
     resolution: int = 48
     pixels: int = 0
     images: int = 0
+    budget: str = ""
     seeds: tuple[int, ...] = (0,)
     threads: int = 1
     modalities: tuple[str, ...] = ()
