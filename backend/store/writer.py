@@ -17,14 +17,16 @@ from __future__ import annotations
 import json
 import math
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from backend.errors import StoreError
 from backend.store import folds
 from backend.store.artifacts import inside
 from backend.store.bundle import (
+    CurvePoint,
     FoldBundle,
     MetricValue,
     Predictions,
@@ -195,17 +197,27 @@ class RunStore(FindingsStore):
             folds.pool_confusions(connection, run_id)
             self._end(connection, run_id, "complete", None)
 
-    def end_run(self, run_id: str, status: str, error: str) -> None:
+    def end_run(
+        self,
+        run_id: str,
+        status: str,
+        error: str,
+        curves: Mapping[int, tuple[CurvePoint, ...]] = MappingProxyType({}),
+    ) -> None:
         """End a run as failed, pruned or interrupted, and say why; its finished folds stay.
 
         Args:
             run_id: the run.
             status: how it ended.
             error: the reason and the last log lines.
+            curves: fold to the curves up to its failure; the fold stays unfinished.
         """
         assert status in RUN_ENDINGS, status
         self._require_run(run_id)
         with self.transaction() as connection:
+            for fold, points in curves.items():
+                folds.delete_fold(connection, run_id, fold)
+                folds.insert_curves(connection, run_id, fold, points)
             self._end(connection, run_id, status, error)
 
     def _end(self, connection: sqlite3.Connection, run_id: str, status: str, error: str | None) -> None:

@@ -184,7 +184,8 @@ class Driver:
         if bundle is None:
             if not run.ended:
                 run.ended = FAILED
-                self.store.end_run(run_id, FAILED, f"fold {outcome.task.fold}: {outcome.error}")
+                reason = f"fold {outcome.task.fold}: {outcome.error}"
+                self.store.end_run(run_id, FAILED, reason, {outcome.task.fold: outcome.curves})
             self.progress.failed(run.row.name, outcome.error)
             return
         self.store.write_fold(run_id, bundle)

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from backend.errors import AvocadoError
-from backend.store.bundle import FoldBundle
-from backend.training.task import FoldTask, WorkerContext
+from backend.store.bundle import CurvePoint, FoldBundle
+from backend.training.task import FoldTask, TrainingStoppedError, WorkerContext
 
 if TYPE_CHECKING:
     from backend.training.execute import TaskFunction
@@ -23,11 +23,12 @@ _TRACEBACK_CHARACTERS = 4000
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a task ended: with a bundle, or with an error in words."""
+    """How a task ended: with a bundle, or with an error in words and the curves up to it."""
 
     task: FoldTask
     bundle: FoldBundle | None
     error: str = ""
+    curves: tuple[CurvePoint, ...] = ()
 
 
 class TimeLimit:
@@ -90,6 +91,8 @@ def run_safely(function: TaskFunction, task: FoldTask, context: WorkerContext) -
     """Do a task; a fault inside it costs that task only."""
     try:
         return Outcome(task, function(task, context))
+    except TrainingStoppedError as error:
+        return Outcome(task, None, str(error), error.curves)
     except Exception as error:
         return Outcome(task, None, describe_failure(error))
 

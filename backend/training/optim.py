@@ -15,8 +15,6 @@ from backend.errors import ConfigError, TrainingError
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
 
-DEVICES = ("auto", "cpu", "cuda", "mps")
-
 
 def resolve_device(name: str) -> str:
     """Turn ``auto`` into the best device at hand.

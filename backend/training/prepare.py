@@ -84,6 +84,8 @@ def prepare_study(plan: Plan, options: StudyOptions, seed: int) -> PreparedStudy
         check_backbone(backbone, "imagenet" if "imagenet" in plan.pretraining.methods else "random")
     for method in plan.pretraining.methods:
         method_info(method, "--methods")
+    for method in filter(None, (plan.augmentations.method, *plan.augmentations.methods)):
+        method_info(method, "plan augmentations.method")
     device = study_device(options)
     dataset = read_dataset(options.dataset, cache_dir=options.cache)
     modalities = resolve_modalities(plan.modalities, dataset)

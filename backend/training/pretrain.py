@@ -36,6 +36,7 @@ from backend.training.feed import FruitFeed
 from backend.training.optim import cosine_schedule, make_optimizer, require_finite
 from backend.training.pretrain_state import load_state, save_state
 from backend.training.samples import EpochOrder, IntArray, SampleFeed, SamplePool
+from backend.training.task import TrainingStoppedError
 
 HEALTH_SAMPLES = 256
 """Size of the part of the pool on which health is measured."""
@@ -73,19 +74,6 @@ class PretrainResult:
     notes: tuple[tuple[str, str], ...]
 
 
-class PretrainingFailedError(TrainingError):
-    """A pretraining that collapsed or diverged.
-
-    Args:
-        reason: what went wrong.
-        curves: of the epochs up to then, worth keeping with the failed run.
-    """
-
-    def __init__(self, reason: TrainingError, curves: tuple[CurvePoint, ...]) -> None:
-        super().__init__(str(reason))
-        self.curves = curves
-
-
 def pretrain(
     config: RunConfig,
     dataset: FruitDataset,
@@ -114,7 +102,7 @@ def pretrain(
 
     Raises:
         ConfigError: a method, its positives or hyper-parameters that cannot work on these data.
-        PretrainingFailedError: the loss diverged or the embeddings collapsed; holds the curves.
+        TrainingStoppedError: the loss diverged or the embeddings collapsed; holds the curves.
     """
     feed = FruitFeed(dataset, cache, config.model.image_modalities, device)
     pool = make_pool(config, feed, fruit, labels)
@@ -204,7 +192,7 @@ class Pretraining:
                 loss = self._epoch(epoch)
                 health = self._require_health(epoch)
             except TrainingError as error:
-                raise PretrainingFailedError(error, tuple(self.curves)) from error
+                raise TrainingStoppedError(error, tuple(self.curves)) from error
             if checkpoint is not None:
                 # A disk that is full costs the way back to this epoch, not the training.
                 with suppress(OSError, SafetensorError):

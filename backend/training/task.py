@@ -16,11 +16,25 @@ from backend.config import RunConfig, config_hash, derive_seed
 from backend.data.cache import ImageCache
 from backend.data.dataset import FruitDataset
 from backend.data.splits import inner_split, label_fraction
-from backend.errors import AvocadoError
+from backend.errors import AvocadoError, TrainingError
+from backend.store.bundle import CurvePoint
 
 
 class Pruned(AvocadoError):  # noqa: N818 - a decision, not an error
     """A trial that fell behind earlier ones and was stopped."""
+
+
+class TrainingStoppedError(TrainingError):
+    """A training that collapsed or diverged.
+
+    Args:
+        reason: what went wrong.
+        curves: of the epochs up to then, worth keeping with the failed run.
+    """
+
+    def __init__(self, reason: TrainingError, curves: tuple[CurvePoint, ...]) -> None:
+        super().__init__(str(reason))
+        self.curves = curves
 
 
 @dataclass(frozen=True)

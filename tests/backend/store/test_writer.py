@@ -291,6 +291,20 @@ def test_failed_runs_keep_folds_and_reason(store, start, make_run, make_fold, da
         store.end_run(run.run_id, "complete", "")
 
 
+def test_the_curves_up_to_a_failure_are_kept_and_the_fold_stays_open(
+    store, start, make_run, make_fold, dataset
+):
+    start(store)
+    run = make_run()
+    store.start_run(run)
+    curves = (CurvePoint(1, "train", "loss", 2.0), CurvePoint(2, "train", "loss", 9.0))
+    store.end_run(run.run_id, "failed", "collapsed in epoch 2", {0: curves})
+    assert store.curve(run.run_id, 0, "train", "loss") == [2, 9]
+    assert store.finished_folds(run.run_id) == set()
+    store.write_fold(run.run_id, make_fold(dataset, 0))
+    assert store.curve(run.run_id, 0, "train", "loss") != [2, 9], "a second attempt replaces them"
+
+
 def test_heartbeat_reaches_runs_and_study(store, start, make_run):
     start(store)
     run = make_run()

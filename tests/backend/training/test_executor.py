@@ -3,11 +3,11 @@ from pathlib import Path
 
 import pytest
 
-from backend.errors import DataError
-from backend.store.bundle import FoldBundle
-from backend.training.executor import InProcessExecutor, Outcome, TimeLimit, describe_failure
+from backend.errors import DataError, TrainingError
+from backend.store.bundle import CurvePoint, FoldBundle
+from backend.training.executor import InProcessExecutor, Outcome, TimeLimit, describe_failure, run_safely
 from backend.training.pool import PoolExecutor
-from backend.training.task import FoldTask
+from backend.training.task import FoldTask, TrainingStoppedError
 
 
 @pytest.fixture
@@ -84,6 +84,16 @@ def test_what_a_failed_task_printed_is_kept_with_its_reason(small_run, behave):
     assert "the sensor is cold" in outcomes[0].error
     assert "the sensor is cold" not in outcomes[1].error
     assert "SIGSEGV" in outcomes[2].error
+
+
+def test_a_training_that_stops_brings_its_curves(small_run):
+    curves = (CurvePoint(1, "train", "loss", 0.5),)
+
+    def collapse(task, context):
+        raise TrainingStoppedError(TrainingError("collapsed in epoch 1"), curves)
+
+    outcome = run_safely(collapse, tasks(small_run, "ok")[0], None)
+    assert (outcome.bundle, outcome.error, outcome.curves) == (None, "collapsed in epoch 1", curves)
 
 
 def test_the_limit_of_a_fold_follows_the_longest_so_far(small_run):

@@ -18,7 +18,9 @@ from backend.models import backbones
 from backend.models.backbones import Backbone, BackboneInfo
 from backend.models.network import FruitNetwork, NetworkSpec
 from backend.training.checkpoint import load_encoders, unpack_weights
-from backend.training.pretrain import PretrainingFailedError, pretrain
+from backend.training.pretrain import pretrain
+from backend.training.probing import probe_fold
+from backend.training.task import FoldTask, TrainingStoppedError, WorkerContext
 
 SIDE = 32
 FRUIT = 32
@@ -149,8 +151,8 @@ def curve(result, metric):
 @pytest.mark.parametrize("method", PRETRAINED)
 @pytest.mark.parametrize("data", [THREE, ONE], ids=["rgb+nir+depth", "nir"])
 def test_contract(method, data):
-    """Loss falls, embeddings stay apart, weights reload bit by bit into a classifier."""
-    _, cache = data
+    """Loss falls, embeddings stay apart, weights reload bit by bit into a classifier, and are evaluated."""
+    dataset, cache = data
     needed = method_info(method).min_channels
     if data is ONE and needed > 1:
         with pytest.raises(ConfigError, match=rf"only nir \(1\); expected a sensor with {needed} or more"):
@@ -170,6 +172,20 @@ def test_contract(method, data):
     own = network.state_dict()
     for name, value in unpack_weights(result.weights).items():
         assert torch.equal(own[name], value), name
+    probe = dataclasses.replace(config, kind="probe", data=DataConfig(resolution=SIDE, label_fraction=0.8))
+    context = WorkerContext(dataset, cache, np.arange(FRUIT) // 2 % 2, "cpu")
+    bundle = probe_fold(FoldTask("probe", probe, 0, 0, weights=result.weights), context)
+    found = {metric.metric: metric.value for metric in bundle.metrics if metric.defect is None}
+    for protocol in (
+        "mcc",
+        "probe_accuracy",
+        "knn_accuracy",
+        "retrieval_map",
+        "oneclass_auroc",
+        "clustering_ari",
+    ):
+        assert np.isfinite(found[protocol]), protocol
+    assert len(bundle.predictions.fruit_ids) == FRUIT // 2
 
 
 @pytest.mark.parametrize("method", ["simclr", "moco", "dino", "triplet", "colourisation"])
@@ -254,7 +270,7 @@ def test_normalises_by_the_pool():
 def test_collapse_stops_with_the_reason():
     flat = MemoryCache({"nir": np.full((FRUIT, 2, SIDE, SIDE, 1), 99, dtype=np.uint8)})
     with pytest.raises(
-        PretrainingFailedError, match=r"encoder nir: collapsed in epoch 1: .* nearly alike"
+        TrainingStoppedError, match=r"encoder nir: collapsed in epoch 1: .* nearly alike"
     ) as failed:
         train("simclr", (ONE[0], flat), strength=0)
     assert curve(failed.value, "embedding_std")[0] < 0.05
@@ -262,7 +278,7 @@ def test_collapse_stops_with_the_reason():
 
 def test_divergence_stops_with_the_reason(monkeypatch):
     monkeypatch.setattr(SimCLR, "pair_loss", lambda self, a, b, batch: a.projection.sum() * float("nan"))
-    with pytest.raises(PretrainingFailedError, match="the loss became nan in epoch 1"):
+    with pytest.raises(TrainingStoppedError, match="the loss became nan in epoch 1"):
         train("simclr", ONE)
 
 
