@@ -1,12 +1,16 @@
 """Fruit that a tiny network learns in a few epochs, for every test that trains."""
 
 import csv
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+
+# Before torch is imported: tests run beside each other, and on tiny fruit a second thread only waits.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 MULTILABEL_TOML = """
 name = "tiny"

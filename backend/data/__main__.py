@@ -21,7 +21,15 @@ def parser() -> argparse.ArgumentParser:
         prog="python -m backend.data", description="Make, import and check data set folders."
     )
     actions = command.add_subparsers(dest="action", required=True, metavar="synth|import|check")
-    synth = actions.add_parser("synth", help="make the synthetic avocado data set")
+    _add_synth(actions.add_parser("synth", help="make the synthetic avocado data set"))
+    _add_import(
+        actions.add_parser("import", help="turn a published or own collection into a data set folder")
+    )
+    _add_check(actions.add_parser("check", help="report every problem of a data set"))
+    return command
+
+
+def _add_synth(synth: argparse.ArgumentParser) -> None:
     synth.add_argument("out", type=Path, metavar="OUT", help="folder to make")
     synth.add_argument("--fruits", type=int, required=True, metavar="N", help="number of fruit")
     synth.add_argument("--seed", type=int, default=0, help="of everything random (default: %(default)s)")
@@ -38,7 +46,8 @@ def parser() -> argparse.ArgumentParser:
     synth.add_argument("--workers", type=int, default=1, metavar="N", help="processes (default: %(default)s)")
     synth.add_argument("--quiet", action="store_true", help="no progress bar")
 
-    importer = actions.add_parser("import", help="turn a published or own collection into a data set folder")
+
+def _add_import(importer: argparse.ArgumentParser) -> None:
     importer.add_argument("kind", metavar="KIND", help="; ".join(f"{k}: {d}" for k, d in KINDS.items()))
     importer.add_argument("source", metavar="SRC", help="where it lies")
     importer.add_argument("out", type=Path, metavar="OUT", help="folder to make")
@@ -49,7 +58,8 @@ def parser() -> argparse.ArgumentParser:
     importer.add_argument("--min-side", type=int, metavar="PX", help="sku110k: smallest side of a crop")
     importer.add_argument("--quiet", action="store_true", help="no progress bar")
 
-    check = actions.add_parser("check", help="report every problem of a data set")
+
+def _add_check(check: argparse.ArgumentParser) -> None:
     check.add_argument("folder", type=Path, metavar="DIR", help="data set folder")
     check.add_argument(
         "--folds",
@@ -59,7 +69,6 @@ def parser() -> argparse.ArgumentParser:
         help="outer folds the labels must suffice for (default: %(default)s)",
     )
     check.add_argument("--json", action="store_true", help="print the problems as JSON")
-    return command
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -41,13 +41,3 @@ def exits(
     result = np.eye(3, dtype=np.float32)[chosen]
     result[is_open] = np.nan
     return result
-
-
-def exit_matrix(true: NDArray[np.floating], decided: NDArray[np.floating]) -> NDArray[np.int64]:
-    """Fruit by true exit (rows) and decided exit (columns), (3, 3), from two one-hot arrays (n, 3).
-
-    Fruit whose true exit is open (NaN) are left out.
-    """
-    known = ~np.isnan(true).any(axis=1)
-    matrix: NDArray[np.int64] = np.rint(true[known].T @ decided[known]).astype(np.int64)
-    return matrix

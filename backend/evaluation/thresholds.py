@@ -93,31 +93,6 @@ def choose_threshold(y_true: NDArray[np.floating], score: NDArray[np.floating]) 
     return candidates.threshold(mcc >= mcc.max() - 1e-12)
 
 
-def cost_threshold(
-    y_true: NDArray[np.floating], score: NDArray[np.floating], cost_miss: float, cost_false_alarm: float
-) -> float:
-    """The threshold of lowest cost on labelled fruit.
-
-    Args:
-        y_true: (n,), 1, 0 or NaN.
-        score: (n,) probabilities, 0 to 1.
-        cost_miss: money lost with a fruit that has the defect and is not called.
-        cost_false_alarm: money lost with a fruit that is called and does not have it.
-
-    Returns:
-        The middle of the widest range of best thresholds, above every score where calling none is
-        cheapest. Where only one class is labelled: the threshold of calibrated probabilities,
-        false alarm / (false alarm + miss) (Elkan 2001, "The foundations of cost-sensitive learning", eq. 2).
-    """
-    candidates = cuts(y_true, score)
-    _, fp, fn, _ = candidates.counts.T
-    if fn[0] == 0 or fp[-1] == 0:
-        total = cost_false_alarm + cost_miss
-        return cost_false_alarm / total if total > 0 else DEFAULT
-    cost = fn * cost_miss + fp * cost_false_alarm
-    return candidates.threshold(cost <= cost.min() * (1 + 1e-12))
-
-
 def apply_thresholds(score: NDArray[np.floating], thresholds: NDArray[np.float64]) -> NDArray[np.uint8]:
     """Decisions (n, D), 1 where a score (n, D) reaches its defect's threshold (D,)."""
     called: NDArray[np.bool_] = score >= thresholds.astype(np.float64)

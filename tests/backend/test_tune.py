@@ -15,6 +15,12 @@ import pytest
 from backend.cli import run_command
 from backend.tune import main
 
+METHODS = {
+    "joint embedding": "simclr moco byol simsiam barlow_twins vicreg dino",
+    "pretext": "rotation jigsaw context inpainting colourisation exemplar channel_randomisation",
+    "metric": "drlim cosine_pairs triplet supcon debiased",
+    "reference": "random_init imagenet supervised",
+}
 PLAN = """
 folds = 2
 resolution = 16
@@ -130,6 +136,14 @@ def test_the_list_names_everything_that_can_be_chosen(capsys):
     assert {"quick", "overnight"} <= set(catalogue["plans"])
     assert "resnet18" in catalogue["backbones"]
     assert "simclr" in catalogue["methods, joint embedding"]
+    assert main(["--list"]) == 0
+    printed = capsys.readouterr().out
+    for family, promised in METHODS.items():
+        assert set(promised.split()) <= set(catalogue[f"methods, {family}"])
+        section = printed.partition(f"methods, {family}:\n")[2].partition(":\n")[0]
+        assert {line.split()[0] for line in section.splitlines() if line.startswith("  ")} >= set(
+            promised.split()
+        )
     assert all(description for entries in catalogue.values() for description in entries.values())
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,6 +26,33 @@ def first(connection: sqlite3.Connection, sql: str, parameters: Parameters = ())
     """The first row as a dictionary, None where there is none."""
     row = connection.execute(sql, parameters).fetchone()
     return None if row is None else {key: row[key] for key in row.keys()}  # noqa: SIM118 - a Row iterates its values
+
+
+def runs_with(
+    connection: sqlite3.Connection, table: Literal["attribution", "embedding"], dataset_id: str, study_id: str
+) -> pd.DataFrame:
+    """Complete runs that have rows in ``table``, in the order they were started.
+
+    Args:
+        connection: of the store.
+        table: what they must have.
+        dataset_id: their data set.
+        study_id: their study; empty = any.
+
+    Returns:
+        run_id, name, kind, method, modalities (JSON text), seed, finished, git_commit, twin (how many earlier
+        ones have the same name and seed).
+    """
+    sql = """
+        SELECT r.run_id, r.name, r.kind, r.method, r.modalities, r.seed, r.finished, r.git_commit,
+               ROW_NUMBER() OVER (PARTITION BY r.name, r.seed ORDER BY r.started, r.run_id) - 1 AS twin
+        FROM run r
+        WHERE r.dataset_id = :dataset_id AND (:study_id = '' OR r.study_id = :study_id)
+          AND r.status = 'complete'
+          AND EXISTS (SELECT 1 FROM {table} t WHERE t.run_id = r.run_id)
+        ORDER BY r.started, r.run_id
+        """
+    return frame(connection, sql.format(table=table), {"dataset_id": dataset_id, "study_id": study_id})
 
 
 def json_list(names: Iterable[str]) -> str:

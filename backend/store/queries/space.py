@@ -5,32 +5,15 @@ from __future__ import annotations
 import sqlite3
 from typing import TYPE_CHECKING
 
-from backend.store.queries._frame import frame
+from backend.store.queries._frame import frame, runs_with
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
 def projected_runs(connection: sqlite3.Connection, dataset_id: str, study_id: str = "") -> pd.DataFrame:
-    """Complete runs whose features were projected, in the order they were started.
-
-    Returns:
-        run_id, name, kind, method, modalities (JSON text), seed, finished, git_commit, twin (how many earlier
-        ones have the same name and seed).
-    """
-    return frame(
-        connection,
-        """
-        SELECT r.run_id, r.name, r.kind, r.method, r.modalities, r.seed, r.finished, r.git_commit,
-               ROW_NUMBER() OVER (PARTITION BY r.name, r.seed ORDER BY r.started, r.run_id) - 1 AS twin
-        FROM run r
-        WHERE r.dataset_id = :dataset_id AND (:study_id = '' OR r.study_id = :study_id)
-          AND r.status = 'complete'
-          AND EXISTS (SELECT 1 FROM embedding e WHERE e.run_id = r.run_id)
-        ORDER BY r.started, r.run_id
-        """,
-        {"dataset_id": dataset_id, "study_id": study_id},
-    )
+    """Complete runs whose features were projected; see ``runs_with``."""
+    return runs_with(connection, "embedding", dataset_id, study_id)
 
 
 def projections(connection: sqlite3.Connection, run_id: str) -> list[str]:

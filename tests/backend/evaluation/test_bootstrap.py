@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from backend.evaluation import bootstrap as module
-from backend.evaluation.bootstrap import acceleration, bootstrap, group_weights, leave_out_weights
+from backend.evaluation.bootstrap import Bootstrap, acceleration, bootstrap, group_weights, leave_out_weights
 
 
 def mean_of(values):
@@ -108,3 +108,69 @@ def test_undefined_resamples_are_left_out_and_too_many_leave_no_interval():
     never = bootstrap(lambda w: np.where(w.max(axis=1, keepdims=True) < 2, 1.0, np.nan), 5, resamples=500)
     assert never.interval(0).low is None
     assert "resamples" in never.interval(0).reason
+
+
+def made_of(samples, point=0.0, jackknife=(0.0, 0.0)):
+    """A bootstrap whose numbers are given."""
+    return Bootstrap(
+        np.array([point]), np.array(samples, float)[:, None], np.array(jackknife, float)[:, None]
+    )
+
+
+def test_what_is_undefined_is_counted_and_half_is_enough():
+    nan = np.nan
+    half = made_of([0.1, 0.2, nan, nan]).interval(0)
+    assert half.low is not None
+    assert half.reason == ""
+    less = made_of([0.1, nan, nan, nan]).interval(0)
+    assert (less.low, less.high, less.reason) == (None, None, "undefined in 3 of 4 resamples")
+    assert made_of([nan, nan]).interval(0).reason == ""
+    assert made_of([0.1, 0.2], point=nan).interval(0).low is None
+
+
+def test_the_standard_error_is_that_of_the_defined_resamples():
+    assert made_of([0.1, 0.4, np.nan]).standard_error(0) == pytest.approx(np.std([0.1, 0.4], ddof=1))
+    assert np.isnan(made_of([0.1, np.nan]).standard_error(0))
+    values = np.random.default_rng(3).exponential(size=50)
+    ours = bootstrap(mean_of(values), 50, seed=4)
+    assert ours.standard_error(0) == pytest.approx(values.std() / np.sqrt(50), rel=0.1)
+
+
+@pytest.mark.parametrize("side", [-1, 1])
+def test_a_point_beyond_every_resample_has_a_finite_interval(side):
+    """The bias is then that of half a resample, equation 14.14 with its count kept inside the range."""
+    samples = side * np.linspace(0.1, 1, 200)
+    jackknife = np.array([0.0, 0.1, 0.3])
+    interval = made_of(samples, 0.0, jackknife).interval(0, alpha=0.3)
+    bias = side * stats.norm.ppf(0.5 / 200)
+    shifted = bias + stats.norm.ppf([0.15, 0.85])
+    levels = stats.norm.cdf(bias + shifted / (1 - acceleration(jackknife) * shifted))
+    assert (interval.low, interval.high) == pytest.approx(tuple(np.quantile(samples, levels)))
+
+
+def test_a_correction_that_turns_over_ends_at_the_extreme_resample():
+    samples = np.linspace(-1, 1, 101)
+    interval = made_of(samples, 0.0, [0.0] * 60 + [-40.0]).interval(0, alpha=1e-9)
+    assert interval.high == 1.0 or interval.low == -1.0
+    assert interval.low < interval.high
+
+
+def test_leave_one_out_values_that_agree_or_are_undefined_have_no_acceleration():
+    assert acceleration(np.full(5, 0.3)) == 0
+    assert acceleration(np.full(3, np.nan)) == 0
+    assert acceleration(np.array([1.0, 2.0, 4.0, np.nan])) == acceleration(np.array([1.0, 2.0, 4.0])) != 0
+
+
+def test_two_thousand_resamples_of_seed_0_unless_told_otherwise():
+    values = np.random.default_rng(0).normal(size=6)
+    plain = bootstrap(mean_of(values), 6)
+    assert plain.samples.shape == (2000, 1)
+    assert np.array_equal(plain.samples, bootstrap(mean_of(values), 6, resamples=2000, seed=0).samples)
+
+
+def test_one_group_has_no_spread_and_no_group_is_a_defect_of_ours():
+    alone = bootstrap(mean_of(np.array([0.7])), 1, resamples=20).interval(0)
+    assert (alone.low, alone.high) == (0.7, 0.7)
+    assert "too few fruit" in alone.reason
+    with pytest.raises(AssertionError, match="no group"):
+        bootstrap(mean_of(np.zeros(0)), 0)

@@ -32,12 +32,20 @@ def test_undefined_differences_drop_out_and_two_are_the_least():
     assert corrected_t(np.array([0.1, np.nan]), 0.25) is None
 
 
+def test_two_differences_are_enough():
+    d = np.array([0.1, 0.3])
+    assert corrected_t(d, test_ratio=0.0).p_value == pytest.approx(stats.ttest_1samp(d, 0).pvalue)
+
+
 def test_no_spread():
-    assert corrected_t(np.zeros(5), 0.25).p_value == 1
-    assert corrected_t(np.full(5, 0.125), 0.25).p_value == 0
+    same, apart = corrected_t(np.zeros(5), 0.25), corrected_t(np.full(5, -0.125), 0.25)
+    assert (same.p_value, same.effect_size) == (1, 0)
+    assert (apart.p_value, apart.effect_size, apart.low, apart.high) == (0, -np.inf, -0.125, -0.125)
 
 
-@pytest.mark.parametrize(("only_a", "only_b"), [(3, 12), (20, 50), (0, 6), (0, 0), (12, 13)])
+@pytest.mark.parametrize(
+    ("only_a", "only_b"), [(3, 12), (20, 50), (0, 6), (0, 0), (12, 13), (8, 17), (5, 19)]
+)
 def test_mcnemar_by_hand(only_a, only_b):
     a = np.array([True] * (40 + only_a) + [False] * (only_b + 7))
     b = np.array([True] * 40 + [False] * only_a + [True] * only_b + [False] * 7)
@@ -49,6 +57,14 @@ def test_mcnemar_by_hand(only_a, only_b):
         expected = stats.chi2.sf((abs(only_a - only_b) - 1) ** 2 / discordant, df=1)
     assert result.p_value == pytest.approx(expected)
     assert result.delta == pytest.approx(b.mean() - a.mean())
+    assert result.effect_size == pytest.approx((only_b - only_a) / max(1, discordant))
+    assert result.p_value <= 1
+    assert result.n == len(a)
+
+
+def test_mcnemar_of_no_fruit():
+    nobody = mcnemar(np.zeros(0, bool), np.zeros(0, bool))
+    assert (nobody.delta, nobody.p_value, nobody.effect_size, nobody.n) == (0, 1, 0, 0)
 
 
 @settings(max_examples=10, deadline=None)  # a tenth of a second each, all of it statsmodels
@@ -85,3 +101,17 @@ def test_no_number_of_fruit_mends_training_luck_or_no_difference():
     assert fruit_needed(0.0, 200, 0.01, 0.0) == np.inf
     assert fruit_needed(0.02, 200, 0.01, 0.02**2) == np.inf
     assert fruit_needed(0.1, 200, 0.08**2, 0.02**2) > fruit_needed(0.1, 200, 0.08**2, 0.0)
+
+
+def test_a_p_value_at_its_level_is_rejected_and_lets_the_next_be_asked():
+    corrected = holm(np.array([0.05, 0.025]))
+    assert corrected.p_adjusted.tolist() == [0.05, 0.05]
+    assert corrected.level.tolist() == [0.05, 0.025]
+    stopped = holm(np.array([0.9, 0.03, 0.04]))
+    assert stopped.level.tolist() == [0.05 / 3] * 3
+    assert stopped.p_adjusted == pytest.approx([0.9, 0.09, 0.09])
+    assert holm(np.array([0.0, 0.0])).p_adjusted.tolist() == [0, 0]
+
+
+def test_at_least_one_fruit_is_needed():
+    assert fruit_needed(5.0, 10, 1e-6, 0.0) == 1

@@ -9,7 +9,6 @@ from sklearn.metrics import matthews_corrcoef
 from backend.evaluation.thresholds import (
     apply_thresholds,
     choose_threshold,
-    cost_threshold,
     decide,
     one_hot_best,
 )
@@ -48,23 +47,6 @@ def test_no_cut_has_a_higher_mcc(case):
     assert reached >= best - 1e-9 or (best <= 1e-9 and threshold == 0.5)
 
 
-@settings(max_examples=80, deadline=None)
-@given(labelled(), st.floats(0.1, 10), st.floats(0.1, 10))
-def test_no_cut_is_cheaper(case, miss, alarm):
-    true, score = case
-    threshold = cost_threshold(true, score, miss, alarm)
-    known = ~np.isnan(true)
-    if len(set(true[known])) < 2:
-        assert threshold == pytest.approx(alarm / (alarm + miss))
-        return
-
-    def cost(t):
-        called = score[known] >= np.float64(t)
-        return miss * ((true[known] == 1) & ~called).sum() + alarm * ((true[known] == 0) & called).sum()
-
-    assert cost(threshold) <= min(cost(t) for t in every_cut(score)) * (1 + 1e-9)
-
-
 def test_the_middle_of_the_gap():
     assert choose_threshold(*arrays([0, 0, 1, 1], [0.1, 0.2, 0.8, 0.9])) == pytest.approx(0.5)
     assert choose_threshold(*arrays([0, 0, 1, 1], [0.1, 0.2, 0.3, 0.9])) == pytest.approx(0.25)
@@ -100,21 +82,6 @@ def test_neighbouring_single_precision_scores_stay_apart():
     scores = np.array([low, high])
     assert (scores >= threshold).tolist() == [False, True]  # a Python float: compared in single precision
     assert (scores >= np.float64(threshold)).tolist() == [False, True]
-
-
-def test_calling_none_can_be_cheapest_even_at_score_one():
-    true, score = arrays([0, 0, 0, 1], [1.0, 1.0, 1.0, 0.2])
-    threshold = cost_threshold(true, score, cost_miss=1, cost_false_alarm=10)
-    assert not (score >= threshold).any()
-    assert (score >= cost_threshold(true, score, cost_miss=100, cost_false_alarm=1)).all()
-
-
-def test_dear_misses_lower_the_threshold():
-    rng = np.random.default_rng(0)
-    true = (rng.random(400) < 0.3).astype(np.float32)
-    score = np.clip(0.3 * true + 0.2 + 0.2 * rng.normal(size=400), 0, 1).astype(np.float32)
-    dear, fair, cheap = (cost_threshold(true, score, cost, 1.0) for cost in (10, 1, 0.1))
-    assert dear < fair < cheap
 
 
 def test_decide_uses_validation_for_defects_and_the_maximum_for_classes():

@@ -9,19 +9,21 @@ NAMES = [info.name for info in list_backbones() if info.source in ("own", "torch
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("channels", [1, 5])
-def test_every_backbone_takes_any_channel_count_and_trains(name: str, channels: int) -> None:
+def test_every_backbone_takes_any_channel_count_and_trains(name: str) -> None:
+    grey = create_backbone(name, 1).to("meta")  # where shapes alone cost nothing
+    assert grey(torch.empty(2, 1, 48, 48, device="meta")).shape == (2, grey.feature_dim)
     torch.manual_seed(0)
-    backbone = create_backbone(name, channels)
-    features = backbone(torch.rand(2, channels, 48, 48))
+    backbone = create_backbone(name, 5)
+    features = backbone(torch.rand(2, 5, 32, 32))
     assert features.shape == (2, backbone.feature_dim)
-    maps = backbone.eval().feature_maps(torch.rand(2, channels, 48, 48))
-    assert len(maps) == len(backbone.stages) >= 1
-    assert maps[-1].shape[:2] == (2, backbone.feature_dim)
     features.sum().backward()
     first = next(iter(backbone.parameters()))
     assert first.grad is not None
     assert torch.isfinite(first.grad).all()
+    with torch.no_grad():
+        maps = backbone.eval().feature_maps(torch.rand(1, 5, 32, 32))
+    assert len(maps) == len(backbone.stages) >= 1
+    assert maps[-1].shape[:2] == (1, backbone.feature_dim)
 
 
 def test_features_are_the_mean_of_the_last_map() -> None:
