@@ -146,6 +146,8 @@ def compared(
     tests: pd.DataFrame,
     metrics: pd.DataFrame,
     defect: str | None,
+    *,
+    multiclass: bool = False,
 ) -> Answer:
     """What pretraining changes.
 
@@ -155,16 +157,16 @@ def compared(
         tests: see ``results.comparisons``, challenger minus reference.
         metrics: see ``results.pooled_metrics``, of both runs.
         defect: one defect; None = over all.
+        multiclass: whether each fruit has exactly one class.
     """
+    what = _what(defect, multiclass=multiclass)
     found, agreement = _pick(tests, "recall", defect), _pick(tests, "mcc", defect)
     if found is None and agreement is None:
-        return _untested(challenger, reference, metrics, defect)
+        return _untested(challenger, reference, metrics, defect, what)
     test = found or agreement
     assert test is not None
     verdict = test_verdict(test)
-    text = (
-        _found(challenger, test, verdict, defect) if found else _agreement(challenger, test, verdict, defect)
-    )
+    text = _found(challenger, test, verdict, what) if found else _agreement(challenger, test, verdict, defect)
     more = [
         _most(tests) if defect is None and found else "",
         _level(metrics, challenger, reference, defect),
@@ -217,18 +219,21 @@ def _hundred_ends(values: dict[str, Any]) -> str:
     return "" if missing(low) or missing(high) else f"{per_hundred(low)} to {per_hundred(high)}"
 
 
-def _what(defect: str | None) -> str:
-    return SAY["defects"] if defect is None else SAY["fruit_with"].format(defect=defect_words(defect))
+def _what(defect: str | None, *, multiclass: bool) -> str:
+    """Of what so many of 100 are found."""
+    if defect is None:
+        return SAY["fruit_of_a_class" if multiclass else "defects"]
+    return SAY["class_fruit" if multiclass else "fruit_with"].format(defect=defect_words(defect))
 
 
-def _found(challenger: Contender, test: dict[str, Any], verdict: str, defect: str | None) -> str:
+def _found(challenger: Contender, test: dict[str, Any], verdict: str, what: str) -> str:
     more = test["delta"] >= 0
     key = "unclear" if verdict == UNCLEAR else "more" if more else "fewer"
     return SAY[key].format(
         method=challenger.words,
         size=per_hundred(abs(test["delta"])),
         direction=texts.DIRECTIONS[0 if more else 1],
-        what=_what(defect),
+        what=what,
         brackets=_brackets(_hundred_ends(test), test.get("n")),
     )
 
@@ -266,7 +271,7 @@ def _level(metrics: pd.DataFrame, challenger: Contender, reference: Contender, d
 
 
 def _untested(
-    challenger: Contender, reference: Contender, metrics: pd.DataFrame, defect: str | None
+    challenger: Contender, reference: Contender, metrics: pd.DataFrame, defect: str | None, what: str
 ) -> Answer:
     level = _level(metrics, challenger, reference, defect)
     ours = _pick(metrics[metrics["run_id"] == challenger.run_id], "recall", defect)
@@ -277,7 +282,7 @@ def _untested(
         method=challenger.words,
         ours=per_hundred(ours["value"]),
         theirs=per_hundred(theirs["value"]),
-        what=_what(defect),
+        what=what,
     )
     return Answer(_on_share(text, challenger), level, UNTESTED)
 

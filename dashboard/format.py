@@ -49,13 +49,14 @@ def number(value: float | None, digits: int = 2, finest: int = 3) -> str:
     if places == 6 and round(size, places) >= 1:  # 1 but for the last bits of a float
         places = max(0, digits - 1)
     text = f"{size:,.{places}f}"
-    return f"{MINUS}{text}" if value < 0 else text
+    return f"{MINUS}{text}" if value < 0 and round(size, places) else text
 
 
 def signed(value: float | None, digits: int = 2) -> str:
     """A difference with its sign, plus as well as minus."""
     text = number(value, digits)
-    return f"+{text}" if value is not None and not missing(value) and value > 0 else text
+    above = value is not None and not missing(value) and value > 0 and text.strip("0.")
+    return f"+{text}" if above else text
 
 
 def count(value: float | None) -> str:

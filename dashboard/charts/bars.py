@@ -32,7 +32,7 @@ def interval_bars(
         domain=["accent", "reference", "fewer"], range=[look.accent, look.reference, look.fewer]
     )
     base = alt.Chart().encode(
-        y=alt.Y("name:N", sort=list(order), axis=alt.Axis(title=None, grid=False, labelLimit=150)),
+        y=alt.Y("name:N", sort=list(order), axis=alt.Axis(title=None, grid=False, labelLimit=190)),
         tooltip=[alt.Tooltip("words:N", title="·")],
     )
     scale = alt.Scale(domain=list(domain), nice=False, clamp=True)

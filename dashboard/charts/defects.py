@@ -20,6 +20,7 @@ def defect_by_defect(
     order: tuple[str, ...],
     axis: str,
     domain: tuple[float, float] = (0, 100),
+    sides: tuple[str, ...] = ("reference", "challenger"),
 ) -> alt.LayerChart:
     """Reference and challenger of each defect on one axis.
 
@@ -34,13 +35,14 @@ def defect_by_defect(
         order: the defects, top to bottom.
         axis: title of the axis: what and unit.
         domain: ends of the axis.
+        sides: those that have rows; a layer without any would be announced as a picture without a name.
     """
     y = alt.Y("defect:N", sort=list(order), axis=None)
     x = alt.X(
         "value:Q", title=axis, scale=alt.Scale(domain=list(domain), nice=False), axis=alt.Axis(tickCount=5)
     )
-    sides = alt.Scale(domain=["reference", "challenger"], range=[look.reference, look.accent])
-    side = alt.Color("side:N", scale=sides, legend=None)
+    paints = alt.Scale(domain=["reference", "challenger"], range=[look.reference, look.accent])
+    side = alt.Color("side:N", scale=paints, legend=None)
     tooltip = [
         alt.Tooltip("defect:N", title="Defect"),
         alt.Tooltip("text:N", title="Value"),
@@ -50,10 +52,10 @@ def defect_by_defect(
     gap = base.mark_line(color=look.muted, strokeWidth=1.5).encode(x=x, detail="defect:N")
     whisker = base.encode(x=alt.X("low:Q", title=axis), x2="high:Q", color=side)
     upper = whisker.transform_filter(alt.datum.side == "reference").mark_rule(
-        strokeWidth=5, opacity=0.3, yOffset=-5
+        strokeWidth=5, opacity=0.3, yOffset=-5, aria=False
     )
     lower = whisker.transform_filter(alt.datum.side == "challenger").mark_rule(
-        strokeWidth=5, opacity=0.3, yOffset=5
+        strokeWidth=5, opacity=0.3, yOffset=5, aria=False
     )
     points = base.encode(x=x, color=side, tooltip=tooltip)
     # The reference is a ring around the dot, so that both are seen where they agree.
@@ -75,5 +77,6 @@ def defect_by_defect(
         x=alt.value("width"), text="gap:N", color=alt.value(look.text)
     )
     height = ROW * max(1, len(order)) + AXIS
-    chart = layered(frame, height, gap, upper, lower, ring, dot, left, right, heading, words)
+    marks = [mark for name, mark in (("reference", ring), ("challenger", dot)) if name in sides]
+    chart = layered(frame, height, gap, upper, lower, *marks, left, right, heading, words)
     return chart.properties(padding={"left": 4, "top": 4, "bottom": 4, "right": 12})

@@ -56,7 +56,7 @@ def feature_space(
         color=colour, tooltip=tooltip
     )
     named = base.transform_filter(alt.datum.label != "")
-    # Often without a row; an empty layer must not be announced.
-    rings = named.mark_point(filled=False, size=190, strokeWidth=2.5, color=look.text, opacity=1, aria=False)
-    words = named.mark_text(align="left", dx=11, fontWeight=600, aria=False).encode(text="label:N")
-    return layered(frame, height, dots.add_params(box), rings, words)
+    rings = named.mark_point(filled=False, size=190, strokeWidth=2.5, color=look.text, opacity=1)
+    words = named.mark_text(align="left", dx=11, fontWeight=600).encode(text="label:N")
+    # Nobody wants a thousand points read aloud, nor the frame of the box; the page's words and cards say it.
+    return layered(frame, height, dots.add_params(box), rings, words).configure(aria=False)

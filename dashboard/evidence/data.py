@@ -138,16 +138,13 @@ def groups_figure(scope: Scope) -> Figure | None:
 def missing_figure(scope: Scope) -> Figure | None:
     """Which pictures and readings are missing; None where nothing is known of any."""
     rows = frames.missing_rows(load.inputs(scope.store, scope.dataset.dataset_id), scope.dataset.n_fruits)
-    if rows.empty:
+    if rows.empty or not rows["value"].any():
         return None
     worst = rows.iloc[0]
-    whole = float(worst["value"]) == 0
     return Figure(
         name="missing",
         title=WORDS["missing_title"],
-        sentence=WORDS["nothing_missing" if whole else "most_missing"].format(
-            name=worst["name"], n=worst["text"]
-        ),
+        sentence=WORDS["most_missing"].format(name=worst["name"], n=worst["text"]),
         chart=interval_bars,
         frame=rows,
         options={

@@ -44,7 +44,9 @@ def said(scope: Scope, run: Run, metrics: pd.DataFrame, maps: pd.DataFrame) -> A
     row = _overall(pointing, scope)
     if row is None:
         return Answer(
-            WORDS["unmasked"].format(Who=sentence_start(run.subject), fruit=plural(fruit, WORDS["fruit"])),
+            WORDS["unmasked"].format(
+                Who=sentence_start(run.subject), fruit=plural(fruit, WORDS["fruit"], WORDS["fruit"])
+            ),
             _sanity(own, scope),
         )
     n = sum(checked(scope, run, maps).get(name, 0) for name in scope.defects)
@@ -128,7 +130,11 @@ def figure(
         sentence=answer.text,
         chart=defect_by_defect,
         frame=frame,
-        options={"order": tuple(frame["defect"].drop_duplicates()), "axis": WORDS["pointing_axis"]},
+        options={
+            "order": tuple(frame["defect"].drop_duplicates()),
+            "axis": WORDS["pointing_axis"],
+            "sides": tuple(sides),
+        },
     )
 
 

@@ -83,7 +83,9 @@ def _answer(
     challenger: Contender | None,
 ) -> Answer:
     if reference is not None and challenger is not None:
-        return answers.compared(challenger, reference, tests, metrics, scope.one_defect)
+        return answers.compared(
+            challenger, reference, tests, metrics, scope.one_defect, multiclass=scope.multiclass
+        )
     one = challenger or reference
     assert one is not None, "somebody is argued about"
     return _alone(scope, metrics, one)
@@ -132,6 +134,7 @@ def figure(scope: Scope, argument: Argument, metric: str) -> Figure:
             "order": tuple(defect_words(name) for name in scope.defects),
             "axis": WORDS[_axis(scope, metric)],
             "domain": _domain(low, metric),
+            "sides": tuple(sides),
         },
     )
 

@@ -105,11 +105,12 @@ def said(scope: Scope, search: Search) -> Answer:
     """What the search amounts to."""
     done = search.done
     best = float(done["score"].max())
+    needed = frames.needed(done)
     text = WORDS["answer"].format(
         who=search.subject,
         n=plural(len(done), WORDS["setting"]),
         best=number(best),
-        k=count(frames.needed(done)),
+        enough=WORDS["enough_one" if needed == 1 else "enough"].format(k=count(needed)),
     )
     parts = [_chief(scope, search)]
     seconds = float(pd.to_numeric(search.trials["seconds"]).sum())

@@ -12,6 +12,8 @@ from dashboard.answers import UNTESTED, Contender, defect_words, test_verdict
 from dashboard.format import count, missing, number, per_hundred, percent, signed, signed_hundred
 from dashboard.theme import EXTERNAL, INTERNAL
 
+EDGE = 0.15
+"""A name that starts this near to an end of the axis, as a share of it, may be cut."""
 FEW = 20
 """Fewer fruit with a defect than this make its numbers shaky."""
 
@@ -115,16 +117,36 @@ def _gap(test: dict[str, Any] | None, metric: str) -> str:
 
 
 def _placed(frame: pd.DataFrame, sides: dict[str, Contender], heads: dict[str, str]) -> pd.DataFrame:
-    """Direct labels on the top row; the smaller value's name ends at its point, the larger one's starts."""
+    """Direct labels on one row; the smaller value's name ends at its point, the larger one's starts.
+
+    Of equal values the reference counts as the smaller one, so that the names stand apart.
+    """
     names = {side: contender.words for side, contender in sides.items()}
-    top = frame["defect"] == frame["defect"].iloc[0] if len(frame) else frame["defect"].isna()
-    smaller = frame["value"] < frame.groupby("defect")["value"].transform("max")
+    top = frame["defect"] == roomiest(frame)
+    values = frame.groupby("defect")["value"]
+    tied = (values.transform("nunique") < 2) & (frame["side"] == "reference") & (len(sides) > 1)
+    smaller = (frame["value"] < values.transform("max")) | tied
     first = ~frame["defect"].duplicated()
     return frame.assign(
         heading=frame["defect"].map(heads).where(first, ""),
         name=frame["side"].map(names).where(top & frame["value"].notna(), ""),
         end=smaller.map({True: "right", False: "left"}),
     )
+
+
+def roomiest(frame: pd.DataFrame) -> str:
+    """The defect whose points leave most room for their names: far from both ends, then far apart.
+
+    Args:
+        frame: ``defect`` and ``value``, a row a defect and side.
+    """
+    if not frame["value"].notna().any():
+        return ""
+    ends = frame.groupby("defect", sort=False)["value"].agg(["min", "max"]).dropna()
+    low, high = float(ends["min"].min()), float(ends["max"].max())
+    inside = (ends["min"] >= low + EDGE * (high - low)) & (ends["max"] <= high - EDGE * (high - low))
+    apart = (ends["max"] - ends["min"]).where(inside, -1.0)
+    return str(apart.idxmax())
 
 
 def balance_rows(order: tuple[str, ...], counts: pd.DataFrame) -> pd.DataFrame:

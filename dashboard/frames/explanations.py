@@ -10,7 +10,7 @@ import pandas as pd
 from dashboard import texts
 from dashboard.answers import defect_words
 from dashboard.format import missing, per_hundred, signed_hundred
-from dashboard.frames.defects import headed
+from dashboard.frames.defects import headed, roomiest
 
 POINTING = "localisation_pointing"
 MEASURES = (POINTING, "localisation_energy", "localisation_iou", "sanity_correlation")
@@ -113,7 +113,7 @@ def localisation_rows(
     rows = []
     for side, (_, name) in sides.items():
         own = values[side]
-        for place, defect in enumerate(shown):
+        for defect in shown:
             value = _number(own["value"].get(defect))
             argued = side == "challenger"
             rows.append(
@@ -126,14 +126,16 @@ def localisation_rows(
                     "text": texts.OVERVIEW["of_hundred"].format(n=per_hundred(value)),
                     "gap": _gap(values, defect) if argued else "",
                     "heading": headed(defect, (n or {}).get(defect)) if argued else "",
-                    "name": name if place == 0 and len(sides) > 1 else "",
+                    "name": name if len(sides) > 1 else "",
                 }
             )
     frame = pd.DataFrame(rows)
     if frame.empty:
         return frame
-    best = frame.groupby("defect")["value"].transform("max")
-    return frame.assign(end=np.where(frame["value"] < best, "right", "left"))
+    shares = frame.groupby("defect")["value"]
+    frame["name"] = frame["name"].where(frame["defect"] == roomiest(frame), "")
+    tied = (shares.transform("nunique") < 2) & (frame["side"] == "reference")
+    return frame.assign(end=np.where((frame["value"] < shares.transform("max")) | tied, "right", "left"))
 
 
 def _gap(values: dict[str, pd.DataFrame], defect: str) -> str:

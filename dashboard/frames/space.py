@@ -10,7 +10,7 @@ import pandas as pd
 from dashboard import texts
 from dashboard.answers import defect_words
 from dashboard.format import number, per_hundred
-from dashboard.frames.defects import headed
+from dashboard.frames.defects import headed, roomiest
 from dashboard.frames.fruit import DEFECT
 from dashboard.scores import ScoreTable
 from dashboard.theme import HEALTHY, Tint
@@ -171,7 +171,7 @@ def likeness_rows(found: pd.DataFrame) -> pd.DataFrame:
         ("reference", "chance", WORDS["chance"]),
         ("challenger", "shared", WORDS["neighbours"]),
     ):
-        for place, row in enumerate(found.to_dict("records")):
+        for row in found.to_dict("records"):
             value = 100 * row[column]
             ahead = row["shared"] >= row["chance"]
             rows.append(
@@ -184,11 +184,12 @@ def likeness_rows(found: pd.DataFrame) -> pd.DataFrame:
                     "text": WORDS["of_hundred"].format(n=per_hundred(row[column])),
                     "gap": _times(row["shared"], row["chance"]) if side == "challenger" else "",
                     "heading": headed(row["defect"], row["n"]) if side == "reference" else "",
-                    "name": name if place == 0 else "",
+                    "name": name,
                     "end": "left" if ahead == (side == "challenger") else "right",
                 }
             )
-    return pd.DataFrame(rows)
+    frame = pd.DataFrame(rows)
+    return frame.assign(name=frame["name"].where(frame["defect"] == roomiest(frame), ""))
 
 
 def _times(shared: float, chance: float) -> str:

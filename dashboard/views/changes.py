@@ -107,7 +107,8 @@ def _evidence(scope: Scope, pair: Pair, rows: pd.DataFrame, said: Answer) -> Non
 def _fruit(scope: Scope, pair: Pair, rows: pd.DataFrame) -> None:
     """The fruit themselves, with what both runs said of them."""
     st.subheader(WORDS["fruit_heading"], anchor=False)
-    groups = sorted(rows.loc[rows["fixed"] + rows["broken"] > 0, "fruit_group"].unique())
+    grouped = scope.store.group_count(scope.dataset.dataset_id) < scope.dataset.n_fruits
+    groups = sorted(rows.loc[rows["fixed"] + rows["broken"] > 0, "fruit_group"].unique()) if grouped else []
     left, right = st.columns(2)
     with left:
         side = st.segmented_control(
@@ -118,8 +119,10 @@ def _fruit(scope: Scope, pair: Pair, rows: pd.DataFrame) -> None:
             required=True,
             bind="query-params",
         )
-    with right:
-        group = choose(WORDS["group"], [WORDS["every_group"], *groups], "group")
+    group = WORDS["every_group"]
+    if groups:
+        with right:
+            group = choose(WORDS["group"], [group, *groups], "group")
     fixed = SIDES[side or WORDS["fixed"]]
     within = "" if group == WORDS["every_group"] else group
     moved = evidence.fruit_that_moved(scope, pair.before, pair.after, fixed=fixed, group=within)

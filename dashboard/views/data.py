@@ -29,26 +29,28 @@ def show(scope: Scope) -> None:
     findings = evidence.found(scope)
     page.answer(evidence.said(scope, findings), ("label error", "duplicate"))
     stamp = page.provenance(scope, _runs(findings))
-    left, right = st.columns([2, 3], gap="large")
-    with left:
-        _figure(evidence.balance_figure(scope), stamp, "balance")
-    with right:
-        _figure(evidence.groups_figure(scope), stamp, "groups")
+    _beside(evidence.balance_figure(scope), evidence.groups_figure(scope), stamp, ("balance", "groups"))
     _figure(evidence.pairs_figure(scope), stamp, "pairs")
     _suspects(scope, findings)
-    left, right = st.columns(2, gap="large")
-    with left:
-        _figure(evidence.missing_figure(scope), stamp, "missing")
-        table = frames.sensor_table(findings)
-        if len(table):
-            st.dataframe(table, hide_index=True, alt=WORDS["sensors"])
-    with right:
-        _figure(evidence.drift_figure(findings), stamp, "drift")
+    missing, drift = evidence.missing_figure(scope), evidence.drift_figure(findings)
+    _beside(missing, drift, stamp, ("missing", "drift"))
+    table = frames.sensor_table(findings)
+    if len(table):
+        st.markdown(f"**{plain(WORDS['sensors'])}**")
+        st.dataframe(table, hide_index=True, alt=WORDS["sensors"])
     page.caveats(_caveats(scope, findings))
 
 
 def _runs(findings: pd.DataFrame) -> tuple[str, ...]:
     return tuple(str(run) for run in findings["run_id"].dropna().unique())
+
+
+def _beside(left: Figure | None, right: Figure | None, stamp: Provenance, keys: tuple[str, str]) -> None:
+    """Two figures side by side; one alone has all the room."""
+    drawn = [(figure, key) for figure, key in zip((left, right), keys, strict=True) if figure is not None]
+    for place, (figure, key) in zip(st.columns(max(1, len(drawn)), gap="large"), drawn, strict=False):
+        with place:
+            _figure(figure, stamp, key)
 
 
 def _figure(figure: Figure | None, stamp: Provenance, key: str) -> None:

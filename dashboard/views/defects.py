@@ -93,7 +93,7 @@ def _body(scope: Scope, runs: pd.DataFrame) -> None:
         against = None
     counts = _counts(scope, chosen.run, chosen)
     with top:
-        _answer(scope, chosen, counts)
+        _answer(scope, chosen, counts, _saved(scope, runs, chosen, against))
     if scope.multiclass and chosen.view == WORDS["matrices"]:
         _classes(scope, chosen, against)
     _multiples(scope, chosen, against, counts)
@@ -170,7 +170,31 @@ def _counts(scope: Scope, run: Run, chosen: Chosen) -> pd.DataFrame:
     return known.loc[[name for name in scope.defects if name in known.index]].reset_index()
 
 
-def _answer(scope: Scope, chosen: Chosen, counts: pd.DataFrame) -> None:
+def _saved(scope: Scope, runs: pd.DataFrame, chosen: Chosen, against: Run | None) -> str:
+    """What the run's errors cost less or more than those of the run beside it, else of the best baseline."""
+    other = against or _reference(scope, runs, chosen.run)
+    if other is None:
+        return ""
+    ours, theirs = (
+        priced(scope.dataset, _counts(scope, run, chosen))["total"].sum() for run in (chosen.run, other)
+    )
+    key = "less" if ours < theirs else "more"
+    who = other.subject if other.subject != chosen.run.subject else other.label
+    return WORDS[key].format(n=money(abs(ours - theirs)), who=who)
+
+
+def _reference(scope: Scope, runs: pd.DataFrame, run: Run) -> Run | None:
+    """The best baseline on as many labels, where the run is a pretrained one that may be compared with it."""
+    row = runs[runs["run_id"] == run.run_id].iloc[0]
+    alike = runs[runs["label_fraction"] == row["label_fraction"]]
+    metrics = scope.store.pooled_metrics(tuple(alike["run_id"]), ("mcc",))
+    best, _ = answers.contenders(alike, metrics, "mcc")
+    if row["kind"] == "baseline" or best is None or scope.store.comparability(run.run_id, best.run_id):
+        return None
+    return next(option for option in run_options(runs) if option.run_id == best.run_id)
+
+
+def _answer(scope: Scope, chosen: Chosen, counts: pd.DataFrame, saved: str) -> None:
     trained = chosen.threshold is None
     if scope.multiclass and scope.one_defect is None and trained:
         confusion = scope.store.class_confusion(chosen.run.run_id, chosen.fold)
@@ -181,7 +205,8 @@ def _answer(scope: Scope, chosen: Chosen, counts: pd.DataFrame) -> None:
         said = answers.decided(chosen.run.subject, counts, metrics, what=scope.family)
     bill = priced(scope.dataset, counts)
     costs = WORDS["bill"].format(misses=money(bill["misses"].sum()), alarms=money(bill["alarms"].sum()))
-    page.answer(answers.Answer(said.text, f"{said.detail} {costs}".strip()), ("found", "false alarm", "cost"))
+    detail = " ".join(part for part in (said.detail, costs, saved) if part)
+    page.answer(answers.Answer(said.text, detail), ("found", "false alarm", "cost"))
 
 
 def _multiples(scope: Scope, chosen: Chosen, against: Run | None, counts: pd.DataFrame) -> None:

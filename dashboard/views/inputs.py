@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import texts
-from dashboard.answers import BETTER, UNTESTED, WORSE, sentence_start
+from dashboard.answers import BETTER, UNTESTED, WORSE, Answer, sentence_start
 from dashboard.components import figures, page, states
 from dashboard.components.progress import running_now
 from dashboard.components.text import quiet
@@ -32,6 +32,9 @@ def show(scope: Scope) -> None:
     """Draw the page."""
     page.heading(scope, WORDS["question"])
     found = evidence.found(scope)
+    if not found and len(scope.dataset.modalities) + bool(scope.dataset.pressures) < 2:
+        page.answer(Answer(WORDS["one_sensor"]), ())
+        return
     if not found:
         states.no_data(scope, WORDS["none"], WORDS["none_text"])
         running_now(scope.store.path)

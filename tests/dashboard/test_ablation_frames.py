@@ -205,7 +205,7 @@ def test_policies_are_read_and_named() -> None:
     assert Policy.read(policy(strength=0.0)).plain
     assert Policy.read(policy(without=["colour_jitter"])).words == "policy fruit without colour jitter"
     assert Policy.read(policy(policy="custom", operations=["crop", "grey"])).words == "crop + grey"
-    assert Policy.read(policy(policy="simclr", strength=0.5)).words == "policy SimCLR at strength 0.50"
+    assert Policy.read(policy(policy="simclr", strength=0.5)).words == "policy SimCLR, strength 0.50"
 
 
 def test_scores_are_those_of_the_ranking_seed() -> None:
@@ -335,3 +335,22 @@ def test_a_collapsed_training_has_a_line_of_its_own() -> None:
     frame = methods.health_rows(curves, trained, "embedding_std", "simclr")
     assert frame.groupby("tone")["value"].first().to_dict() == {"accent": pytest.approx(0.8), "fewer": 0.1}
     assert frame[frame["tone"] == "fewer"]["label"].tolist() == ["", "SimCLR, stopped"]
+
+
+def test_without_pairs_every_policy_is_a_bar() -> None:
+    alone = {Policy(): 0.3, Policy("custom", ("flip",)): 0.4, Policy("fruit", strength=0.87): 0.35}
+    assert not augmentations.paired(alone)
+    assert augmentations.paired({Policy("custom", ("flip", "blur")): 0.5})
+    bars = augmentations.ranked_policies(alone)
+    assert bars["name"].tolist() == ["flip", "policy fruit, strength 0.87", "no augmentation"]
+    assert bars["tone"].tolist() == ["accent", "reference", "reference"]
+
+
+def test_a_lone_point_at_few_labels_is_named_beside_itself() -> None:
+    rows = pd.DataFrame(
+        [("simclr", 0.1, 0.4), ("supervised", 0.1, 0.3), ("supervised", 1.0, 0.5)],
+        columns=["method", "fraction", "value"],
+    ).assign(protocol="tuned", seeds=1, low=None, high=None, least=0.0, most=1.0)
+    curves = methods.curve_rows(rows, "simclr", "tuned").set_index("label")["side"]
+    assert curves["SimCLR"] == "right" and curves["baseline"] == "below"
+    assert methods.shown_protocols(rows, 0.1) == ("tuned",)

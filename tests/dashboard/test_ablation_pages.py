@@ -39,6 +39,9 @@ def test_what_is_missing_comes_with_its_command(request, open_page, written, pag
     if kind == "full_store" and page in ("changes", "methods"):
         assert app.get("vega_lite_chart"), "baselines can be compared with each other"
         return
+    if kind == "full_store" and page == "inputs":
+        assert "one sensor only" in written(app) and not app.code, "no command could help"
+        return
     assert app.title[0].value.replace("\\", "").endswith("yet") and not app.get("vega_lite_chart")
     assert any(
         code.value.startswith("python -m backend.tune") for code in app.code
@@ -105,6 +108,30 @@ def test_a_sensor_is_judged_by_its_stored_test(full_store, open_page, written, a
     said = f"Without NIR, {100 * delta:.0f} fewer of 100 fruit with stem end rot are found"
     text = written(app).replace("\N{NO-BREAK SPACE}", " ")
     assert f"{said} ({100 * low:.0f} to {100 * high:.0f}; {n} fruit)." in text
+
+
+def test_what_fails_is_what_the_store_says(full_store, open_page, written, ask) -> None:
+    app = open_page(full_store, "inputs", defect="body rot")
+    rows = next(
+        rows
+        for chart in app.get("vega_lite_chart")
+        if (rows := _rows(chart))[0].get("name") == "everything works"
+    )
+    whole, rgb, view = (
+        ask(
+            full_store,
+            f"SELECT value FROM metric WHERE run_id = {BASELINE} AND fold IS NULL AND defect = 'body-rot'"
+            " AND metric = ?",
+            metric,
+        )[0][0]
+        for metric in ("mcc", "mcc_without:rgb", "mcc_without_view:nir:4")
+    )
+    shown = {row["name"]: row["value"] for row in rows}
+    assert shown["everything works"] == whole
+    assert (shown["without RGB"], shown["NIR view 4 dark"]) == (rgb, view)
+    assert len(shown) == 1 + 2 + 8, "two sensors of four views each"
+    worst = min(("RGB", "NIR"), key=lambda name: shown[f"without {name}"])
+    assert f"If {worst} fails, " in written(app)
 
 
 def test_the_heat_map_holds_the_stored_values(full_store, open_page, ask) -> None:

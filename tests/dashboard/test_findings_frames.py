@@ -285,3 +285,8 @@ def test_a_curve_is_the_mean_over_folds_with_its_range() -> None:
     assert found.to_dict("records") == [
         {"epoch": 1, "value": pytest.approx(0.3), "low": 0.2, "high": 0.4, "run": "one"}
     ]
+
+
+def test_a_handful_of_whole_numbers_are_names() -> None:
+    assert tuning.few_sizes(pd.Series([16, 32, 16]))
+    assert not tuning.few_sizes(pd.Series([0.1, 0.2])) and not tuning.few_sizes(pd.Series(range(9)))

@@ -146,3 +146,15 @@ def test_balance_counts_what_is_labelled() -> None:
     counts = pd.DataFrame({"defect": ["rot"], "positives": [3], "labelled": [12]})
     frame = defects.balance_rows(("rot", "scar"), counts)
     assert frame["text"].tolist() == ["3 (25 %)", "0 (–)"]
+
+
+def test_names_stand_where_there_is_room() -> None:
+    frame = pd.DataFrame(
+        {
+            "defect": ["edge", "edge", "near", "near", "far", "far", "top"],
+            "value": [0.0, 90.0, 50.0, 52.0, 40.0, 60.0, 100.0],
+        }
+    )
+    assert defects.roomiest(frame) == "far"
+    assert defects.roomiest(frame.assign(value=None)) == ""
+    assert defects.roomiest(frame[frame["defect"] == "edge"]) == "edge", "for lack of a better one"
