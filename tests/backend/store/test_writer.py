@@ -17,6 +17,7 @@ from backend.store.bundle import (
     MetricValue,
     Predictions,
 )
+from backend.store.connection import utc_now
 from backend.store.rows import ComparisonRow, StudyRow, compact_json, readable_name, run_identity
 from backend.store.writer import RunStore
 
@@ -194,6 +195,22 @@ def test_a_fold_written_again_replaces_all_of_the_old_one(store, dataset, fill, 
         assert query(store, f"SELECT COUNT(*) FROM {table} WHERE fold = 0") == [(0,)], table
     assert store.fold_metrics(run_id, "inner_mcc") == {0: None, 1: pytest.approx(0.6)}
     assert store.finished_folds(run_id) == {0, 1}
+
+
+def test_a_file_that_is_gone_already_does_not_stop_a_fold(store, fill):
+    run_id = fill(store)
+    store.artifact_path(run_id, "fold0/heat.png").unlink()
+    store.write_fold(run_id, FoldBundle(0, 9.0))
+    assert query(store, "SELECT fold FROM artifact") == [(1,)]
+
+
+def test_a_study_starts_now_unless_it_says_when(store, dataset):
+    store.add_dataset(dataset, [])
+    before = utc_now()
+    for name, started in (("copied", "2020-01-02T03:04:05"), ("new", "")):
+        store.start_study(StudyRow(name, name, {}, dataset.dataset_id, "mcc", {}, started=started))
+    assert store.study("copied").started == "2020-01-02T03:04:05"
+    assert before <= store.study("new").started <= utc_now()
 
 
 def test_finishing_sums_the_folds_and_keeps_intervals(store, fill):
