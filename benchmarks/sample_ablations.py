@@ -68,8 +68,13 @@ def _sensor_metrics(dataset: FruitDataset, sensors: tuple[str, ...], sensor: str
         worth = 0.5 * float(np.mean([WORTH.get(sensor, {}).get(kind, 0.02) for kind in kinds]))
         name = defect.name if defect else None
         values.append(MetricValue(f"shapley:{sensor}", worth, name, worth - 0.05, worth + 0.06))
-        values.append(MetricValue(f"mcc_without:{sensor}", 0.6 - 1.3 * worth, name))
-        values.append(MetricValue(f"mcc_permuted:{sensor}", 0.6 - 1.5 * worth, name))
+        for metric, size in ((f"mcc_without:{sensor}", 1.3), (f"mcc_permuted:{sensor}", 1.5)):
+            left = 0.6 - size * worth
+            values.append(MetricValue(metric, left, name, left - 0.05, left + 0.04))
+        for view in dataset.modalities.get(sensor, ()):
+            left = 0.6 - 0.3 * worth - 0.01 * float(view)
+            metric = f"mcc_without_view:{sensor}:{view}"
+            values.append(MetricValue(metric, left, name, left - 0.04, left + 0.03))
     return values
 
 

@@ -10,10 +10,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-PAGES = ("changes", "inputs", "augmentations", "methods")
 FINAL = "study_id = 'study-overnight' AND purpose = 'final'"
 
 Visit = Callable[..., Page]
@@ -46,31 +44,6 @@ def choose(page: Page, label: str, option: str) -> None:
     box.scroll_into_view_if_needed()  # scrolling afterwards would close the list again
     box.click()
     page.get_by_role("option", name=option, exact=True).click()
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("path", PAGES)
-def test_pages_open_and_axe_finds_nothing_serious(drawn: Visit, path: str, scheme: str) -> None:
-    page = drawn(path, scheme=scheme)
-    expect(page.locator("[data-testid=stException]")).to_have_count(0)
-    assert headline(page) and page.locator("svg.marks").count()
-    found = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa"]})
-    serious = [
-        f"{rule['id']}: {node['target']} {node.get('failureSummary', '')}"
-        for rule in found.response["violations"]
-        if rule["impact"] in ("serious", "critical")
-        for node in rule["nodes"]
-    ]
-    assert not serious, "\n".join(serious)
-
-
-@pytest.mark.parametrize("path", [*PAGES, "inputs?study=All+studies"])
-def test_a_telephone_never_scrolls_sideways(drawn: Visit, path: str) -> None:
-    page = drawn(path, width=390, height=844)
-    main = page.locator("[data-testid=stMain]")
-    assert main.evaluate("x => x.scrollWidth") <= main.evaluate("x => x.clientWidth")
-    beyond = "all => all.filter(x => x.getBoundingClientRect().right > innerWidth + 1).length"
-    assert page.locator("[data-testid=stVegaLiteChart] svg").evaluate_all(beyond) == 0
 
 
 def test_a_defect_narrows_what_changed(drawn: Visit, full_store: Path) -> None:

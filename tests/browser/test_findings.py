@@ -10,17 +10,15 @@ import sqlite3
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import parse_qs, quote, urlparse
+from urllib.parse import parse_qs, urlparse
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 from pptx import Presentation
 
 from backend.store.annotations import Annotations, Note
 from dashboard.pictures import sheet
 
-PAGES = ("gradcam", "space", "tuning", "data", "report")
 FINAL = "study_id = 'study-overnight' AND purpose = 'final'"
 BARLOW = (
     f"(SELECT run_id FROM run WHERE {FINAL} AND kind = 'finetune' AND method = 'barlow_twins' AND seed = 0)"
@@ -52,41 +50,6 @@ def basket(full_store: Path) -> Annotations:
     found = Annotations(full_store)
     found.path.unlink(missing_ok=True)
     return found
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("path", [*PAGES, "space?fruit=avo-00012", "runs?detail=Notes"])
-def test_pages_open_and_axe_finds_nothing_serious(
-    visit: Visit, full_store: Path, path: str, scheme: str
-) -> None:
-    if path.startswith("runs"):
-        path += "&inspect=" + query(full_store, f"SELECT {BARLOW}")[0][0]
-    page = visit(path, scheme=scheme)
-    expect(page.locator("[data-testid=stException]")).to_have_count(0)
-    assert headline(page)
-    # Vega marks groups of a selection, and groups without a mark in them, as pictures without a name; the
-    # charts themselves have one.
-    rules = {"svg-img-alt": {"enabled": False}}
-    found = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa"], "rules": rules})
-    serious = [
-        f"{rule['id']}: {node['target']} {node.get('failureSummary', '')}"
-        for rule in found.response["violations"]
-        if rule["impact"] in ("serious", "critical")
-        for node in rule["nodes"]
-    ]
-    assert not serious, "\n".join(serious)
-
-
-@pytest.mark.parametrize("path", [*PAGES, f"gradcam?explained-against={quote(BASELINE)}"])
-def test_a_telephone_never_scrolls_sideways(visit: Visit, path: str) -> None:
-    page = visit(path, width=390, height=844)
-    main = page.locator("[data-testid=stMain]")
-    assert main.evaluate("x => x.scrollWidth") <= main.evaluate("x => x.clientWidth")
-    beyond = page.evaluate(
-        "() => [...document.querySelectorAll('[data-testid=stVegaLiteChart] svg')]"
-        ".filter(x => x.getBoundingClientRect().right > innerWidth + 1).length"
-    )
-    assert beyond == 0
 
 
 def test_the_heat_follows_its_strength_and_its_run(visit: Visit, settle, full_store: Path) -> None:

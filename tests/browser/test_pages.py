@@ -12,7 +12,6 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pandas as pd
-import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
@@ -41,32 +40,6 @@ def choose(page: Page, label: str, option: str) -> None:
     """Choose in a select box as a person does."""
     page.get_by_role("combobox", name=label).first.click()
     page.get_by_role("option", name=option, exact=True).click()
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("path", PAGES)
-def test_every_page_opens_without_an_error(visit: Visit, path: str, scheme: str) -> None:
-    page = visit(path, scheme=scheme)
-    expect(page.locator("[data-testid=stException]")).to_have_count(0)
-    expect(page.locator("[data-testid=stAlert]")).to_have_count(0)
-    assert headline(page)
-    ground = page.evaluate("() => getComputedStyle(document.querySelector('.stApp')).backgroundColor")
-    assert ground == {"light": "rgb(255, 255, 255)", "dark": "rgb(16, 22, 26)"}[scheme]
-    fills = "all => all.map(x => x.getAttribute('fill').toLowerCase())"
-    for fill in page.locator("svg.marks > rect.background").evaluate_all(fills):
-        assert fill == {"light": "#ffffff", "dark": "#10161a"}[scheme]
-
-
-@pytest.mark.parametrize("path", [*PAGES, "defects?view=Cost", "defects?dataset=strawberry-crops"])
-def test_a_telephone_never_scrolls_sideways(visit: Visit, path: str) -> None:
-    page = visit(path, width=390, height=844)
-    main = page.locator("[data-testid=stMain]")
-    assert main.evaluate("x => x.scrollWidth") <= main.evaluate("x => x.clientWidth")
-    beyond = page.evaluate(
-        "() => [...document.querySelectorAll('[data-testid=stVegaLiteChart] svg')]"
-        ".filter(x => x.getBoundingClientRect().right > innerWidth + 1).length"
-    )
-    assert beyond == 0
 
 
 def test_a_defect_changes_the_headline_to_what_sql_says(visit: Visit, settle, full_store: Path) -> None:
