@@ -138,6 +138,19 @@ def test_the_inner_split_is_grouped_and_blind_to_test_labels(data, seed, random)
         )
 
 
+@pytest.mark.parametrize(("share", "validating"), [(0.5, 20), (0.25, 10), (0.1, 4)])
+def test_the_share_that_validates_can_be_chosen(share, validating):
+    labels = np.eye(2, dtype=np.float32)[np.arange(40) % 2]
+    fit, validation = inner_split(labels, [f"g{i}" for i in range(40)], np.arange(40), 0, share=share)
+    assert (len(fit), len(validation)) == (40 - validating, validating)
+
+
+def test_two_groups_are_enough_for_an_inner_split():
+    labels = np.ones((4, 1), np.float32)
+    fit, validation = inner_split(labels, ["a", "a", "b", "b"], np.arange(4), 0)
+    assert sorted([fit.tolist(), validation.tolist()]) == [[0, 1], [2, 3]]
+
+
 def test_the_inner_split_is_about_a_fifth_and_keeps_rare_defects_learnable():
     rng = np.random.default_rng(1)
     labels = (rng.random((400, 4)) < 0.2).astype(np.float32)
