@@ -191,7 +191,7 @@ def test_a_broken_image_is_named_and_leaves_nothing(folder, cache_dir, monkeypat
     assert caches(cache_dir) == []
 
 
-@pytest.mark.parametrize("call", ["pwrite", "posix_fallocate", "fsync"])
+@pytest.mark.parametrize("call", ["pwritev", "posix_fallocate", "fsync"])
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EIO])
 def test_a_full_disk_is_one_line_and_leaves_nothing(folder, cache_dir, monkeypatch, call, code):
     def fail(*_):
@@ -232,7 +232,7 @@ def test_a_disk_that_really_refuses(folder, cache_dir):
 def test_a_disk_that_takes_only_part_of_a_write(folder, cache_dir, tmp_path, monkeypatch):
     expected = opened(folder, cache_dir).batch(range(13), "rgb")
     write = os.pwrite
-    monkeypatch.setattr(os, "pwrite", lambda file, data, at: write(file, data[:100], at))
+    monkeypatch.setattr(os, "pwritev", lambda file, data, at: write(file, data[:100], at))
     np.testing.assert_array_equal(opened(folder, tmp_path / "other").batch(range(13), "rgb"), expected)
 
 
