@@ -232,7 +232,7 @@ def test_a_disk_that_really_refuses(folder, cache_dir):
 def test_a_disk_that_takes_only_part_of_a_write(folder, cache_dir, tmp_path, monkeypatch):
     expected = opened(folder, cache_dir).batch(range(13), "rgb")
     write = os.pwrite
-    monkeypatch.setattr(os, "pwritev", lambda file, data, at: write(file, data[:100], at))
+    monkeypatch.setattr(os, "pwritev", lambda file, parts, at: write(file, parts[0][:100], at))
     np.testing.assert_array_equal(opened(folder, tmp_path / "other").batch(range(13), "rgb"), expected)
 
 
