@@ -27,7 +27,9 @@ CALM = """() => {
     const all = (name) => document.querySelectorAll(name).length;
     const busy = all('[data-testid=stStatusWidget]') + all('[data-testid=stSkeleton]');
     const charts = all('[data-testid=stVegaLiteChart]');
-    return busy === 0 && all('[data-testid=stVegaLiteChart] svg.marks') === charts;
+    // More than 2,000 points are drawn on a canvas.
+    const drawn = all('[data-testid=stVegaLiteChart] :is(svg, canvas).marks');
+    return busy === 0 && drawn === charts;
 }"""
 """Whether nothing runs, nothing is a skeleton, and every chart is drawn."""
 

@@ -138,6 +138,5 @@ def _shape(
     """A specification without rows. Validation is for the tests; here it would cost most of the time."""
     drawn = chart(pd.DataFrame(columns=list(columns)), look, **dict(options))
     shape: Spec = drawn.to_dict(validate=False)
-    silent = shape.get("config", {}).get("aria") is False
-    shape["config"] = config(look) | ({"aria": False} if silent else {})
+    shape["config"] = config(look)
     return shape

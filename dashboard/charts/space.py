@@ -52,11 +52,11 @@ def feature_space(
         ramp = alt.Legend(title=title, orient="top", gradientLength=220)
         colour = alt.Color("colour:Q", scale=alt.Scale(scheme="viridis"), legend=ramp)
     box = alt.selection_interval(name=BOX, encodings=["x", "y"])
-    dots = base.mark_point(size=46, opacity=0.8, stroke=look.reference, strokeWidth=0.7).encode(
+    # Nobody wants a thousand points read aloud; the page's words and the cards of the fruit say it.
+    dots = base.mark_point(size=46, opacity=0.8, stroke=look.reference, strokeWidth=0.7, aria=False).encode(
         color=colour, tooltip=tooltip
     )
     named = base.transform_filter(alt.datum.label != "")
-    rings = named.mark_point(filled=False, size=190, strokeWidth=2.5, color=look.text, opacity=1)
-    words = named.mark_text(align="left", dx=11, fontWeight=600).encode(text="label:N")
-    # Nobody wants a thousand points read aloud, nor the frame of the box; the page's words and cards say it.
-    return layered(frame, height, dots.add_params(box), rings, words).configure(aria=False)
+    rings = named.mark_point(filled=False, size=190, strokeWidth=2.5, color=look.text, opacity=1, aria=False)
+    words = named.mark_text(align="left", dx=11, fontWeight=600, aria=False).encode(text="label:N")
+    return layered(frame, height, dots.add_params(box), rings, words)
