@@ -9,7 +9,7 @@ SOURCES := backend dashboard tests benchmarks docs
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test test-fast check format lint type imports audit test-faults coverage mutants \
-	reference constraints clean
+	reference screenshots constraints clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -76,6 +76,9 @@ reference: $(DEV)  ## write docs/reference.md from the code
 format: $(DEV)  ## rewrite the sources in the project's format
 	$(BIN)/ruff check --fix $(SOURCES)
 	$(BIN)/ruff format $(SOURCES)
+
+screenshots: $(DEV)  ## pictures of every page, light and dark, into docs/images
+	$(BIN)/python benchmarks/sample_screenshots.py docs/images
 
 constraints: $(DEV)  ## pin what is installed now
 	$(BIN)/python -m pip freeze --exclude-editable > constraints.txt
