@@ -89,7 +89,7 @@ def test_the_measure_of_sensors_follows_the_store(drawn: Visit, full_store: Path
 def test_the_calculator_answers_in_money(drawn: Visit) -> None:
     page = drawn("inputs")
     choose(page, "Sensor to drop", "RGB")
-    expect(page.get_by_text("Without RGB, errors cost")).to_be_visible()
+    expect(page.get_by_text(re.compile("^Without RGB, errors cost"))).to_be_visible()
     box = page.get_by_role("spinbutton", name="Cost of the sensor a year")
     box.fill("1000")
     box.press("Enter")

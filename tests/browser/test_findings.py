@@ -234,6 +234,10 @@ def test_a_star_and_a_tag_are_kept(visit: Visit, settle, full_store: Path, baske
     run_id = query(full_store, f"SELECT {BARLOW}")[0][0]
     page = visit(f"runs?inspect={run_id}&detail=Notes")
     page.get_by_text("Starred", exact=True).click()
+    for _ in range(40):  # until the page has written it
+        if basket.note(run_id).star:
+            break
+        page.wait_for_timeout(250)
     settle(page)
     tags = page.get_by_role("combobox", name="Tags")
     tags.fill("to ship")

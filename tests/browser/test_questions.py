@@ -43,7 +43,9 @@ class Reader:
 
     def choose(self, label: str, option: str) -> None:
         """Open a select box and click an option: two clicks."""
-        self._click(self.page.get_by_role("combobox", name=label, exact=True).first)
+        box = self.page.get_by_role("combobox", name=label, exact=True).first
+        box.scroll_into_view_if_needed()  # scrolling afterwards would close the list again
+        self._click(box)
         self._click(self.page.get_by_role("option", name=option, exact=True))
 
     def _click(self, target: object) -> None:
