@@ -122,6 +122,18 @@ def test_agreement_speaks_where_finding_was_not_tested() -> None:
     assert "no clear difference to the agreement" in unclear.text and unclear.verdict == answers.UNCLEAR
 
 
+def test_finding_more_by_calling_more_is_no_gain() -> None:
+    said = answers.compared(
+        OURS,
+        THEIRS,
+        differences((None, "recall", 0.2, 0.1, 0.3, "better"), (None, "mcc", 0.01, -0.03, 0.05, "")),
+        metrics(),
+        None,
+    )
+    assert "no clear difference to the agreement" in said.text
+    assert said.verdict == answers.UNCLEAR
+
+
 def test_the_detail_names_the_largest_gains_and_the_level() -> None:
     found = differences(
         (None, "recall", 0.05, 0.02, 0.08, "better"),
