@@ -110,20 +110,17 @@ def choose(page: Page, label: str, option: str) -> Callable[[], None]:
     return entry.click
 
 
-def crowd(browser: Browser, address: str, visitors: int) -> list[float]:
-    """Visitors who all come at once: seconds until each has the answer of the overview."""
-    # Each page notes by itself when it has an answer, since they are asked one after the other.
-    note = f"setInterval(() => {{ if ({HEADLINE} !== '') window.answered ??= Date.now() }}, 20)"
+def crowd(browser: Browser, address: str, visitors: int, repeats: int) -> list[float]:
+    """Seconds until a visitor has the answer of the overview while so many other sessions are open.
+
+    They come one after the other: so many windows that start at once would measure the browser.
+    """
     with ExitStack() as windows:
-        pages, starts = [], []
         for _ in range(visitors):
-            context = browser.new_context(viewport=WIDE)  # type: ignore[arg-type]
-            windows.callback(context.close)
-            context.add_init_script(note)
-            pages.append(context.new_page())
-        for page in pages:
-            starts.append(time.time())
-            page.goto(address, wait_until="commit")
-        for page in pages:
-            page.wait_for_function("() => window.answered", polling=100, timeout=120_000)
-        return [page.evaluate("answered") / 1000 - start for page, start in zip(pages, starts, strict=True)]
+            windows.callback(opened(browser, address)[0].context.close)
+        times = []
+        for _ in range(repeats):
+            page, first, _ = opened(browser, address)
+            windows.callback(page.context.close)
+            times.append(first)
+        return times
