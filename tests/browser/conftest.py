@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+import sample_server  # of benchmarks/
+import sample_store
 from playwright.sync_api import Browser, Page, expect, sync_playwright
-
-ROOT = Path(__file__).parents[2]
-sys.path.append(str(ROOT / "benchmarks"))  # at the end: it holds a dashboard.py of its own
-
-import sample_server  # noqa: E402 - lie in benchmarks/, which uses them too
-import sample_store  # noqa: E402
 
 PATIENCE = sample_server.PATIENCE
 

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import sample_store  # of benchmarks/
 from streamlit.testing.v1 import AppTest
 
 from backend.store.writer import RunStore
-
-ROOT = Path(__file__).parents[2]
-sys.path.append(str(ROOT / "benchmarks"))  # at the end: it holds a dashboard.py of its own
-
-import sample_store  # noqa: E402 - lies in benchmarks/, which uses it too
 
 
 @pytest.fixture(scope="session")
