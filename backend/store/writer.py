@@ -25,22 +25,11 @@ from typing import TYPE_CHECKING, Any
 from backend.errors import StoreError
 from backend.store import folds
 from backend.store.artifacts import inside
-from backend.store.bundle import (
-    CurvePoint,
-    FoldBundle,
-    MetricValue,
-    Predictions,
-)
+from backend.store.bundle import CurvePoint, FoldBundle, MetricValue, Predictions
 from backend.store.connection import utc_now
 from backend.store.datasets import dataset_row, fruit_rows
 from backend.store.findings import FindingsStore
-from backend.store.rows import (
-    RUN_ENDINGS,
-    STUDY_ENDINGS,
-    RunRow,
-    StudyRow,
-    compact_json,
-)
+from backend.store.rows import RUN_ENDINGS, STUDY_ENDINGS, RunRow, StudyRow, compact_json
 from backend.store.summary import summarise_study
 
 if TYPE_CHECKING:  # the store stands below the data package: it knows the type, not the module

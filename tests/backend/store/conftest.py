@@ -1,5 +1,6 @@
 """A small data set, its studies and runs, and folds to write: what every store test starts from."""
 
+import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -19,7 +20,8 @@ from backend.store.bundle import (
     Predictions,
 )
 from backend.store.connection import open_readonly
-from backend.store.rows import RunRow, StudyRow
+from backend.store.recompute import recompute
+from backend.store.rows import ComparisonRow, RunRow, StudyRow
 from backend.store.writer import RunStore
 
 STUDY = "study-1"
@@ -159,6 +161,54 @@ def fill(start, make_run, make_fold, dataset) -> Callable[..., str]:
 def store(store_path: Path) -> Iterator[RunStore]:
     with RunStore(store_path, "tests") as opened:
         yield opened
+
+
+@pytest.fixture
+def started_run(store, start, make_run) -> RunRow:
+    """A run of the study that has begun and has no fold yet."""
+    start(store)
+    run = make_run()
+    store.start_run(run)
+    return run
+
+
+@pytest.fixture
+def query(store) -> Callable[..., list[tuple]]:
+    """``query(sql, *values)``: rows of the store as tuples."""
+
+    def rows(sql: str, *values) -> list[tuple]:
+        return [tuple(row) for row in store.rows(sql, *values)]
+
+    return rows
+
+
+@pytest.fixture
+def sound(store, fill, store_path) -> tuple[Path, list[str]]:
+    """A closed store with two complete runs whose metrics are right: its path and their ids."""
+    runs = []
+    for seed in (0, 1):
+        run_id = fill(store, seed=seed)
+        values = recompute(store.load_predictions(run_id), "multilabel")
+        store.finish_run(
+            run_id, [MetricValue(name, value, defect) for (name, defect), value in values.items()]
+        )
+        runs.append(run_id)
+    store.add_comparisons([ComparisonRow(*runs, "mcc", "McNemar", delta=0.1)])
+    store.finish_study(STUDY, "complete", {})
+    store.close()
+    return store_path, runs
+
+
+@pytest.fixture
+def plant() -> Callable[..., None]:
+    """``plant(path, sql, *values)``: change a store behind its writer's back."""
+
+    def change(path: Path, sql: str, *values) -> None:
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute(sql, values)
+            connection.commit()
+
+    return change
 
 
 @pytest.fixture

@@ -1,46 +1,16 @@
-"""The doctor finds every planted fault, repairs what has one right answer, and saves what can be read."""
+"""The doctor finds every planted fault and repairs what has one right answer."""
 
 import dataclasses
 import sqlite3
 from contextlib import closing
 
-import numpy as np
 import pytest
-from sklearn import metrics as sklearn
 
 from backend.errors import StoreError
 from backend.evaluation.metrics import summarise
-from backend.store import salvage as salvage_module
-from backend.store.bundle import ArtifactData, MetricValue, Predictions
 from backend.store.connection import StoreMissing
 from backend.store.doctor import examine, treat
-from backend.store.recompute import recompute
-from backend.store.rows import ComparisonRow
-from backend.store.salvage import salvage
 from backend.store.writer import RunStore
-
-
-@pytest.fixture
-def sound(store, fill, store_path):
-    """A closed store with two complete runs whose metrics are right; returns path and run ids."""
-    runs = []
-    for seed in (0, 1):
-        run_id = fill(store, seed=seed)
-        values = recompute(store.load_predictions(run_id), "multilabel")
-        store.finish_run(
-            run_id, [MetricValue(name, value, defect) for (name, defect), value in values.items()]
-        )
-        runs.append(run_id)
-    store.add_comparisons([ComparisonRow(*runs, "mcc", "McNemar", delta=0.1)])
-    store.finish_study("study-1", "complete", {})
-    store.close()
-    return store_path, runs
-
-
-def plant(path, sql, *values):
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute(sql, values)
-        connection.commit()
 
 
 def kinds(problems):
@@ -80,7 +50,7 @@ def test_a_sound_store_has_no_problems(sound):
         ("UPDATE run SET study_id = 'nobody'", "reference", "2 rows of run point to a missing study"),
     ],
 )
-def test_planted_faults_are_found_and_left_for_people(sound, sql, kind, detail):
+def test_planted_faults_are_found_and_left_for_people(sound, sql, kind, detail, plant):
     path, _ = sound
     plant(path, sql)
     found = [problem for problem in examine(path) if problem.kind == kind]
@@ -98,7 +68,7 @@ def test_planted_faults_are_found_and_left_for_people(sound, sql, kind, detail):
         "INSERT INTO class_confusion SELECT run_id, 0, 'a', 'b', 3 FROM run",
     ],
 )
-def test_wrong_confusion_matrices_are_counted_again(sound, contents, sql):
+def test_wrong_confusion_matrices_are_counted_again(sound, contents, sql, plant):
     path, _ = sound
     before = contents(path)
     plant(path, sql)
@@ -108,7 +78,7 @@ def test_wrong_confusion_matrices_are_counted_again(sound, contents, sql):
     assert contents(path) == before
 
 
-def test_class_confusions_are_checked_too(store, fill, classes, store_path):
+def test_class_confusions_are_checked_too(store, fill, classes, store_path, plant):
     run_id = fill(store, classes)
     store.finish_run(run_id, [])
     store.finish_study("study-1", "complete", {})
@@ -119,7 +89,7 @@ def test_class_confusions_are_checked_too(store, fill, classes, store_path):
     assert treat(store_path)[1] == []
 
 
-def test_files_are_checked_and_orphans_go_to_the_trash(sound):
+def test_files_are_checked_and_orphans_go_to_the_trash(sound, plant):
     path, (first, second) = sound
     root = path.parent / "artifacts" / "store"
     (root / first / "fold0" / "heat.png").unlink()
@@ -190,187 +160,6 @@ def test_the_doctor_makes_no_store(tmp_path):
         with pytest.raises(StoreMissing):
             look(tmp_path / "none.db")
     assert list(tmp_path.iterdir()) == []
-
-
-# The oracle itself, against scikit-learn
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_recomputed_metrics_are_those_of_scikit_learn(seed):
-    rng = np.random.default_rng(seed)
-    n, names = 200, ("a", "b", "c")
-    truth = (rng.random((n, 3)) < 0.3).astype(np.float32)
-    truth[rng.random((n, 3)) < 0.1] = np.nan
-    score = np.round(rng.random((n, 3)), 1 + seed % 3).astype(np.float32)  # ties
-    called = (score > 0.6).astype(np.uint8)
-    values = recompute(Predictions(tuple(map(str, range(n))), names, truth, score, called), "multilabel")
-    for column, name in enumerate(names):
-        known = ~np.isnan(truth[:, column])
-        t, p, s = truth[known, column], called[known, column], score[known, column]
-        for metric, right in {
-            "mcc": sklearn.matthews_corrcoef(t, p),
-            "accuracy": sklearn.accuracy_score(t, p),
-            "balanced_accuracy": sklearn.balanced_accuracy_score(t, p),
-            "f1": sklearn.f1_score(t, p),
-            "precision": sklearn.precision_score(t, p),
-            "recall": sklearn.recall_score(t, p),
-            "auroc": sklearn.roc_auc_score(t, s),
-            "average_precision": sklearn.average_precision_score(t, s),
-        }.items():
-            assert values[metric, name] == pytest.approx(right, abs=1e-9), (metric, name)
-    for metric in ("mcc", "auroc"):
-        assert values[metric, None] == pytest.approx(np.mean([values[metric, name] for name in names]))
-
-
-def test_recomputed_multiclass_metrics_are_those_of_scikit_learn():
-    rng = np.random.default_rng(3)
-    truth, called = rng.integers(0, 4, 150), rng.integers(0, 4, 150)
-    called[:80] = truth[:80]
-    eye = np.eye(4)
-    values = recompute(
-        Predictions(
-            tuple(map(str, range(150))),
-            tuple("abcd"),
-            eye[truth].astype(np.float32),
-            rng.random((150, 4), dtype=np.float32),
-            eye[called].astype(np.uint8),
-        ),
-        "multiclass",
-    )
-    assert values["mcc", None] == pytest.approx(sklearn.matthews_corrcoef(truth, called))
-    assert values["accuracy", None] == pytest.approx(sklearn.accuracy_score(truth, called))
-    assert values["balanced_accuracy", None] == pytest.approx(sklearn.balanced_accuracy_score(truth, called))
-
-
-def test_what_is_undefined_has_no_value():
-    def one(truth, called):
-        shape = (len(truth), 1)
-        return recompute(
-            Predictions(
-                tuple(map(str, range(len(truth)))),
-                ("a",),
-                np.array(truth, np.float32).reshape(shape),
-                np.linspace(0, 1, len(truth), dtype=np.float32).reshape(shape),
-                np.array(called, np.uint8).reshape(shape),
-            ),
-            "multilabel",
-        )
-
-    nobody = one([np.nan, np.nan], [0, 1])
-    assert nobody == {}
-    healthy = one([0, 0, np.nan], [0, 1, 1])
-    assert set(healthy) == {("accuracy", "a"), ("accuracy", None)}
-    passed = one([0, 1, 1], [0, 0, 0])
-    assert passed["mcc", "a"] == 0
-    assert ("precision", "a") not in passed
-    assert recompute(Predictions((), (), *(np.zeros((0, 0), t) for t in "ffB")), "multiclass") == {}
-
-
-# Salvage
-
-
-def damage(path, table, share):
-    """Overwrite a share of the leaf pages of one table."""
-    with closing(sqlite3.connect(path)) as connection:
-        pages = [
-            row[0]
-            for row in connection.execute(
-                "SELECT pageno FROM dbstat WHERE name = ? AND pagetype = 'leaf' ORDER BY pageno", (table,)
-            )
-        ]
-        size = connection.execute("PRAGMA page_size").fetchone()[0]
-    assert len(pages) > 4
-    hit = pages[:: max(1, round(1 / share))]
-    with path.open("r+b") as file:
-        for page in hit:
-            file.seek((page - 1) * size)
-            file.write(b"\xff" * size)
-    return len(hit), len(pages)
-
-
-@pytest.fixture
-def large(store, start, make_run, make_fold, dataset, store_path):
-    start(store)
-    for seed in range(60):
-        run = make_run(seed)
-        store.start_run(run)
-        for fold in (0, 1):
-            store.write_fold(run.run_id, make_fold(dataset, fold, seed, files=seed == 0))
-        store.finish_run(run.run_id, [])
-    store.close()
-    return store_path
-
-
-def has_dbstat():
-    with closing(sqlite3.connect(":memory:")) as connection:
-        return any("DBSTAT" in row[0] for row in connection.execute("PRAGMA compile_options"))
-
-
-@pytest.mark.skipif(not has_dbstat(), reason="this SQLite cannot say which page belongs to which table")
-@pytest.mark.parametrize("table", ["curve", "prediction", "run"])
-def test_what_can_be_read_is_saved(large, tmp_path, contents, table):
-    before = contents(large)
-    hit, pages = damage(large, table, 0.2)
-    problems = examine(large)
-    assert "corrupt" in kinds(problems)
-    result = salvage(large, tmp_path / "saved" / "saved.db")
-    after = contents(tmp_path / "saved" / "saved.db")
-    assert table in result.damaged
-    total = len(before[table])
-    assert total * (1 - 1.6 * hit / pages) <= result.rows[table] < total
-    for name in ("study", "fruit", "dataset"):
-        assert after[name] == before[name]
-    if table != "run":
-        assert after["run"] == before["run"]
-        assert result.dropped == {}
-        assert result.artifacts == 2
-    else:
-        # Of a lost run nothing is kept: tables in the order of their runs are not even searched for it.
-        assert result.dropped["curve"] == len(before["curve"]) - len(after["curve"]) > 0
-        assert len(after["prediction"]) == 20 * result.rows["run"]
-    assert set(after[table]) <= set(before[table])
-    left = examine(tmp_path / "saved" / "saved.db")
-    assert not {"corrupt", "reference", "artifact", "checksum", "orphan"} & set(kinds(left))
-
-
-def test_salvage_of_a_sound_store_is_a_copy_with_its_own_files(sound, tmp_path, contents):
-    path, (first, _) = sound
-    out = tmp_path / "elsewhere" / "copy.db"
-    result = salvage(path, out)
-    assert (result.damaged, result.dropped, result.artifacts) == ([], {}, 4)
-    before, after = contents(path), contents(out)
-    for name in before.keys() - {"artifact", "attribution"}:
-        assert after[name] == before[name], name
-    assert (out.parent / "artifacts" / "copy" / first / "fold0" / "heat.png").is_file()
-    assert examine(out) == []
-    with pytest.raises(StoreError, match="exists"):
-        salvage(path, out)
-
-
-def test_salvage_gives_up_in_time_and_says_when_nothing_is_left(sound, tmp_path, monkeypatch):
-    path, _ = sound
-    monkeypatch.setattr(salvage_module, "BUDGET", 3)
-    salvage(path, tmp_path / "one.db")
-    plant(path, "PRAGMA user_version = 0")
-    with pytest.raises(StoreError, match="no table of a run store can be read"):
-        salvage(path, tmp_path / "two.db")
-    (tmp_path / "text.db").write_text("hello, this is no store at all, only text" * 200)
-    with pytest.raises(StoreError, match="not an SQLite file"):
-        salvage(tmp_path / "text.db", tmp_path / "three.db")
-
-
-def test_a_run_outlives_its_lost_pretraining(store, fill, make_run, store_path, tmp_path):
-    parent = fill(store)
-    child = make_run(7, kind="finetune", parent=parent)
-    store.start_run(child)
-    store.add_artifact(child.run_id, ArtifactData("card.md", "card", b"x"))
-    store.close()
-    plant(store_path, "DELETE FROM run WHERE run_id = ?", parent)
-    result = salvage(store_path, tmp_path / "saved.db")
-    assert result.rows["run"] == 1
-    assert (result.rows["prediction"], result.dropped["curve"]) == (0, 6)
-    with RunStore(tmp_path / "saved.db") as saved:
-        assert saved.row("SELECT run_id, parent_run_id FROM run")[1] is None
 
 
 @pytest.mark.parametrize("task", ["multilabel", "multiclass"])
