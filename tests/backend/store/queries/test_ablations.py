@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from pathlib import Path
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 
-from backend.data.dataset import MULTICLASS, MULTILABEL, Defect, FruitDataset
+from backend.data.dataset import MULTICLASS, MULTILABEL
 from backend.store.bundle import ArtifactData, CurvePoint, FoldBundle, MetricValue, Predictions
 from backend.store.connection import open_readonly
 from backend.store.queries import ablations, changes
@@ -21,41 +21,6 @@ NAN = float("nan")
 LABELS = np.array([[1, 0], [1, 0], [0, 1], [0, 1], [1, NAN], [0, 0]], dtype=np.float32)
 BEFORE = np.array([[1, 0], [0, 1], [1, 1], [0, 0], [0, 1], [0, 0]], dtype=np.uint8)
 AFTER = np.array([[0, 0], [1, 0], [0, 1], [0, 1], [1, 0], [1, 0]], dtype=np.uint8)
-
-
-def data_set(dataset_id: str, task: str) -> FruitDataset:
-    return FruitDataset(
-        root=Path("/nowhere"),
-        name=dataset_id,
-        task=task,
-        healthy="fine",
-        synthetic=True,
-        description="",
-        licence="",
-        source="",
-        defects=(Defect("rot", "internal", 2.0, 0.5), Defect("scar", "external", 1.0, 0.25)),
-        fruit_ids=IDS,
-        groups=("p1", "p1", "p2", "p2", "p3", "p3"),
-        fixed_split=None,
-        labels=LABELS,
-        pressure_names=(),
-        pressures=np.empty((6, 0), dtype=np.float32),
-        modalities={"rgb": ("1",)},
-        paths={("rgb", "1"): ("",) * 6},
-        dataset_id=dataset_id,
-        label_version="1",
-    )
-
-
-def row(run_id: str, dataset: str = "multi", **changes: object) -> RunRow:
-    values = {
-        "run_id": run_id, "study_id": f"study-{dataset}", "parent_run_id": None, "dataset_id": dataset,
-        "name": run_id, "kind": "baseline", "purpose": "final", "method": "supervised", "backbone": "tiny",
-        "init": "random", "modalities": ("rgb",), "augmentations": (), "label_fraction": 1.0, "seed": 0,
-        "params": {"augment": {"policy": "fruit"}}, "config_hash": run_id, "n_folds": 2,
-        "transductive": False, "git_commit": "abc", "environment": {},
-    }  # fmt: skip
-    return RunRow(**(values | changes))
 
 
 def fold(number: int, decided: np.ndarray, **more: object) -> FoldBundle:
@@ -76,23 +41,28 @@ def write(store: RunStore, run: RunRow, decided: np.ndarray, extra: tuple[Metric
 
 
 @pytest.fixture(scope="module")
-def connection(tmp_path_factory: pytest.TempPathFactory):
+def connection(tmp_path_factory: pytest.TempPathFactory, data_set, row):
     path = tmp_path_factory.mktemp("ablations") / "store.db"
+
+    def run(run_id: str, dataset: str = "multi", **changes: object) -> RunRow:
+        values = {"params": {"augment": {"policy": "fruit"}}} | changes
+        return row(run_id, f"study-{dataset}", dataset, **values)
+
     with RunStore(path) as store:
         for name, task in (("multi", MULTILABEL), ("single", MULTICLASS)):
-            store.add_dataset(data_set(name, task), [])
+            store.add_dataset(data_set(name, task=task, labels=LABELS), [])
             folds = {fruit: i % 2 for i, fruit in enumerate(IDS)}
             store.start_study(StudyRow(f"study-{name}", name, {}, name, "mcc", folds))
         write(
             store,
-            row("before"),
+            run("before"),
             BEFORE,
             (MetricValue("mcc", 0.5, None, 0.4, 0.6), MetricValue("mcc", 0.1, "rot")),
         )
-        write(store, row("after"), AFTER)
-        write(store, row("sole-before", "single"), BEFORE)
-        write(store, row("sole-after", "single"), AFTER)
-        _pretraining(store)
+        write(store, run("after"), AFTER)
+        write(store, run("sole-before", "single"), BEFORE)
+        write(store, run("sole-after", "single"), AFTER)
+        _pretraining(store, run)
         store.add_comparisons(
             [
                 ComparisonRow(
@@ -101,14 +71,14 @@ def connection(tmp_path_factory: pytest.TempPathFactory):
                 ComparisonRow("before", "after", "recall", "bootstrap", family="after against before"),
             ]
         )
-        store.start_run(row("running", purpose="input-ablation"))
+        store.start_run(run("running", purpose="input-ablation"))
     opened = open_readonly(path)
     yield opened
     opened.close()
 
 
-def _pretraining(store: RunStore) -> None:
-    parent = row("parent", kind="pretrain", method="simclr", params={"augment": {"policy": "none"}})
+def _pretraining(store: RunStore, run: Callable[..., RunRow]) -> None:
+    parent = run("parent", kind="pretrain", method="simclr", params={"augment": {"policy": "none"}})
     store.start_run(parent)
     for number in range(2):
         points = tuple(CurvePoint(epoch, "health", "embedding_std", 0.5 + number * 0.2) for epoch in (1, 2))
@@ -116,9 +86,9 @@ def _pretraining(store: RunStore) -> None:
         store.write_fold("parent", FoldBundle(number, 1.0, curves=points))
     store.finish_run("parent", ())
     store.add_artifact("parent", ArtifactData("augmentations.png", "contact_sheet", b"picture"))
-    store.start_run(row("collapsed", kind="pretrain", method="byol"))
+    store.start_run(run("collapsed", kind="pretrain", method="byol"))
     store.end_run("collapsed", "failed", "collapsed in epoch 2")
-    write(store, row("child", kind="probe", method="simclr", parent_run_id="parent"), AFTER)
+    write(store, run("child", kind="probe", method="simclr", parent_run_id="parent"), AFTER)
 
 
 def test_complete_runs_know_the_augmentation_of_their_weights(connection: sqlite3.Connection) -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from backend.data.dataset import MULTILABEL, Defect, FruitDataset
 from backend.store.bundle import (
     ArtifactData,
     AttributionData,
@@ -19,68 +18,30 @@ from backend.store.bundle import (
 )
 from backend.store.connection import open_readonly
 from backend.store.queries import explanations, findings, space, tuning
-from backend.store.rows import FindingRow, RunRow, StudyRow
+from backend.store.rows import FindingRow, StudyRow
 from backend.store.writer import RunStore
 
 NAN = float("nan")
 IDS = ("a", "b", "c")
 
 
-def row(run_id: str, **changes) -> RunRow:
-    values = {
-        "run_id": run_id,
-        "study_id": "s",
-        "parent_run_id": None,
-        "dataset_id": "d",
-        "name": "name",
-        "kind": "baseline",
-        "purpose": "final",
-        "method": "supervised",
-        "backbone": "resnet18",
-        "init": "random",
-        "modalities": ("rgb",),
-        "augmentations": (),
-        "label_fraction": 1.0,
-        "seed": 0,
-        "params": {"optim": {"epochs": 3}},
-        "config_hash": run_id,
-        "n_folds": 1,
-        "transductive": False,
-        "git_commit": "abc",
-        "environment": {},
-    }
-    return RunRow(**(values | changes))
-
-
 @pytest.fixture(scope="module")
-def connection(tmp_path_factory):
+def connection(tmp_path_factory, data_set, row):
     path: Path = tmp_path_factory.mktemp("queries") / "store.db"
-    dataset = FruitDataset(
-        root=Path("/nowhere"),
-        name="three",
-        task=MULTILABEL,
-        healthy="fine",
-        synthetic=True,
-        description="",
-        licence="",
-        source="",
-        defects=(Defect("rot", "internal", 1.0, 1.0), Defect("scar", "external", 1.0, 1.0)),
+    dataset = data_set(
+        "d",
         fruit_ids=IDS,
         groups=("p1", "p1", "p2"),
-        fixed_split=None,
         labels=np.array([[1, 1], [1, 0], [NAN, 0]], np.float32),
-        pressure_names=("tap",),
         pressures=np.array([[1], [2], [NAN]], np.float32),
         modalities={"rgb": ("1", "2")},
         paths={("rgb", "1"): ("a.png", "b.png", "c.png"), ("rgb", "2"): ("", "b2.png", "")},
-        dataset_id="d",
-        label_version="l",
     )
     with RunStore(path) as store:
         store.add_dataset(dataset, [])
         store.start_study(StudyRow("s", "study", {}, "d", "mcc", {"a": 0}))
         for run_id, changes in (("r1", {}), ("r2", {"purpose": "tune"}), ("r3", {"purpose": "tune"})):
-            store.start_run(row(run_id, **changes))
+            store.start_run(row(run_id, "s", "d", **changes))
         for run_id in ("r1", "r2"):
             store.write_fold(run_id, FoldBundle(0, 10.0, metrics=(MetricValue("inner_mcc", 0.5),)))
             store.finish_run(run_id, (MetricValue("inner_mcc", 0.5),))
