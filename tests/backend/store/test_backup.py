@@ -1,0 +1,35 @@
+"""A backup is verified before it replaces the old one."""
+
+import pytest
+
+from backend.errors import StoreError
+from backend.store.backup import back_up
+
+
+def test_a_backup_of_a_store_in_use_is_a_verified_single_file(store, fill, store_path, tmp_path, contents):
+    fill(store)
+    copy = tmp_path / "safe" / "copy.db"
+    rows = back_up(store_path, copy)
+    assert contents(copy) == contents(store_path)
+    assert rows["prediction"] == 20
+    assert [path.name for path in copy.parent.iterdir()] == ["copy.db"]
+    fill(store, seed=1)
+    assert back_up(store_path, copy)["run"] == 2
+
+
+def test_a_backup_that_fails_leaves_the_old_one(store, fill, store_path, tmp_path):
+    fill(store)
+    copy = tmp_path / "copy.db"
+    back_up(store_path, copy)
+    good = copy.read_bytes()
+    store.connection.execute("PRAGMA foreign_keys = OFF")
+    store.connection.execute("UPDATE run SET study_id = 'nobody'")
+    with pytest.raises(StoreError, match="the copy is not right"):
+        back_up(store_path, copy)
+    assert copy.read_bytes() == good
+    with pytest.raises(StoreError, match="would replace the store"):
+        back_up(store_path, store_path)
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match="cannot be written"):
+        back_up(store_path, tmp_path / "file" / "copy.db")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["copy.db", "file", "runs"]
