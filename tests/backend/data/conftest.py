@@ -10,6 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from backend.data.cache import ImageCache, open_cache
+from backend.data.manifest import read_dataset
+
 HEADER = [
     "fruit_id",
     "group",
@@ -108,6 +111,27 @@ def new_folder(tmp_path: Path) -> Callable[..., Folder]:
 @pytest.fixture
 def folder(new_folder: Callable[..., Folder]) -> Folder:
     return new_folder()
+
+
+@pytest.fixture
+def cache_dir(tmp_path: Path) -> Path:
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def opened(cache_dir: Path) -> Callable[..., ImageCache]:
+    """``opened(folder, resolution, **options)``: the cache of a folder as it is now."""
+
+    def open_it(folder: Folder, resolution: int = 8, *, cache_dir: Path = cache_dir, **options) -> ImageCache:
+        return open_cache(read_dataset(folder.write()), resolution, cache_dir, progress=False, **options)
+
+    return open_it
+
+
+@pytest.fixture
+def caches(cache_dir: Path) -> Callable[[], list[str]]:
+    """Names of everything in the cache's folder that belongs to a cache, locks apart."""
+    return lambda: [path.name for path in cache_dir.glob("images-*") if path.suffix != ".lock"]
 
 
 @pytest.fixture

@@ -1,28 +1,18 @@
-"""The cache holds what the decoder gives, is whole or absent, and does not grow with the data set."""
+"""The cache holds what the decoder gives, in any order, and does not grow with the data set."""
 
-import errno
 import os
 import pickle
-import subprocess
-import sys
-import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from backend.data import cache_build, parallel
-from backend.data.cache import ImageCache, open_cache
+from backend.data import cache_build
+from backend.data.cache import ImageCache
 from backend.data.cache_layout import CacheLayout, ModalityLayout, data_file
 from backend.data.images import decode_image
-from backend.data.manifest import read_dataset
 from backend.errors import DataError
-
-
-@pytest.fixture
-def cache_dir(tmp_path):
-    return tmp_path / "cache"
 
 
 @pytest.fixture
@@ -33,18 +23,9 @@ def never_decode(monkeypatch):
     return lambda: monkeypatch.setattr(cache_build, "decode_image", fail)
 
 
-def caches(cache_dir: Path) -> list[str]:
-    """Names of everything in the folder that belongs to a cache, locks apart."""
-    return [path.name for path in cache_dir.glob("images-*") if path.suffix != ".lock"]
-
-
-def opened(folder, cache_dir, resolution=8, **options) -> ImageCache:
-    return open_cache(read_dataset(folder.write()), resolution, cache_dir, progress=False, **options)
-
-
-def test_holds_what_the_decoder_gives(folder, cache_dir):
+def test_holds_what_the_decoder_gives(folder, opened):
     folder.set(4, "image:rgb:2", "")
-    cache = opened(folder, cache_dir)
+    cache = opened(folder)
     assert (cache.resolution, len(cache), cache.modalities) == (8, 13, ("rgb", "nir"))
     assert cache.channels == {"rgb": 3, "nir": 1}
     assert cache.nbytes == 13 * 8 * 8 * (2 * 3 + 1)
@@ -63,8 +44,8 @@ def test_holds_what_the_decoder_gives(folder, cache_dir):
     assert cache.present["nir"].all()
 
 
-def test_batches_follow_any_order_and_repeats(folder, cache_dir):
-    cache = opened(folder, cache_dir)
+def test_batches_follow_any_order_and_repeats(folder, opened):
+    cache = opened(folder)
     everything = cache.batch(range(13), "rgb")
     indices = np.array([12, 0, 7, 7, 3])
     np.testing.assert_array_equal(cache.batch(indices, "rgb"), everything[indices])
@@ -74,35 +55,35 @@ def test_batches_follow_any_order_and_repeats(folder, cache_dir):
             cache.batch([outside], "rgb")
 
 
-def test_a_second_start_decodes_nothing(folder, cache_dir, never_decode):
-    first = opened(folder, cache_dir)
+def test_a_second_start_decodes_nothing(folder, opened, never_decode):
+    first = opened(folder)
     never_decode()
-    second = opened(folder, cache_dir)
+    second = opened(folder)
     assert second.layout == first.layout
     np.testing.assert_array_equal(first.batch([5], "rgb"), second.batch([5], "rgb"))
 
 
-def test_new_labels_decode_nothing(folder, cache_dir, never_decode):
-    opened(folder, cache_dir)
+def test_new_labels_decode_nothing(folder, opened, caches, never_decode):
+    opened(folder)
     never_decode()
     folder.set(4, "defect:rot", "")
     folder.set(4, "pressure:tap", "")
-    opened(folder, cache_dir)
-    assert len(caches(cache_dir)) == 1
+    opened(folder)
+    assert len(caches()) == 1
 
 
-def test_a_new_image_resolution_or_order_makes_a_new_cache(folder, cache_dir):
-    opened(folder, cache_dir)
-    opened(folder, cache_dir, resolution=9)
+def test_a_new_image_resolution_or_order_makes_a_new_cache(folder, opened, caches):
+    opened(folder)
+    opened(folder, resolution=9)
     Image.new("RGB", (12, 12), "red").save(folder.root / "images/rgb-0-1.png")
-    assert opened(folder, cache_dir).batch([0], "rgb")[0, 0, 0, 0].tolist() == [255, 0, 0]
+    assert opened(folder).batch([0], "rgb")[0, 0, 0, 0].tolist() == [255, 0, 0]
     folder.rows.reverse()
-    assert opened(folder, cache_dir).batch([12], "rgb")[0, 0, 0, 0].tolist() == [255, 0, 0]
-    assert len(caches(cache_dir)) == 4
+    assert opened(folder).batch([12], "rgb")[0, 0, 0, 0].tolist() == [255, 0, 0]
+    assert len(caches()) == 4
 
 
-def test_pickles_as_a_path(folder, cache_dir):
-    cache = opened(folder, cache_dir, resolution=64)
+def test_pickles_as_a_path(folder, opened):
+    cache = opened(folder, resolution=64)
     expected = cache.batch([1, 2], "rgb")
     assert cache.present["rgb"].all()
     packed = pickle.dumps(cache)
@@ -110,18 +91,9 @@ def test_pickles_as_a_path(folder, cache_dir):
     np.testing.assert_array_equal(pickle.loads(packed).batch([1, 2], "rgb"), expected)
 
 
-def test_more_processes_make_the_same_cache(folder, cache_dir, tmp_path, monkeypatch):
-    alone = opened(folder, cache_dir, workers=1)
-    monkeypatch.setattr(parallel, "IMAGES_PER_WORKER", 1)
-    monkeypatch.setattr(cache_build, "_SLICE_IMAGES", 8)
-    together = opened(folder, tmp_path / "other", workers=2)
-    for modality in ("rgb", "nir"):
-        np.testing.assert_array_equal(alone.batch(range(13), modality), together.batch(range(13), modality))
-
-
-def test_statistics_are_those_of_the_images_that_exist(folder, cache_dir):
+def test_statistics_are_those_of_the_images_that_exist(folder, opened):
     folder.set(4, "image:rgb:2", "")
-    cache = opened(folder, cache_dir)
+    cache = opened(folder)
     chosen = [2, 3, 5]
     seen = cache.batch(chosen, "rgb")[cache.present["rgb"][chosen]].reshape(-1, 3) / 255
     mean, std = cache.channel_statistics(chosen[::-1])["rgb"]
@@ -129,36 +101,36 @@ def test_statistics_are_those_of_the_images_that_exist(folder, cache_dir):
     np.testing.assert_allclose(std, seen.std(axis=0), atol=1e-6)
 
 
-def test_statistics_of_flat_and_absent_images_can_be_divided_by(folder, cache_dir):
+def test_statistics_of_flat_and_absent_images_can_be_divided_by(folder, opened):
     for row in range(2, 15):
         folder.set(row, "image:nir:1", "")
         for view in (1, 2):
             Image.new("RGB", (12, 12), (51, 0, 255)).save(folder.root / folder.get(row, f"image:rgb:{view}"))
-    statistics = opened(folder, cache_dir).channel_statistics(range(13))
+    statistics = opened(folder).channel_statistics(range(13))
     np.testing.assert_allclose(statistics["rgb"][0], [0.2, 0, 1])
     np.testing.assert_allclose(statistics["rgb"][1], np.full(3, 1 / 255), rtol=1e-6)
     assert [values.tolist() for values in statistics["nir"]] == [[0], [1]]
 
 
-def test_statistics_of_many_fruit_use_a_sample(folder, cache_dir, monkeypatch):
+def test_statistics_of_many_fruit_use_a_sample(folder, opened, monkeypatch):
     monkeypatch.setattr("backend.data.cache.STATISTICS_SAMPLE", 3)
-    cache = opened(folder, cache_dir)
+    cache = opened(folder)
     all_of_them, sample = (cache.channel_statistics(rows)["nir"][0] for rows in (range(13), [0, 6, 12]))
     np.testing.assert_array_equal(all_of_them, sample)
 
 
-def test_rgb_has_three_channels_even_if_its_files_are_grey(folder, cache_dir):
+def test_rgb_has_three_channels_even_if_its_files_are_grey(folder, opened):
     for path in folder.root.glob("images/rgb-*"):
         Image.open(path).convert("L").save(path)
-    rgb = opened(folder, cache_dir).batch([0], "rgb")
+    rgb = opened(folder).batch([0], "rgb")
     assert rgb.shape[-1] == 3
     assert (rgb == rgb[..., :1]).all()
 
 
-def test_one_colour_image_outside_the_sample_makes_its_modality_colour(folder, cache_dir, monkeypatch):
+def test_one_colour_image_outside_the_sample_makes_its_modality_colour(folder, opened, monkeypatch):
     monkeypatch.setattr(cache_build, "FORMAT_SAMPLE", 1)
     Image.new("RGB", (12, 12), (255, 0, 0)).save(folder.root / "images/nir-7-1.png")
-    cache = opened(folder, cache_dir)
+    cache = opened(folder)
     assert cache.channels == {"rgb": 3, "nir": 3}
     nir = cache.batch([7, 8], "nir")
     assert nir[0, 0, 0, 0].tolist() == [255, 0, 0]
@@ -168,102 +140,18 @@ def test_one_colour_image_outside_the_sample_makes_its_modality_colour(folder, c
     )
 
 
-def test_16_bit_images_of_a_modality_share_one_scale(folder, cache_dir):
+def test_16_bit_images_of_a_modality_share_one_scale(folder, opened):
     for i in range(13):
         values = np.full((12, 12), 4095 if i == 4 else 100 * i, dtype=np.uint16)
         Image.fromarray(values).save(folder.root / f"images/nir-{i}-1.png")
-    cache = opened(folder, cache_dir)
+    cache = opened(folder)
     assert cache.layout.modalities["nir"].bits == 12
     levels = cache.batch(range(13), "nir")[:, 0, 0, 0, 0]
     assert levels.tolist() == [255 if i == 4 else round(100 * i * 255 / 4095) for i in range(13)]
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_a_broken_image_is_named_and_leaves_nothing(folder, cache_dir, monkeypatch, workers):
-    monkeypatch.setattr(parallel, "IMAGES_PER_WORKER", 1)
-    path = folder.root / "images/rgb-5-2.png"
-    path.write_bytes(path.read_bytes()[:80])
-    with pytest.raises(DataError) as caught:
-        opened(folder, cache_dir, workers=workers)
-    assert "manifest.csv row 7, column image:rgb:2: 'images/rgb-5-2.png': unreadable image" in str(
-        caught.value
-    )
-    assert caches(cache_dir) == []
-
-
-@pytest.mark.parametrize("call", ["pwritev", "posix_fallocate", "fsync"])
-@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EIO])
-def test_a_full_disk_is_one_line_and_leaves_nothing(folder, cache_dir, monkeypatch, call, code):
-    def fail(*_):
-        raise OSError(code, os.strerror(code))
-
-    monkeypatch.setattr(os, call, fail)
-    with pytest.raises(DataError) as caught:
-        opened(folder, cache_dir)
-    full = code != errno.EIO
-    assert ("disk full while writing the image cache" in str(caught.value)) == full
-    assert str(cache_dir) in str(caught.value)
-    assert caches(cache_dir) == []
-    monkeypatch.undo()
-    assert len(opened(folder, cache_dir)) == 13
-
-
-def test_a_disk_that_really_refuses(folder, cache_dir):
-    """A limit on file sizes makes the kernel refuse the write, as a full disk does."""
-    script = (
-        "import resource, sys\n"
-        "from pathlib import Path\n"
-        "from backend.cli import run_command\n"
-        "from backend.data.cache import open_cache\n"
-        "from backend.data.manifest import read_dataset\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))\n"
-        "def main(argv): open_cache(read_dataset(Path(argv[0])), 64, Path(argv[1])); return 0\n"
-        "sys.exit(run_command(main, sys.argv[1:]))\n"
-    )
-    command = [sys.executable, "-c", script, str(folder.write()), str(cache_dir)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 2
-    assert done.stderr.startswith("error: ")
-    assert "disk full while writing the image cache" in done.stderr
-    assert done.stderr.count("\n") == 1
-    assert caches(cache_dir) == []
-
-
-def test_a_disk_that_takes_only_part_of_a_write(folder, cache_dir, tmp_path, monkeypatch):
-    expected = opened(folder, cache_dir).batch(range(13), "rgb")
-    write = os.pwrite
-    monkeypatch.setattr(os, "pwritev", lambda file, parts, at: write(file, parts[0][:100], at))
-    np.testing.assert_array_equal(opened(folder, tmp_path / "other").batch(range(13), "rgb"), expected)
-
-
-def test_a_folder_that_cannot_be_made_is_one_line(folder, tmp_path):
-    (tmp_path / "file").touch()
-    with pytest.raises(DataError, match="cannot write the image cache"):
-        opened(folder, tmp_path / "file")
-
-
-def test_what_a_killed_builder_left_is_removed(folder, cache_dir):
-    cache = opened(folder, cache_dir)
-    stale = cache.folder.rename(cache.folder.with_name(f"{cache.folder.name}.tmp"))
-    (stale / data_file("nir")).write_bytes(b"half")
-    again = opened(folder, cache_dir)
-    assert again.batch(range(13), "nir").any()
-    assert caches(cache_dir) == [again.folder.name]
-
-
-@pytest.mark.parametrize("damage", ["rgb.u8", "rgb.present.npy", "cache.json"])
-def test_a_damaged_cache_is_built_again(folder, cache_dir, damage):
-    cache = opened(folder, cache_dir)
-    expected = cache.batch(range(13), "rgb")
-    if damage.endswith("npy"):
-        (cache.folder / damage).unlink()
-    else:
-        os.truncate(cache.folder / damage, 10)
-    np.testing.assert_array_equal(opened(folder, cache_dir).batch(range(13), "rgb"), expected)
-
-
-def test_a_file_cut_while_in_use_is_one_line(folder, cache_dir):
-    cache = opened(folder, cache_dir)
+def test_a_file_cut_while_in_use_is_one_line(folder, opened):
+    cache = opened(folder)
     cache.batch([12], "rgb")
     os.truncate(cache.folder / data_file("rgb"), 10)
     with pytest.raises(DataError, match="cut or removed while in use"):
@@ -271,29 +159,6 @@ def test_a_file_cut_while_in_use_is_one_line(folder, cache_dir):
     (cache.folder / data_file("nir")).unlink()
     with pytest.raises(DataError, match="cut or removed while in use"):
         cache.batch([12], "nir")
-
-
-def test_two_builders_at_once_decode_once(folder, cache_dir, monkeypatch):
-    dataset = read_dataset(folder.write())
-    decoded, decode = [], cache_build.decode_image
-
-    def slow(path, *how):
-        decoded.append(path)
-        return decode(path, *how)
-
-    monkeypatch.setattr(cache_build, "decode_image", slow)
-    results = []
-    threads = [
-        threading.Thread(target=lambda: results.append(open_cache(dataset, 8, cache_dir, progress=False)))
-        for _ in range(4)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(decoded) == len(set(decoded)) == 13 * 3
-    assert len({cache.batch(range(13), "rgb").tobytes() for cache in results}) == 1
-    assert len(results) == 4
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads the resident memory from /proc")
