@@ -21,7 +21,7 @@ from backend.data.importers.common import (
 from backend.data.writing import note
 from backend.errors import DataError, unknown_name
 
-_SPLITS = {
+SPLITS = {
     "train": "train",
     "training": "train",
     "val": "val",
@@ -30,6 +30,7 @@ _SPLITS = {
     "test": "test",
     "testing": "test",
 }
+"""Names of folders, in small letters, to the part they hold."""
 _HEALTHY = ("a-quality", "healthy", "good", "normal", "ok", "sound", "no-defect", "fresh", "ripe")
 _EXPECTED = "class folders with images, or train/, val/, test/ with class folders in them"
 
@@ -63,8 +64,8 @@ def collect(source: Path, healthy: str | None = None) -> Collection:
 
 def find(source: Path) -> Found:
     """Every picture below ``source`` with its split and class, sorted."""
-    folders = _subfolders(existing_folder(source, _EXPECTED))
-    parts = [folder for folder in folders if folder.name.lower() in _SPLITS]
+    folders = subfolders(existing_folder(source, _EXPECTED))
+    parts = [folder for folder in folders if folder.name.lower() in SPLITS]
     others = [folder for folder in folders if folder not in parts and _images(folder)]
     if parts and others:
         raise DataError(
@@ -75,8 +76,8 @@ def find(source: Path) -> Found:
         )
     found: Found = []
     for part in parts or [source]:
-        split = _SPLITS[part.name.lower()] if parts else ""
-        classes = _subfolders(part)
+        split = SPLITS[part.name.lower()] if parts else ""
+        classes = subfolders(part)
         if not classes:
             raise DataError("no class folders", where=str(part), expected=_EXPECTED)
         for folder in classes:
@@ -102,7 +103,8 @@ def pictures(source: Path, found: Found, splits: bool) -> Iterator[Picture]:
         yield Picture(fruit_id, label, file.suffix.lower(), copy, split if splits else "")
 
 
-def _subfolders(folder: Path) -> list[Path]:
+def subfolders(folder: Path) -> list[Path]:
+    """The folders directly in ``folder``, sorted, without hidden ones and what a Mac leaves in archives."""
     hidden = (".", "__MACOSX")
     return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(hidden))
 
