@@ -12,6 +12,7 @@ from PIL import Image
 
 from backend.data.cache import ImageCache, open_cache
 from backend.data.manifest import read_dataset
+from backend.errors import DataError
 
 HEADER = [
     "fruit_id",
@@ -111,6 +112,19 @@ def new_folder(tmp_path: Path) -> Callable[..., Folder]:
 @pytest.fixture
 def folder(new_folder: Callable[..., Folder]) -> Folder:
     return new_folder()
+
+
+@pytest.fixture
+def refusal() -> Callable[[Folder], str]:
+    """The one line with which a folder is refused."""
+
+    def line(folder: Folder) -> str:
+        with pytest.raises(DataError) as caught:
+            read_dataset(folder.write())
+        assert "\n" not in str(caught.value)
+        return str(caught.value)
+
+    return line
 
 
 @pytest.fixture
