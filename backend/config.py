@@ -248,6 +248,8 @@ class RunConfig:
         data: which fruit.
         seed: seed of the run; every seed is a run of its own.
         threads: CPU threads of a worker; part of the configuration because sums depend on it.
+        devices: devices that a pretraining shares; part of the configuration because each augments its own
+            part of a batch.
         parent: run id of the pretraining whose weights this run starts from.
         label: short words for people, e.g. ``"without nir"``; not part of the configuration's hash.
     """
@@ -261,6 +263,7 @@ class RunConfig:
     data: DataConfig = field(default_factory=DataConfig)
     seed: int = 0
     threads: int = 1
+    devices: int = 1
     parent: str | None = None
     label: str = ""
 
@@ -268,7 +271,7 @@ class RunConfig:
         """Check every field."""
         _one_of(self.kind, KINDS, "RunConfig.kind")
         _one_of(self.purpose, PURPOSES, "RunConfig.purpose")
-        _positive(self, "threads")
+        _positive(self, "threads", "devices")
 
 
 def to_dict(config: Any) -> dict[str, Any]:
@@ -326,9 +329,14 @@ def _element(hint: Any, value: Any, where: str) -> Any:
 
 
 def config_hash(config: RunConfig) -> str:
-    """The name of a configuration: 16 hex digits of SHA-256 over its JSON, without the label."""
+    """The name of a configuration: 16 hex digits of SHA-256 over its JSON, without the label.
+
+    One device goes without saying, so that runs from before there could be more keep their names.
+    """
     values = to_dict(config)
     values.pop("label")
+    if values["devices"] == 1:
+        values.pop("devices")
     text = json.dumps(values, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 

@@ -40,6 +40,7 @@ def parser() -> argparse.ArgumentParser:
     add("--workers", type=int, help="worker processes (default: as many as the cores can feed)")
     add("--cluster", default="", help="run folds on Ray: auto, host:port, ray://host:port or local:N")
     add("--gpu-share", type=float, default=1.0, help="GPUs a fold takes on a cluster, e.g. 0.25")
+    add("--devices", type=int, help="GPUs of one machine that share each pretraining (default: the plan's)")
     add("--seed", type=int, default=0, help="seed of the study (default: %(default)s)")
     add("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"), help="default: %(default)s")
     add(
@@ -73,7 +74,10 @@ def main(argv: list[str] | None = None) -> int:
 
     timeout = parse_duration(options.timeout, "--timeout") if options.timeout else None
     plan = load_plan(options.plan).narrowed(
-        modalities=options.modalities, methods=options.methods, trials=options.trials
+        modalities=options.modalities,
+        methods=options.methods,
+        trials=options.trials,
+        devices=options.devices,
     )
     until = options.budget or plan.budget
     budget = parse_duration(until, "--budget" if options.budget else "plan budget") if until else None
@@ -107,7 +111,7 @@ def _check_numbers(options: argparse.Namespace) -> None:
         raise ConfigError(
             str(options.gpu_share), where="--gpu-share", expected="above 0, up to 8", action="correct it"
         )
-    for name, lowest in (("trials", 1), ("workers", 0), ("seed", 0)):
+    for name, lowest in (("trials", 1), ("workers", 0), ("devices", 1), ("seed", 0)):
         value = getattr(options, name)
         if value is not None and value < lowest:
             raise ConfigError(

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import torch
 import torch.nn.functional as F
+from lightly.utils.dist import gather, world_size
 from torch import Tensor, nn
 
 from backend.config import MethodConfig
@@ -63,6 +64,18 @@ class PretrainBatch:
     def __len__(self) -> int:
         """Number of samples."""
         return int(self.fruit.shape[0])
+
+    def gathered(self) -> PretrainBatch:
+        """The batch of all devices that share this training; images stay where they are."""
+        if world_size() == 1:
+            return self
+        return replace(
+            self,
+            fruit=gathered(self.fruit),
+            partner_fruit=gathered(self.partner_fruit),
+            sample=gathered(self.sample),
+            labels=None if self.labels is None else gathered(self.labels),
+        )
 
     def same_thing(self) -> Tensor:
         """(2B, 2B) bool over anchors, then partners: True where two images must not repel each other.
@@ -184,6 +197,10 @@ class Method(nn.Module, ABC):
             generator: source of every random draw, on the device of the images.
         """
 
+    def forward(self, batch: PretrainBatch, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss; where several devices share a training, their averaging hooks in here."""
+        return self.loss(batch, generator)
+
     def after_step(self) -> None:
         """Called after each optimiser step; momentum encoders follow here."""
 
@@ -195,6 +212,16 @@ class Method(nn.Module, ABC):
         """
         inputs = self.inputs(images)
         return {name: F.normalize(self.encoders[name](x).float(), dim=1) for name, x in inputs.items()}
+
+
+def gathered(rows: Tensor) -> Tensor:
+    """(B, ...) rows of each device, all in one (N * B, ...) tensor on every device; gradients go back.
+
+    Every device then has the loss of the whole batch. Its backward pass adds up the gradients of all N losses
+    with respect to its own rows, and averaging over devices divides by N: a step is that of one device with
+    the whole batch.
+    """
+    return torch.cat(gather(rows.contiguous())) if world_size() > 1 else rows
 
 
 def average(losses: list[Tensor]) -> Tensor:

@@ -15,7 +15,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from backend.config import MethodConfig
-from backend.methods.base import Method, MethodContext, PretrainBatch, ViewMaker, average
+from backend.methods.base import (
+    Method,
+    MethodContext,
+    PretrainBatch,
+    ViewMaker,
+    average,
+    gathered,
+)
 from backend.methods.registry import MethodInfo
 
 
@@ -35,6 +42,10 @@ class View:
     projection: Tensor
     prediction: Tensor
     target: Tensor
+
+    def gathered(self) -> View:
+        """The same of the samples of all devices that share a training."""
+        return View(self.encoder, gathered(self.projection), gathered(self.prediction), gathered(self.target))
 
 
 class TwoViewMethod(Method):
@@ -96,9 +107,10 @@ class TwoViewMethod(Method):
         second = self.inputs(self.augmenter(batch.partner, generator, second_view=True))
         views = {name: self.encode(name, first[name], second[name]) for name in self.encoders}
         losses, similarities = [], []
+        batch = batch.gathered()
         with torch.autocast(batch.fruit.device.type, enabled=False):
             for one, two in self.pairing():
-                a, b = views[one][0], views[two][1]
+                a, b = views[one][0].gathered(), views[two][1].gathered()
                 losses.append(self.pair_loss(a, b, batch))
                 similarities.append(F.cosine_similarity(a.projection.detach(), b.target.detach()).mean())
         return average(losses), {"positive_similarity": torch.stack(similarities).mean()}

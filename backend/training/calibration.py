@@ -99,8 +99,12 @@ def _measure_pretraining(task: FoldTask, context: WorkerContext) -> FoldCost:
     batches = (item for number in range(1, 1_000_000) for item in training.order.epoch(number))
     training.method.train()
     training.method.set_progress(0, training.total)
-    step = _pace(lambda: float(training.step(training.samples.batch(*next(batches)), generator)["loss"]))
-    forward = FORWARD_SHARE * step / (2 * training.order.batch_size)  # a step sees two views of each sample
+    part = slice(None, None, config.devices)  # what each of several devices has of a step
+    step = _pace(
+        lambda: float(training.step(training.samples.batch(*next(batches), part), generator)["loss"])
+    )
+    # A step sees two views of each sample.
+    forward = FORWARD_SHARE * step / (2 * training.order.batch_size / config.devices)
     images = (len(parts.fit) + len(parts.validation)) * sum(feed.spec.views.values())
     return FoldCost(fixed + images * forward, 2 * HEALTH_SAMPLES * forward, step, training.order.steps)
 

@@ -114,6 +114,7 @@ class Costs:
             *(model.backbone, model.modalities, model.fusion, model.view_pooling),
             *(data.resolution, data.folds, data.label_fraction),
             *((config.method, config.augment, data.pool) if kind == "pretrain" else (config.augment.policy,)),
+            *((config.devices,) if config.devices > 1 else ()),
         )
         return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 

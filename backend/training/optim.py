@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import nn
@@ -36,14 +36,21 @@ def resolve_device(name: str) -> str:
     return name
 
 
-def make_fabric(device: str) -> Fabric:
-    """Fabric for one device: bf16 mixed precision on CUDA, full precision elsewhere.
+def make_fabric(device: str, devices: int = 1) -> Fabric:
+    """Fabric for one device, or for one rank of several: bf16 mixed precision on CUDA, full elsewhere.
 
-    On a CPU bf16 autocast halves the speed, so it stays off there.
+    On a CPU bf16 autocast halves the speed, so it stays off there. Ranks are started by
+    ``backend.training.ranks``; a method may leave parameters out for a while (DINO's prototypes).
     """
     from lightning.fabric import Fabric
+    from lightning.fabric.plugins.environments.lightning import LightningEnvironment
+    from lightning.fabric.strategies.ddp import DDPStrategy
 
-    return Fabric(accelerator=device, devices=1, precision="bf16-mixed" if device == "cuda" else "32-true")
+    precision: Literal["bf16-mixed", "32-true"] = "bf16-mixed" if device == "cuda" else "32-true"
+    if devices == 1:
+        return Fabric(accelerator=device, devices=1, precision=precision)
+    strategy = DDPStrategy(cluster_environment=LightningEnvironment(), find_unused_parameters=True)
+    return Fabric(accelerator=device, devices=devices, strategy=strategy, precision=precision)
 
 
 def prepare_worker(threads: int) -> None:

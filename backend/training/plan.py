@@ -137,8 +137,9 @@ class Plan:
         modalities: tuple[str, ...] = (),
         methods: tuple[str, ...] = (),
         trials: int | None = None,
+        devices: int | None = None,
     ) -> Plan:
-        """The plan under the narrowing options of the command line."""
+        """The plan under the options of the command line that change what it makes."""
         plan = self
         if modalities:
             plan = replace(plan, modalities=modalities)
@@ -146,6 +147,8 @@ class Plan:
             plan = replace(plan, baseline=replace(plan.baseline, trials=trials))
         if methods:
             plan = replace(plan, pretraining=replace(plan.pretraining, methods=methods))
+        if devices is not None:
+            plan = replace(plan, pretraining=replace(plan.pretraining, devices=devices))
         return plan
 
 

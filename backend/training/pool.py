@@ -7,6 +7,7 @@ lose other tasks when a worker gets SIGKILL; this was tried.)
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import logging
 import multiprocessing
@@ -24,6 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from backend.training.executor import Outcome, TimeLimit, run_safely, train
+from backend.training.processes import describe_death, exit_with_parent
 from backend.training.task import FoldTask, WorkerContext
 
 if TYPE_CHECKING:
@@ -46,6 +48,7 @@ def _serve(pipe: Connection, context: WorkerContext, function: TaskFunction, thr
     """The life of a worker: take a task, send its outcome, until the driver hangs up."""
     # Ctrl-C reaches the whole process group; the driver decides what happens to workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    exit_with_parent()
     os.environ["OMP_NUM_THREADS"] = str(threads)
     descriptor = os.open(log, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
     os.dup2(descriptor, sys.stderr.fileno())
@@ -106,6 +109,8 @@ class PoolExecutor:
         self._workers: list[_Worker] = []
         self._deaths: Counter[tuple[str, int]] = Counter()
         self._again: list[FoldTask] = []
+        # Workers are no daemons, for they may have children (``ranks``), and multiprocessing waits for such.
+        atexit.register(self.close)
 
     def run(self, tasks: Iterable[FoldTask]) -> Iterator[Outcome | None]:
         """Run the tasks, at most one a worker at a time, and yield outcomes as they come."""
@@ -137,7 +142,6 @@ class PoolExecutor:
         process = self._spawn.Process(
             target=_serve,
             args=(theirs, self._context, self._function, self._threads, str(log_file)),
-            daemon=True,
         )
         process.start()
         theirs.close()  # so that the death of the worker closes the pipe
@@ -172,7 +176,7 @@ class PoolExecutor:
             outcome: Outcome | None = worker.pipe.recv()
         except (EOFError, ConnectionResetError):
             worker.process.join()
-            return self._mourn(worker, _describe_death(worker.process.exitcode or 0))
+            return self._mourn(worker, describe_death(worker.process.exitcode or 0))
         if outcome is None:
             worker.ready = True
             worker.limit = self._limit.seconds(worker.task) if worker.task else worker.limit
@@ -218,12 +222,4 @@ class PoolExecutor:
                 worker.process.join()
         self._workers.clear()
         self._logs.cleanup()
-
-
-def _describe_death(exitcode: int) -> str:
-    if exitcode >= 0:
-        return f"exit code {exitcode}"
-    with contextlib.suppress(ValueError):
-        name = signal.Signals(-exitcode).name
-        return f"{name} (killed from outside: out of memory?)" if name == "SIGKILL" else name
-    return f"signal {-exitcode}"
+        atexit.unregister(self.close)

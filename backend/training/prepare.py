@@ -25,6 +25,7 @@ from backend.training.executor import Executor, InProcessExecutor, TimeLimit
 from backend.training.optim import resolve_device
 from backend.training.plan import Plan
 from backend.training.pool import PoolExecutor
+from backend.training.ranks import require_devices
 from backend.training.task import WorkerContext
 
 
@@ -78,7 +79,7 @@ def prepare_study(plan: Plan, options: StudyOptions, seed: int) -> PreparedStudy
 
     Raises:
         DataError: data that would make results wrong.
-        ConfigError: a name or a device that does not exist.
+        ConfigError: a name or a device that does not exist, or too few devices.
     """
     for backbone in plan.baseline.backbones:
         check_backbone(backbone, "imagenet" if "imagenet" in plan.pretraining.methods else "random")
@@ -87,6 +88,8 @@ def prepare_study(plan: Plan, options: StudyOptions, seed: int) -> PreparedStudy
     for method in filter(None, (plan.augmentations.method, *plan.augmentations.methods)):
         method_info(method, "plan augmentations.method")
     device = study_device(options)
+    if not options.cluster:
+        require_devices(device, plan.pretraining.devices)
     dataset = read_dataset(options.dataset, cache_dir=options.cache)
     modalities = resolve_modalities(plan.modalities, dataset)
     pictures = sum(len(dataset.modalities.get(name, ())) for name in modalities)

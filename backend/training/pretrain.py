@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -33,10 +34,14 @@ from backend.models.network import FruitNetwork, ImageEncoder
 from backend.store.bundle import CurvePoint
 from backend.training.checkpoint import ENCODERS, pack_weights
 from backend.training.feed import FruitFeed
-from backend.training.optim import cosine_schedule, make_optimizer, require_finite
+from backend.training.optim import cosine_schedule, make_fabric, make_optimizer, require_finite
 from backend.training.pretrain_state import load_state, save_state
+from backend.training.ranks import run_on_devices
 from backend.training.samples import EpochOrder, IntArray, SampleFeed, SamplePool
 from backend.training.task import TrainingStoppedError
+
+if TYPE_CHECKING:
+    from lightning.fabric import Fabric
 
 HEALTH_SAMPLES = 256
 """Size of the part of the pool on which health is measured."""
@@ -104,17 +109,42 @@ def pretrain(
         ConfigError: a method, its positives or hyper-parameters that cannot work on these data.
         TrainingStoppedError: the loss diverged or the embeddings collapsed; holds the curves.
     """
-    feed = FruitFeed(dataset, cache, config.model.image_modalities, device)
-    pool = make_pool(config, feed, fruit, labels)
+    job = _Job(config, dataset, cache, fruit, seed, labels, checkpoint)
     batch_size = config.optim.batch_size
     while True:
         try:
-            return Pretraining(config, feed, pool, seed, batch_size).run(checkpoint, on_epoch)
+            if config.devices == 1:
+                return _train(make_fabric(device), job, batch_size, on_epoch)
+            assert on_epoch is None, "a callback cannot be called from another process"
+            return run_on_devices(_train, config.devices, device, config.threads, job, batch_size)
         except torch.OutOfMemoryError:
-            if batch_size <= 2:
+            if batch_size <= 2 * config.devices:
                 raise
             batch_size //= 2
             torch.cuda.empty_cache()
+
+
+@dataclass(frozen=True)
+class _Job:
+    """The arguments of ``pretrain`` on their way to one device or many."""
+
+    config: RunConfig
+    dataset: FruitDataset
+    cache: ImageCache
+    fruit: IntArray
+    seed: int
+    labels: NDArray[np.float32] | None
+    checkpoint: Path | None
+
+
+def _train(
+    fabric: Fabric, job: _Job, batch_size: int, on_epoch: Callable[[EpochReport], None] | None = None
+) -> PretrainResult:
+    """Pretrain on the device of ``fabric``, alone or as one of several."""
+    feed = FruitFeed(job.dataset, job.cache, job.config.model.image_modalities, str(fabric.device))
+    pool = make_pool(job.config, feed, job.fruit, job.labels)
+    training = Pretraining(job.config, feed, pool, job.seed, batch_size, fabric)
+    return training.run(job.checkpoint, on_epoch)
 
 
 def make_pool(
@@ -145,18 +175,29 @@ class Pretraining:
         feed: pixels.
         pool: samples and their partners.
         seed: of everything random.
-        batch_size: samples a step; clamped to the pool.
+        batch_size: samples a step, over all devices; clamped to the pool.
+        fabric: of the device; None = alone on that of the feed.
     """
 
     def __init__(
-        self, config: RunConfig, feed: FruitFeed, pool: SamplePool, seed: int, batch_size: int
+        self,
+        config: RunConfig,
+        feed: FruitFeed,
+        pool: SamplePool,
+        seed: int,
+        batch_size: int,
+        fabric: Fabric | None = None,
     ) -> None:
         self.config, self.seed, self.device = config, seed, feed.device
+        self.fabric = fabric or make_fabric(feed.device.type)
         self.augment = compatible_augment(config.method.name, config.augment)
         self.method = self._make_method(feed, pool, batch_size)
         self.method.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         limit = self.method.sample_limit or len(pool)
-        self.order = EpochOrder(pool.limited(limit, seed), batch_size, seed)
+        rank, ranks = self.fabric.global_rank, self.fabric.world_size
+        self.order = EpochOrder(pool.limited(limit, seed), batch_size, seed, parts=ranks)
+        self.part = slice(rank, None, ranks)
+        self.draws = (rank,) if rank else ()
         self.samples = SampleFeed(feed, pool, self.order.samples)
         self.total = self.order.steps * config.optim.epochs
         self.optimizer = make_optimizer(
@@ -170,6 +211,8 @@ class Pretraining:
         digest = hashlib.sha256(pool.fruit.tobytes()).hexdigest()[:16]
         parts = (config_hash(config), seed, feed.dataset.dataset_id, digest, self.order.batch_size)
         self.identity = " ".join(str(part) for part in parts)
+        # The strategy's own set-up: Fabric's wrapper around it would convert the batch, and cannot.
+        self.network = self.fabric.strategy.setup_module(self.method)
 
     def _make_method(self, feed: FruitFeed, pool: SamplePool, batch_size: int) -> Method:
         """The method around fresh encoders; weights derive from the seed."""
@@ -179,7 +222,10 @@ class Pretraining:
             torch.manual_seed(derive_seed(self.seed, "weights"))
             encoders = _build_encoders(config, feed, pool)
             augmenter = Augmenter(self.augment, config.data.resolution)
-            return create_method(config.method, encoders, augmenter, context)
+            method = create_method(config.method, encoders, augmenter, context)
+        if self.fabric.world_size > 1 and self.device.type == "cuda":  # torch has no such layer for CPUs
+            method = nn.SyncBatchNorm.convert_sync_batchnorm(method)
+        return method
 
     def run(self, checkpoint: Path | None, on_epoch: Callable[[EpochReport], None] | None) -> PretrainResult:
         """Train the epochs that are left."""
@@ -190,6 +236,8 @@ class Pretraining:
         for epoch in range(done + 1, self.config.optim.epochs + 1):
             try:
                 loss = self._epoch(epoch)
+                if not self.fabric.is_global_zero:
+                    continue  # one judges and saves; the others wait for it in their next step
                 health = self._require_health(epoch)
             except TrainingError as error:
                 raise TrainingStoppedError(error, tuple(self.curves)) from error
@@ -205,28 +253,34 @@ class Pretraining:
     def _epoch(self, epoch: int) -> float:
         """Train one epoch; returns the mean loss. Nothing waits for the device before its end."""
         self.method.train()
-        generator = torch.Generator(self.device).manual_seed(derive_seed(self.seed, "augment", epoch))
+        seed = derive_seed(self.seed, "augment", epoch, *self.draws)
+        generator = torch.Generator(self.device).manual_seed(seed)
         sums: dict[str, Tensor] = {}
         for number, (chosen, rng) in enumerate(self.order.epoch(epoch)):
             self.method.set_progress((epoch - 1) * self.order.steps + number, self.total)
-            for name, value in self.step(self.samples.batch(chosen, rng), generator).items():
+            for name, value in self.step(self.samples.batch(chosen, rng, self.part), generator).items():
                 sums[name] = sums[name] + value if name in sums else value
-        means = {name: float(value) / self.order.steps for name, value in sums.items()}
+        means = {name: float(self._mean(value)) / self.order.steps for name, value in sums.items()}
         require_finite(means["loss"], epoch)
         self._record(epoch, "train", means)
         return means["loss"]
 
     def step(self, batch: PretrainBatch, generator: torch.Generator) -> dict[str, Tensor]:
         """One optimisation step; returns detached scalars, the loss among them."""
-        half = self.device.type == "cuda"
-        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=half):
-            loss, metrics = self.method.loss(batch, generator)
+        with self.fabric.autocast():
+            loss, metrics = self.network(batch, generator)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.optimizer.step()
         self.schedule.step()
         self.method.after_step()
         return {"loss": loss.detach(), **metrics}
+
+    def _mean(self, value: Tensor) -> Tensor:
+        """Of the devices' values; of one device's, the value."""
+        mean = self.fabric.all_reduce(value, reduce_op="mean")
+        assert isinstance(mean, Tensor)
+        return mean
 
     def _record(self, epoch: int, split: str, values: dict[str, float]) -> None:
         self.curves += [CurvePoint(epoch, split, name, float(value)) for name, value in values.items()]

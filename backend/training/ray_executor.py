@@ -207,7 +207,10 @@ class RayExecutor:
             yield from self._collect() or (None,)
 
     def _start(self, task: FoldTask) -> None:
-        reference = self._remote.remote(task, self._context, self._function)
+        remote, devices = self._remote, task.config.devices
+        if devices > 1:  # all on one machine; several devices are whole ones
+            remote = remote.options(num_cpus=devices * self._threads, num_gpus=devices * bool(self._gpus))
+        reference = remote.remote(task, self._context, self._function)
         self._flying[reference] = _Flying(task, self._limit.seconds(task))
 
     def _collect(self) -> list[Outcome]:

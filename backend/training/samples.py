@@ -141,12 +141,24 @@ class EpochOrder:
         samples: numbers of the samples to use.
         batch_size: samples a step; clamped to the number of samples.
         seed: of the order.
+        parts: equal parts that a step is cut into, one for each device.
+
+    Raises:
+        ConfigError: fewer than two samples for each part.
     """
 
-    def __init__(self, samples: IntArray, batch_size: int, seed: int) -> None:
+    def __init__(self, samples: IntArray, batch_size: int, seed: int, parts: int = 1) -> None:
         self.samples = samples
         # Contrasts and BatchNorm need two samples at least.
-        self.batch_size = max(2, min(batch_size, len(samples)))
+        size = max(2 * parts, min(batch_size, len(samples)))
+        self.batch_size = size - size % parts
+        if self.batch_size > len(samples):
+            raise ConfigError(
+                f"{len(samples)} images for {parts} devices",
+                where="pretraining pool",
+                expected="two for each or more",
+                action="use fewer devices",
+            )
         self._seed = seed
 
     @property
@@ -191,10 +203,18 @@ class SampleFeed:
         positions = np.linspace(0, len(self.samples) - 1, min(count, len(self.samples)))
         return self.images(self.samples[positions.astype(np.int64)])
 
-    def batch(self, chosen: IntArray, rng: np.random.Generator) -> PretrainBatch:
-        """The samples at positions ``chosen``, and partners drawn with ``rng``."""
-        sample = self.samples[chosen]
-        partner = self.pool.partners(sample, rng)
+    def batch(self, chosen: IntArray, rng: np.random.Generator, part: slice = slice(None)) -> PretrainBatch:
+        """The samples at positions ``chosen``, and partners drawn with ``rng``.
+
+        Args:
+            chosen: of the whole step.
+            rng: of the draw, the same on every device.
+            part: which of the samples to deliver; partners do not depend on it.
+        """
+        everyone = self.samples[chosen]
+        drawn = self.pool.partners(everyone, rng)
+        chosen, sample = chosen[part], everyone[part]
+        partner = sample if drawn is everyone else drawn[part]
         anchors = self.images(sample)
         classes = self.pool.classes
         return PretrainBatch(

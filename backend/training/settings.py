@@ -93,6 +93,7 @@ class PretrainingStage:
         generation: trials asked together.
         tune_folds: outer folds on whose inner validation a trial is scored.
         tune_epochs: epochs of a trial.
+        devices: devices of one machine that share each final pretraining, batch by batch; trials take one.
     """
 
     methods: tuple[str, ...] = ()
@@ -108,6 +109,7 @@ class PretrainingStage:
     generation: int = 4
     tune_folds: int = 1
     tune_epochs: int = 8
+    devices: int = 1
 
     def __post_init__(self) -> None:
         """Check every field."""
@@ -122,6 +124,7 @@ class PretrainingStage:
             generation=self.generation,
             tune_folds=self.tune_folds,
             tune_epochs=self.tune_epochs,
+            devices=self.devices,
         )
         not_empty("pretraining", seeds=self.seeds)
         if self.pool not in POOLS:

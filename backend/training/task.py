@@ -32,8 +32,8 @@ class TrainingStoppedError(TrainingError):
         curves: of the epochs up to then, worth keeping with the failed run.
     """
 
-    def __init__(self, reason: TrainingError, curves: tuple[CurvePoint, ...]) -> None:
-        super().__init__(str(reason))
+    def __init__(self, reason: TrainingError | str, curves: tuple[CurvePoint, ...] = ()) -> None:
+        super().__init__(str(reason))  # pickle makes the error from this text, then adds its attributes
         self.curves = curves
 
 

@@ -1,3 +1,4 @@
+import hashlib
 import json
 
 import pytest
@@ -50,6 +51,15 @@ def test_the_hash_names_everything_but_the_label(config: RunConfig) -> None:
     assert config_hash(dataclasses.replace(config, seed=config.seed + 1)) != config_hash(config)
 
 
+def test_one_device_goes_without_saying() -> None:
+    """Results are keyed by the hash: those of one device keep the name they had when there was no other."""
+    values = to_dict(RunConfig())
+    del values["label"], values["devices"]
+    text = json.dumps(values, sort_keys=True, separators=(",", ":"))
+    assert config_hash(RunConfig()) == hashlib.sha256(text.encode()).hexdigest()[:16]
+    assert config_hash(RunConfig(devices=2)) != config_hash(RunConfig())
+
+
 def test_a_pinned_configuration_still_loads_and_keeps_its_hash() -> None:
     """A store keeps configurations for years: a new field needs a default that changes no old run."""
     stored = {"kind": "baseline", "model": {"backbone": "resnet18", "modalities": ["rgb", "nir"]}, "seed": 3}
@@ -71,6 +81,7 @@ def test_a_pinned_configuration_still_loads_and_keeps_its_hash() -> None:
         (lambda: DataConfig(folds=1), ["folds"]),
         (lambda: AugmentConfig(strength=3.0), ["strength"]),
         (lambda: RunConfig(kind="wish"), ["wish", "baseline"]),
+        (lambda: RunConfig(devices=0), ["devices", "above 0"]),
         (lambda: from_dict(RunConfig, {"colour": 1}), ["colour", "seed"]),
         (lambda: from_dict(RunConfig, {"seed": "one"}), ["RunConfig.seed", "int"]),
         (lambda: from_dict(RunConfig, {"model": 3}), ["RunConfig.model", "table"]),

@@ -75,6 +75,7 @@ class Outlook:
             augment=default_augment(name),
             optim=default_optim(name, epochs=epochs, batch_size=plan.batch_size),
             data=replace(base.data, pool=plan.pool),
+            devices=plan.devices,
         )
 
     def probe(self, name: str, fraction: float) -> RunConfig:
@@ -143,7 +144,7 @@ def _expected_search(outlook: Outlook, name: str) -> list[Work]:
     if stage.trials < 2:
         return []
     folds = min(stage.tune_folds, outlook.folds)
-    config = replace(outlook.pretraining(name, 1.0, stage.tune_epochs), purpose="tune")
+    config = replace(outlook.pretraining(name, 1.0, stage.tune_epochs), purpose="tune", devices=1)
     return [Work(f"{name}, trials", config, stage.trials, folds, stage.generation * folds)]
 
 

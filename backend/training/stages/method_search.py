@@ -48,6 +48,7 @@ def search_method(stage: StageContext, name: str, configure_base: RunConfig) -> 
         configure_base,
         purpose="tune",
         optim=replace(configure_base.optim, epochs=plan.tune_epochs),
+        devices=1,  # trials are many: they run beside each other
     )
     parameters, _ = tune(
         stage.driver,

@@ -153,6 +153,7 @@ def pretraining_config(stage: StageContext, name: str, setting: Setting) -> RunC
             pool=plan.pool,
         ),
         seed=plan.seeds[number % (plan.pretrainings or len(plan.seeds))],
+        devices=plan.devices,
     )
 
 
