@@ -15,8 +15,9 @@ from pathlib import Path
 
 from PIL import Image
 from playwright.sync_api import Browser, sync_playwright
-from sample_server import FLAGS, VIEWS, chromium, served, settle
+from sample_server import FLAGS, VIEWS, chromium, served
 from sample_store import build
+from sample_window import settle
 
 MOST_BYTES = 200_000
 WINDOW = {"width": 1280, "height": 960}

@@ -13,8 +13,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from playwright.sync_api import Page
-
 ROOT = Path(__file__).parents[1]
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 PATIENCE = 60.0
@@ -22,16 +20,6 @@ PATIENCE = 60.0
 VIEWS = ("overview", "defects", "changes", "inputs", "augmentations", "methods", "gradcam", "space", "tuning",
          "data", "runs", "report")  # fmt: skip
 """Every page by its address; the first one also has the empty address."""
-
-CALM = """() => {
-    const all = (name) => document.querySelectorAll(name).length;
-    const busy = all('[data-testid=stStatusWidget]') + all('[data-testid=stSkeleton]');
-    const charts = all('[data-testid=stVegaLiteChart]');
-    // More than 2,000 points are drawn on a canvas.
-    const drawn = all('[data-testid=stVegaLiteChart] :is(svg, canvas).marks');
-    return busy === 0 && drawn === charts;
-}"""
-"""Whether nothing runs, nothing is a skeleton, and every chart is drawn."""
 
 
 def chromium() -> str | None:
@@ -64,7 +52,7 @@ def served(store: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
         _wait(f"{address}/_stcore/health", server)
         yield address, server
     finally:
-        server.terminate()
+        server.kill()  # it only reads, and a graceful end takes seconds
         server.wait(20)
 
 
@@ -77,16 +65,3 @@ def _wait(address: str, server: subprocess.Popen[bytes]) -> None:
         except OSError:
             time.sleep(0.1)
     raise RuntimeError(f"the dashboard did not answer at {address}: run `streamlit run dashboard/app.py`")
-
-
-def settle(page: Page) -> None:
-    """Wait until the page has its headline, and stays calm for a moment."""
-    page.locator("[data-testid=stMain] h1").first.wait_for()
-    before = -1
-    for _ in range(100):
-        page.wait_for_timeout(250)
-        page.wait_for_function(CALM)
-        now = page.evaluate("document.querySelectorAll('[data-testid=stMain] *').length")
-        if now == before:
-            return
-        before = now

@@ -10,16 +10,13 @@ from functools import partial
 
 from playwright.sync_api import Browser, Page
 from sample_server import VIEWS
+from sample_window import CALM
 
 Times = dict[str, list[float]]
 
 DEFECTS = ("body rot", "sunburn", "wind scar", "bruising", "insect damage")
 HEADLINE = "(document.querySelector('[data-testid=stMain] h1')?.innerText ?? '')"
-CALM = (
-    "document.querySelectorAll('[data-testid=stStatusWidget], [data-testid=stSkeleton]').length === 0 && "
-    "document.querySelectorAll('[data-testid=stVegaLiteChart] :is(svg, canvas).marks').length === "
-    "document.querySelectorAll('[data-testid=stVegaLiteChart]').length"
-)
+DRAWN = f"({CALM})()"
 CELLS = "[...document.querySelectorAll('svg.marks text')].map(x => x.textContent).join()"
 CARDS = "document.querySelectorAll('.card img, .card .row').length > 0"
 WIDE = {"width": 1440, "height": 900}
@@ -39,7 +36,7 @@ def opened(browser: Browser, address: str) -> tuple[Page, float, float]:
     start = time.perf_counter()
     first = timed(page, lambda: page.goto(address, wait_until="commit"), f"{HEADLINE} !== ''")
     page.wait_for_function(
-        f"() => document.querySelectorAll('svg.marks').length > 0 && {CALM}", polling="raf", timeout=60_000
+        f"() => document.querySelectorAll('svg.marks').length > 0 && {DRAWN}", polling="raf", timeout=60_000
     )
     return page, first, time.perf_counter() - start
 
@@ -54,7 +51,7 @@ def walk(page: Page, times: Times) -> None:
         answered = timed(
             page, link.click, f"{here} && {HEADLINE} !== '' && {HEADLINE} !== {json.dumps(before)}"
         )
-        page.wait_for_function(f"() => {CALM}", polling="raf", timeout=60_000)
+        page.wait_for_function(f"() => {DRAWN}", polling="raf", timeout=60_000)
         times.setdefault(f"to {view}", []).append(answered)
         times.setdefault(f"all of {view}", []).append(time.perf_counter() - start)
 
@@ -64,7 +61,7 @@ def explore(page: Page, times: Times) -> None:
     for defect in DEFECTS:
         pick = choose(page, "Defect", defect)
         times.setdefault("filter", []).append(
-            timed(page, pick, f"{HEADLINE}.includes({json.dumps(defect)}) && {CALM}")
+            timed(page, pick, f"{HEADLINE}.includes({json.dumps(defect)}) && {DRAWN}")
         )
     slider = page.get_by_role("slider")
     slider.focus()

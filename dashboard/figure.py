@@ -76,7 +76,8 @@ class Figure:
     def drawing(self, look: Look, width: int = 760) -> Spec:
         """The specification at a fixed width and without clicks, for files."""
         spec = {**self.spec(look), "width": width}
-        spec.pop("params", None)
+        for clicks in ("params", "usermeta"):
+            spec.pop(clicks, None)
         return spec
 
     @property

@@ -34,7 +34,8 @@ def show(scope: Scope) -> None:
     top = st.container()
     chosen = _controls(scope)
     notes = _notes()
-    runs = _noted(scope.store.run_table(chosen), notes)
+    with st.container():  # there even while it is empty: the first star must not move what is below it
+        runs = _noted(scope.store.run_table(chosen), notes)
     with top:
         page.answer(_answer(scope, chosen), ())
     if runs.empty:

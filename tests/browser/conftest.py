@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 import sample_server  # of benchmarks/
 import sample_store
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+import sample_window
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 PATIENCE = sample_server.PATIENCE
 
@@ -62,35 +63,29 @@ def dashboard(serve: Callable[[Path], str], full_store: Path) -> str:
     return serve(full_store)
 
 
-@pytest.fixture
-def visit(browser: Browser, dashboard: str) -> Iterator[Callable[..., Page]]:
-    """Opens a page of the dashboard in a window of its own and waits until it is drawn."""
-    contexts = []
+@pytest.fixture(scope="session")
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    """One browser for every test: what it has loaded once it keeps, as a reader's does."""
+    context = browser.new_context()
+    context.set_default_timeout(1000 * PATIENCE)
+    yield context
+    context.close()
 
-    def open_page(path: str = "", *, width: int = 1440, height: int = 900, scheme: str = "light") -> Page:
-        context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
-        contexts.append(context)
+
+@pytest.fixture
+def visit(context: BrowserContext, dashboard: str) -> Iterator[Callable[..., Page]]:
+    """Opens a page of the dashboard in a window of its own and waits until it is calm."""
+
+    def open_page(path: str = "", *, width: int = 1440, height: int = 900) -> Page:
         page = context.new_page()
-        page.set_default_timeout(1000 * PATIENCE)
+        page.set_viewport_size({"width": width, "height": height})
         page.goto(f"{dashboard}/{path}")
-        sample_server.settle(page)
+        sample_window.settle(page)
         return page
 
     yield open_page
-    for context in contexts:
-        context.close()
-
-
-@pytest.fixture
-def settle() -> Callable[[Page], None]:
-    """Waits until a page is calm, for tests that act on it."""
-    return sample_server.settle
-
-
-@pytest.fixture(scope="session")
-def views() -> tuple[str, ...]:
-    """Every page by its address."""
-    return sample_server.VIEWS
+    for page in context.pages:
+        page.close()
 
 
 @pytest.fixture

@@ -4,30 +4,21 @@ from __future__ import annotations
 
 import io
 import re
-import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from playwright.sync_api import Page, expect
+from sample_window import choose, headline, press, settle
 
 FINAL = "study_id = 'study-overnight' AND purpose = 'final'"
 
 Visit = Callable[..., Page]
 
 
-def query(store: Path, sql: str) -> list[tuple]:
-    with sqlite3.connect(f"file:{store}?mode=ro", uri=True) as connection:
-        return connection.execute(sql).fetchall()
-
-
-def headline(page: Page) -> str:
-    return page.locator("h1").first.inner_text().replace("\N{NO-BREAK SPACE}", " ").strip()
-
-
 @pytest.fixture
-def drawn(visit: Visit, settle: Callable[[Page], None]) -> Visit:
+def drawn(visit: Visit) -> Visit:
     """Opens a page and waits for its last words, which come after every chart."""
 
     def open_page(path: str, **window: object) -> Page:
@@ -39,19 +30,11 @@ def drawn(visit: Visit, settle: Callable[[Page], None]) -> Visit:
     return open_page
 
 
-def choose(page: Page, label: str, option: str) -> None:
-    box = page.get_by_role("combobox", name=label, exact=True).first
-    box.scroll_into_view_if_needed()  # scrolling afterwards would close the list again
-    box.click()
-    page.get_by_role("option", name=option, exact=True).click()
-
-
-def test_a_defect_narrows_what_changed(drawn: Visit, full_store: Path) -> None:
+def test_a_defect_narrows_what_changed(drawn: Visit, ask) -> None:
     page = drawn("changes")
     choose(page, "Defect", "bruising")
     run = f"SELECT run_id FROM run WHERE {FINAL} AND seed = 0 AND kind"
-    fixed, broken = query(
-        full_store,
+    fixed, broken = ask(
         "SELECT SUM(b.y_pred = b.y_true), SUM(a.y_pred = a.y_true) FROM prediction b"
         " JOIN prediction a USING (defect, fold, fruit_id) WHERE defect = 'bruising' AND b.y_true IS NOT NULL"
         f" AND a.y_pred <> b.y_pred AND a.run_id = ({run} = 'baseline')"
@@ -59,7 +42,7 @@ def test_a_defect_narrows_what_changed(drawn: Visit, full_store: Path) -> None:
     )[0]
     expect(page.locator("h1")).to_contain_text(f"puts {fixed} fruit right that the baseline got wrong")
     expect(page.locator("h1")).to_contain_text(f"and {broken} wrong")
-    page.get_by_role("radio", name="Put wrong").click()
+    press(page, page.get_by_role("radio", name="Put wrong"))
     expect(page.get_by_text(f"{broken} fruit put wrong on bruising")).to_be_visible()
     expect(page.locator(".card")).to_have_count(min(6, broken))
     expect(page).to_have_url(re.compile("change=Put"))
@@ -72,11 +55,10 @@ def test_two_runs_of_one_method_can_be_compared(drawn: Visit) -> None:
     expect(page.locator("h1")).to_contain_text("(seed 0)")
 
 
-def test_the_measure_of_sensors_follows_the_store(drawn: Visit, full_store: Path) -> None:
+def test_the_measure_of_sensors_follows_the_store(drawn: Visit, ask) -> None:
     page = drawn("inputs?defect=body+rot")
     page.get_by_role("radio", name="Agreement").click()
-    value = query(
-        full_store,
+    value = ask(
         "SELECT value FROM metric JOIN run USING (run_id) WHERE study_id = 'study-overnight' AND fold IS NULL"
         " AND purpose = 'input-ablation' AND modalities = '[\"rgb\"]' AND metric = 'mcc'"
         " AND defect = 'body-rot'",
@@ -90,6 +72,7 @@ def test_the_calculator_answers_in_money(drawn: Visit) -> None:
     page = drawn("inputs")
     choose(page, "Sensor to drop", "RGB")
     expect(page.get_by_text(re.compile("^Without RGB, errors cost"))).to_be_visible()
+    settle(page)
     box = page.get_by_role("spinbutton", name="Cost of the sensor a year")
     box.fill("1000")
     box.press("Enter")
@@ -101,11 +84,10 @@ def test_the_calculator_answers_in_money(drawn: Visit) -> None:
     expect(page).to_have_url(re.compile("sensor-price=1000"))
 
 
-def test_the_proxy_of_augmentations_can_be_changed(drawn: Visit, full_store: Path) -> None:
+def test_the_proxy_of_augmentations_can_be_changed(drawn: Visit, ask) -> None:
     page = drawn("augmentations")
     page.get_by_role("radio", name="Nearest fruit").click()
-    value = query(
-        full_store,
+    value = ask(
         "SELECT value FROM metric m JOIN run r USING (run_id) JOIN run p ON p.run_id = r.parent_run_id"
         " WHERE m.metric = 'knn_mcc' AND m.fold IS NULL AND r.purpose = 'augmentation-ablation' AND"
         " json_extract(p.params, '$.augment.operations') = '[\"random_resized_crop\"]'",
@@ -119,18 +101,17 @@ def test_the_proxy_of_augmentations_can_be_changed(drawn: Visit, full_store: Pat
     )
 
 
-def test_the_share_of_labels_can_be_changed(drawn: Visit, full_store: Path) -> None:
+def test_the_share_of_labels_can_be_changed(drawn: Visit, ask) -> None:
     page = drawn("methods")
     page.get_by_role("radio", name="10 %", exact=True).click()
-    value = query(
-        full_store,
+    value = ask(
         "SELECT AVG(value) FROM metric JOIN run USING (run_id) WHERE study_id = 'study-overnight'"
         " AND metric = 'mcc' AND defect IS NULL AND fold IS NULL AND label_fraction = 0.1"
         " AND kind = 'finetune'",
     )[0][0]
     expect(page.get_by_text("Methods and how they are judged, 10 % of the labels")).to_be_visible()
     expect(page.locator("[data-testid=stVegaLiteChart]").nth(1)).to_contain_text(f"{value:.2f}")
-    page.get_by_role("radio", name="Linear readout").click()
+    press(page, page.get_by_role("radio", name="Linear readout"))
     expect(page).to_have_url(re.compile("curve=Linear"))
 
 
@@ -145,7 +126,7 @@ def test_every_page_exports_its_evidence(drawn: Visit) -> None:
         assert column in table.columns and len(table) > 3 and table["run_ids"].notna().all(), path
 
 
-def test_a_pasted_link_restores_a_comparison(drawn: Visit, settle) -> None:
+def test_a_pasted_link_restores_a_comparison(drawn: Visit) -> None:
     page = drawn("changes")
     choose(page, "After", "simclr · rgb+nir (seed 2)")
     expect(page.locator("h1")).to_contain_text("SimCLR puts")

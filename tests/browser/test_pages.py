@@ -14,6 +14,7 @@ from urllib.parse import quote
 import pandas as pd
 from PIL import Image
 from playwright.sync_api import Page, expect
+from sample_window import choose, headline, press, settle
 
 from backend.store.writer import RunStore
 
@@ -27,27 +28,11 @@ RUN = (
 Visit = Callable[..., Page]
 
 
-def query(store: Path, sql: str, *values: object) -> list[tuple]:
-    with sqlite3.connect(f"file:{store}?mode=ro", uri=True) as connection:
-        return connection.execute(sql, values).fetchall()
-
-
-def headline(page: Page) -> str:
-    return page.locator("h1").first.inner_text().replace("\N{NO-BREAK SPACE}", " ").strip()
-
-
-def choose(page: Page, label: str, option: str) -> None:
-    """Choose in a select box as a person does."""
-    page.get_by_role("combobox", name=label).first.click()
-    page.get_by_role("option", name=option, exact=True).click()
-
-
-def test_a_defect_changes_the_headline_to_what_sql_says(visit: Visit, settle, full_store: Path) -> None:
+def test_a_defect_changes_the_headline_to_what_sql_says(visit: Visit, ask) -> None:
     page = visit()
     choose(page, "Defect", "body rot")
     expect(page.locator("h1")).to_contain_text("body rot")
-    delta = query(
-        full_store,
+    delta = ask(
         "SELECT delta FROM comparison JOIN run ON run_id = run_id_b"
         " WHERE family = 'ssl' AND comparison.metric = 'recall' AND defect = 'body-rot' AND seed = 0",
     )[0][0]
@@ -56,14 +41,13 @@ def test_a_defect_changes_the_headline_to_what_sql_says(visit: Visit, settle, fu
     assert "defect=body+rot" in page.url or "defect=body%20rot" in page.url
 
 
-def test_the_slider_recomputes_from_predictions(visit: Visit, full_store: Path) -> None:
+def test_the_slider_recomputes_from_predictions(visit: Visit, ask) -> None:
     page = visit(f"defects?defect=sunburn&run={quote(BARLOW)}")
     slider = page.get_by_role("slider")
     slider.focus()
     for _ in range(10):
         slider.press("ArrowLeft")
-    tp, fn = query(
-        full_store,
+    tp, fn = ask(
         f"SELECT SUM(score >= 0.4), SUM(score < 0.4) FROM prediction WHERE run_id = {RUN}"
         " AND defect = 'sunburn' AND y_true = 1",
     )[0]
@@ -74,7 +58,7 @@ def test_the_slider_recomputes_from_predictions(visit: Visit, full_store: Path) 
 
 def download(page: Page, name: str) -> bytes:
     """The bytes of one entry of the first export menu."""
-    page.get_by_role("button", name="Export").first.click()
+    press(page, page.get_by_role("button", name="Export").first)
     with page.expect_download() as waiting:
         page.get_by_role("button", name=name).click()
     data = Path(waiting.value.path()).read_bytes()
@@ -82,11 +66,10 @@ def download(page: Page, name: str) -> bytes:
     return data
 
 
-def test_a_figure_exports_in_every_format(visit: Visit, full_store: Path) -> None:
+def test_a_figure_exports_in_every_format(visit: Visit, ask) -> None:
     page = visit(f"defects?run={quote(BARLOW)}")
     table = pd.read_csv(io.BytesIO(download(page, "CSV table"))).set_index("defect")
-    rows = query(
-        full_store,
+    rows = ask(
         f"SELECT defect, tp, fp, fn, tn FROM defect_confusion WHERE run_id = {RUN} AND fold IS NULL",
     )
     assert len(rows) == 10
@@ -95,7 +78,7 @@ def test_a_figure_exports_in_every_format(visit: Visit, full_store: Path) -> Non
     picture = Image.open(io.BytesIO(download(page, "PNG picture")))
     assert picture.width > 1600 and picture.height > 1000
     drawing = download(page, "SVG drawing").decode()
-    run_id = query(full_store, f"SELECT {RUN}")[0][0]
+    run_id = ask(f"SELECT {RUN}")[0][0]
     assert "Decisions" in drawing and "stem end rot" in drawing and run_id in drawing
     assert download(page, "PDF page").startswith(b"%PDF")
 
@@ -107,13 +90,12 @@ def test_the_headline_figure_exports_its_sentence(visit: Visit) -> None:
     assert headline(page).split(" (")[0] in drawing.replace("\N{NO-BREAK SPACE}", " ")
 
 
-def test_a_pasted_link_restores_the_view(visit: Visit, settle) -> None:
+def test_a_pasted_link_restores_the_view(visit: Visit) -> None:
     page = visit("defects")
     choose(page, "Defect", "External defects")
     choose(page, "Run", "baseline · resnet18 · rgb+nir (seed 1)")
-    settle(page)
-    page.get_by_role("radio", name="Of each truth").click()
-    page.get_by_role("radio", name="My threshold").click()
+    press(page, page.get_by_role("radio", name="Of each truth"))
+    press(page, page.get_by_role("radio", name="My threshold"))
     expect(page).to_have_url(re.compile("decision="))
     settle(page)
     said = headline(page)
@@ -123,7 +105,7 @@ def test_a_pasted_link_restores_the_view(visit: Visit, settle) -> None:
     expect(other.get_by_role("combobox", name="Run").first).to_have_value(re.compile("seed 1"))
 
 
-def test_what_nobody_chose_is_the_same_on_every_page(visit: Visit, settle) -> None:
+def test_what_nobody_chose_is_the_same_on_every_page(visit: Visit) -> None:
     page = visit()
     for name in ("Defects", "Runs", "Overview", "Defects"):
         page.get_by_role("link", name=name).click()
@@ -135,11 +117,11 @@ def test_what_nobody_chose_is_the_same_on_every_page(visit: Visit, settle) -> No
     expect(page.locator("[data-testid=stVegaLiteChart]")).to_have_count(10)
 
 
-def test_filters_hold_from_page_to_page(visit: Visit, settle) -> None:
+def test_filters_hold_from_page_to_page(visit: Visit) -> None:
     page = visit()
     choose(page, "Defect", "wind scar")
     expect(page.locator("h1")).to_contain_text("wind scar")
-    page.get_by_role("link", name="Defects").click()
+    press(page, page.get_by_role("link", name="Defects"))
     expect(page.locator("h1")).to_contain_text("fruit with wind scar")
     settle(page)
     expect(page.locator("[data-testid=stVegaLiteChart]")).to_have_count(1)
@@ -147,15 +129,15 @@ def test_filters_hold_from_page_to_page(visit: Visit, settle) -> None:
 
 def click_cell(page: Page, chart: int, x: float, y: float) -> None:
     """Click into a matrix at a share of its width and height."""
+    settle(page)
     box = page.locator("[data-testid=stVegaLiteChart]").nth(chart).bounding_box()
     assert box is not None
     page.mouse.click(box["x"] + x * box["width"], box["y"] + y * box["height"])
 
 
-def test_a_click_on_a_cell_shows_its_fruit(visit: Visit, full_store: Path) -> None:
+def test_a_click_on_a_cell_shows_its_fruit(visit: Visit, ask) -> None:
     page = visit(f"defects?run={quote(BARLOW)}&defect=bruising")
-    missed = query(
-        full_store,
+    missed = ask(
         f"SELECT fruit_id FROM prediction WHERE run_id = {RUN} AND defect = 'bruising' AND y_true = 1"
         " AND y_pred = 0 ORDER BY score",
     )
@@ -164,8 +146,7 @@ def test_a_click_on_a_cell_shows_its_fruit(visit: Visit, full_store: Path) -> No
     expect(page.locator(".card img")).to_have_count(min(6, len(missed)))
     page.wait_for_function("document.querySelector('.card img').naturalWidth > 300")
     click_cell(page, 0, 0.4, 0.45)
-    found = query(
-        full_store,
+    found = ask(
         f"SELECT COUNT(*) FROM prediction WHERE run_id = {RUN} AND defect = 'bruising' "
         "AND y_true = 1 AND y_pred = 1",
     )
@@ -174,13 +155,12 @@ def test_a_click_on_a_cell_shows_its_fruit(visit: Visit, full_store: Path) -> No
     expect(page.locator(".card h3").first).to_have_text(missed[0][0])
 
 
-def test_a_selected_row_shows_the_run(visit: Visit, full_store: Path) -> None:
+def test_a_selected_row_shows_the_run(visit: Visit, ask) -> None:
     page = visit("runs")
     box = page.locator("[data-testid=stDataFrame]").first.bounding_box()
     assert box is not None
     page.mouse.click(box["x"] + 17, box["y"] + 52)
-    newest = query(
-        full_store,
+    newest = ask(
         "SELECT run_id, name FROM run WHERE study_id = 'study-overnight' AND purpose = 'final'"
         " ORDER BY started DESC LIMIT 1",
     )[0]
@@ -188,8 +168,8 @@ def test_a_selected_row_shows_the_run(visit: Visit, full_store: Path) -> None:
     expect(page).to_have_url(re.compile(newest[0]))
 
 
-def test_names_from_the_store_never_become_markup(visit: Visit, full_store: Path) -> None:
-    run_id = query(full_store, "SELECT run_id FROM run WHERE name LIKE '%<script>%'")[0][0]
+def test_names_from_the_store_never_become_markup(visit: Visit, ask) -> None:
+    run_id = ask("SELECT run_id FROM run WHERE name LIKE '%<script>%'")[0][0]
     page = visit(f"runs?inspect={run_id}&purpose=all+purposes")
     expect(page.get_by_role("heading", name="<script>")).to_contain_text("**bold** $x$ [link](")
     assert page.title() != "owned" and page.locator("a[href*='example.invalid']").count() == 0

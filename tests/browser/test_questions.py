@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
+from sample_window import choose, press, settle
 
 MOST_CLICKS = 3
 GUIDE = Path(__file__).parents[2] / "docs" / "user-guide.md"
@@ -30,27 +31,21 @@ BASELINE = f"(SELECT run_id FROM run WHERE {RUN} AND kind = 'baseline')"
 class Reader:
     """Somebody with a mouse, whose clicks are counted."""
 
-    def __init__(self, page: Page, settle: Callable[[Page], None]) -> None:
-        self.page, self.settle, self.clicks = page, settle, 0
+    def __init__(self, page: Page) -> None:
+        self.page, self.clicks = page, 0
 
     def turn_to(self, title: str) -> None:
         """Click a page in the navigation."""
-        self._click(self.page.get_by_role("link", name=title, exact=True))
-        expect(self.page.get_by_role("link", name=title, exact=True)).to_have_attribute(
-            "aria-current", "page"
-        )
-        self.settle(self.page)
+        link = self.page.get_by_role("link", name=title, exact=True)
+        press(self.page, link)
+        self.clicks += 1
+        expect(link).to_have_attribute("aria-current", "page")
+        settle(self.page)
 
     def choose(self, label: str, option: str) -> None:
         """Open a select box and click an option: two clicks."""
-        box = self.page.get_by_role("combobox", name=label, exact=True).first
-        box.scroll_into_view_if_needed()  # scrolling afterwards would close the list again
-        self._click(box)
-        self._click(self.page.get_by_role("option", name=option, exact=True))
-
-    def _click(self, target: object) -> None:
-        target.click()  # type: ignore[attr-defined]
-        self.clicks += 1
+        choose(self.page, label, option)
+        self.clicks += 2
 
     def reads(self, pattern: str) -> None:
         """The headline or the words under it say it, within the clicks that are allowed."""
@@ -59,8 +54,8 @@ class Reader:
 
 
 @pytest.fixture
-def reader(visit: Callable[..., Page], settle) -> Reader:
-    return Reader(visit(), settle)
+def reader(visit: Callable[..., Page]) -> Reader:
+    return Reader(visit())
 
 
 def test_is_pretraining_worth_it_and_for_which_defect(reader: Reader, ask) -> None:

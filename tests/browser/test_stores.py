@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import sample_server
 import sample_store
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import BrowserContext, Page, expect
+from sample_window import headline, settle
 
 from backend.store.writer import RunStore
 
@@ -44,53 +46,51 @@ def foreign(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def window(browser: Browser) -> Iterator[Page]:
-    page = browser.new_page()
-    page.set_default_timeout(60_000)
+def window(context: BrowserContext) -> Iterator[Page]:
+    page = context.new_page()
     yield page
     page.close()
 
 
-def walked(page: Page, address: str, views: tuple[str, ...], settle) -> Iterator[tuple[str, Page]]:
+def walked(page: Page, address: str) -> Iterator[tuple[str, Page]]:
     """Every page one after the other; none shows a traceback, and the browser reports no error."""
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
-    for view in views:
-        page.goto(f"{address}/{view}")
+    page.goto(address)
+    settle(page)
+    for place, view in enumerate(sample_server.VIEWS):
+        link = page.locator("[data-testid=stSidebarNav] a").nth(place)
+        link.click()
+        expect(link).to_have_attribute("aria-current", "page")
         settle(page)
+        assert place == 0 or page.url.split("?")[0].endswith(f"/{view}")
         expect(page.locator("[data-testid=stException]")).to_have_count(0)
-        assert page.locator("[data-testid=stMain] h1").first.inner_text().strip(), view
+        assert headline(page), view
         yield view, page
     assert not errors
 
 
-def test_every_page_of_a_full_store(
-    window: Page, dashboard: str, views: tuple[str, ...], settle: Callable[[Page], None]
-) -> None:
-    for view, page in walked(window, dashboard, views, settle):
+def test_every_page_of_a_full_store(window: Page, dashboard: str) -> None:
+    said = set()
+    for view, page in walked(window, dashboard):
         if view != "report":
-            expect(page.locator("svg.marks, [data-testid=stDataFrame]").first).to_be_attached()
+            expect(page.locator(".marks, [data-testid=stDataFrame]").first).to_be_attached()
+        said.add(headline(page))
+    assert len(said) == len(sample_server.VIEWS), "every page has an answer of its own"
 
 
-def test_every_page_of_an_empty_store_says_how_to_fill_it(
-    window: Page, serve, empty: Path, views: tuple[str, ...], settle: Callable[[Page], None]
-) -> None:
-    for view, page in walked(window, serve(empty), views, settle):
+def test_every_page_of_an_empty_store_says_how_to_fill_it(window: Page, serve, empty: Path) -> None:
+    for view, page in walked(window, serve(empty)):
         expect(page.locator("h1")).to_have_text("No study yet")
         assert str(empty) in page.locator("[data-testid=stCode]").first.inner_text(), view
 
 
-def test_every_page_of_a_half_written_store(
-    window: Page, serve, half_written: Path, views: tuple[str, ...], settle: Callable[[Page], None]
-) -> None:
-    said = {
-        view: page.locator("h1").first.inner_text()
-        for view, page in walked(window, serve(half_written), views, settle)
-    }
+def test_every_page_of_a_half_written_store(window: Page, serve, half_written: Path) -> None:
+    said = {view: headline(page) for view, page in walked(window, serve(half_written))}
     assert said["overview"] == said["defects"] == "No finished result yet"
     assert said["runs"].startswith("1 run: 1 running")
 
 
-def test_a_foreign_file_is_named_on_the_page(window: Page, serve, foreign: Path, settle) -> None:
-    for _, page in walked(window, serve(foreign), ("overview", "runs"), settle):
+def test_a_foreign_file_is_named_on_every_page(window: Page, serve, foreign: Path) -> None:
+    for _, page in walked(window, serve(foreign)):
         expect(page.locator("[data-testid=stAlert]")).to_contain_text("cats.db")

@@ -94,7 +94,7 @@ def test_dragging_a_box_is_possible_on_screen_and_gone_in_files() -> None:
     figure = Figure("n", "t", "s", feature_space, POINTS, NAMES)
     (param,) = figure.spec(LIGHT)["params"]
     assert param["name"] == BOX and param["select"]["type"] == "interval"
-    assert "params" not in figure.drawing(LIGHT)
+    assert not {"params", "usermeta"} & set(figure.drawing(LIGHT))
 
 
 def test_runs_differ_in_colour_or_dash() -> None:
