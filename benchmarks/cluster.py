@@ -2,8 +2,9 @@
 
     python benchmarks/cluster.py [--nodes 2] [--tasks 1000] [--json]
 
-Reports tasks a second, and the share of a fold's time that the driver takes if a fold lasts as long as
-``--fold`` seconds. To be run on an idle machine before it is quoted.
+Reports tasks a second, how many times as long it takes as the same number of empty tasks given to Ray itself
+in the same run, and the share of a fold's time that the driver takes if a fold lasts as long as ``--fold``
+seconds. To be run on an idle machine before it is quoted; the ratio holds on a busy one too.
 """
 
 from __future__ import annotations
@@ -38,6 +39,17 @@ def make_context(folder: Path) -> WorkerContext:
     return WorkerContext(dataset, cache, outer_folds(dataset.labels, dataset.groups, 3, 0), "cpu")
 
 
+def plain_seconds(tasks: int) -> float:
+    """What Ray alone takes for tasks that do nothing, all handed over at once."""
+    import ray
+
+    empty = ray.remote(num_cpus=1)(lambda: None)
+    ray.get([empty.remote() for _ in range(8)])  # workers are started
+    started = time.perf_counter()
+    ray.get([empty.remote() for _ in range(tasks)])
+    return time.perf_counter() - started
+
+
 def main() -> int:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
@@ -56,6 +68,7 @@ def main() -> int:
             tasks = [FoldTask("run", config, fold, 0) for fold in range(options.tasks)]
             done = sum(outcome is not None for outcome in executor.run(tasks))
             seconds = time.perf_counter() - ready
+            plain = plain_seconds(options.tasks)
             workers = executor.workers
         finally:
             executor.close()
@@ -65,6 +78,8 @@ def main() -> int:
         "tasks": done,
         "seconds_to_start": round(ready - started, 1),
         "seconds": round(seconds, 2),
+        "plain_ray_seconds": round(plain, 2),
+        "times_plain_ray": round(seconds / plain, 2),
         "tasks_a_second": round(done / seconds, 1),
         "overhead_percent": round(100 * workers * seconds / done / options.fold, 3),
     }

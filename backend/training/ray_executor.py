@@ -7,6 +7,7 @@ lost to another one, a bounded number of times. See docs/cluster.md.
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import tempfile
@@ -130,8 +131,16 @@ def portable(context: WorkerContext) -> WorkerContext:
     return replace(context, cache=MemoryCache.of(context.cache), scratch=folder)
 
 
-def _work(task: FoldTask, context: WorkerContext, function: TaskFunction) -> Outcome:
-    """What a worker of the cluster does."""
+@functools.lru_cache(maxsize=1)
+def _fetch(reference: Any) -> WorkerContext:
+    """The context behind a reference, unpacked once by each worker instead of by each task."""
+    context: WorkerContext = import_ray().get(reference)
+    return context
+
+
+def _work(task: FoldTask, references: list[Any], function: TaskFunction) -> Outcome:
+    """What a worker of the cluster does; a reference in a list is not unpacked by Ray."""
+    context = _fetch(references[0])
     outcome = run_safely(function, task, context)
     checkpoint = context.checkpoint(task.run_id, task.fold) if outcome.bundle is not None else None
     if checkpoint is not None:
@@ -173,7 +182,7 @@ class RayExecutor:
         self._ray = connect(address, threads)
         self._threads, self._limit, self._function = threads, limit or TimeLimit(), function
         self._gpus = gpu_share if context.device == "cuda" else 0.0
-        self._context = self._ray.put(portable(context))
+        self._context = [self._ray.put(portable(context))]
         self._remote = self._ray.remote(_work).options(
             num_cpus=threads, num_gpus=self._gpus, max_retries=RETRIES, retry_exceptions=False
         )
