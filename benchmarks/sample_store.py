@@ -152,7 +152,7 @@ class Builder:
                     predictions=part if keep and scored else None,
                     metrics=metrics(part) if scored else (),
                     curves=(*curves(run_id, fold, self.plan.epochs), *health),
-                    notes=(("best_epoch", "9"),),
+                    notes=(("kept_epoch", "9"),),
                 ),
             )
         if finish:

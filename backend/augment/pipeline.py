@@ -228,3 +228,21 @@ def _batch_size(images: Mapping[str, Tensor]) -> int:
                 action="convert stored pixels with backend.augment.pipeline.to_float",
             )
     return sizes.pop() if sizes else 0
+
+
+def augment_views(
+    augment: Augmenter, images: dict[str, Tensor], generator: torch.Generator
+) -> dict[str, Tensor]:
+    """Augment (B, V, C, H, W) images of registered sensors, each view with a draw of its own.
+
+    Sensors with the same views share the geometry; one with other views gets draws of its own.
+    """
+    result: dict[str, Tensor] = {}
+    by_views: dict[int, list[str]] = {}
+    for name, value in images.items():
+        by_views.setdefault(value.shape[1], []).append(name)
+    for views, names in by_views.items():
+        flat = {name: images[name].flatten(0, 1) for name in names}
+        for name, value in augment(flat, generator, groups_of=views).items():
+            result[name] = value.unflatten(0, images[name].shape[:2])
+    return {name: result[name] for name in images}

@@ -13,8 +13,8 @@ from torch import Tensor
 from backend.benchmark.sources import Rows
 from backend.config import RunConfig
 from backend.models.network import FruitNetwork
+from backend.training.building import build_network
 from backend.training.feed import FruitFeed
-from backend.training.supervised import build_network
 from backend.training.task import FoldTask, WorkerContext
 
 Features = NDArray[np.float32]

@@ -128,7 +128,7 @@ class FoldBundle:
         metrics: of this fold.
         curves: training curves.
         artifacts: files to keep (checkpoints, configs).
-        notes: (key, value) facts about the fold worth keeping: chosen thresholds, best epoch, halved batch.
+        notes: (key, value) facts about the fold worth keeping: chosen thresholds, kept epoch, halved batch.
         pruned: why the fold was stopped before its end; empty where it was not.
     """
 

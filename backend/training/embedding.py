@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from backend.models.batch import FruitBatch
 from backend.models.network import FruitNetwork
+from backend.training.building import build_network
 from backend.training.feed import FruitFeed
-from backend.training.supervised import build_network
 from backend.training.task import FoldTask, WorkerContext
 
 Embed = Callable[[NDArray[np.int64]], NDArray[np.float32]]

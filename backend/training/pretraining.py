@@ -14,9 +14,9 @@ from backend.evaluation.knn import knn_scores
 from backend.store.bundle import ArtifactData, CurvePoint, FoldBundle, MetricValue
 from backend.training.checkpoint import ENCODERS, pack_weights
 from backend.training.embedding import embed_fruit
+from backend.training.inner_score import inner_mcc, inner_mcc_error
 from backend.training.pretrain import EpochReport, PretrainResult, pretrain
 from backend.training.selecting import select_pool
-from backend.training.supervised import inner_mcc, inner_mcc_error
 from backend.training.task import FoldParts, FoldTask, Pruned, WorkerContext, fold_parts
 
 WEIGHTS = "encoders.safetensors"

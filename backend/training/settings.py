@@ -7,9 +7,9 @@ No torch here, so that ``--list``, ``--help``, ``--dry-run`` and errors in a pla
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from backend.config import POOLS, SELECTIONS
+from backend.config import POOLS, SELECTIONS, OptimConfig
 from backend.errors import ConfigError, unknown_name
 
 
@@ -87,6 +87,8 @@ class PretrainingStage:
         fractions: label fractions at which to probe and fine-tune.
         seeds: draws of labels and weights, each a run of its own.
         min_steps: steps that training on few labels takes at least.
+        few_labels_rate: factor on the tuned learning rate below all labels, for the baseline and for
+            fine-tuning alike: a rate that suits thousands of fruit is too high for a hundred.
         backbone_rate: factor on the learning rate of pretrained encoders in fine-tuning.
         pretrainings: how many of each method; the seeds share them in turn. 0 = one for each seed.
         trials: configurations of each method that Optuna tries; below 2 the method's own are taken.
@@ -103,6 +105,7 @@ class PretrainingStage:
     fractions: tuple[float, ...] = (0.1, 1.0)
     seeds: tuple[int, ...] = (0,)
     min_steps: int = 250
+    few_labels_rate: float = 0.33
     backbone_rate: float = 0.5
     pretrainings: int = 0
     trials: int = 0
@@ -113,7 +116,7 @@ class PretrainingStage:
 
     def __post_init__(self) -> None:
         """Check every field."""
-        for name in ("epochs", "batch_size", "backbone_rate"):
+        for name in ("epochs", "batch_size", "few_labels_rate", "backbone_rate"):
             if getattr(self, name) <= 0:
                 raise ConfigError(repr(getattr(self, name)), where=f"pretraining.{name}", expected="above 0")
         shares("pretraining", fractions=self.fractions)
@@ -129,6 +132,14 @@ class PretrainingStage:
         not_empty("pretraining", seeds=self.seeds)
         if self.pool not in POOLS:
             raise unknown_name("pool", self.pool, POOLS, "pretraining.pool")
+
+    def with_few_labels(self, optim: OptimConfig) -> OptimConfig:
+        """How training on a share of the labels differs from training on all of them."""
+        return replace(
+            optim,
+            learning_rate=optim.learning_rate * self.few_labels_rate,
+            min_steps=max(self.min_steps, optim.min_steps),
+        )
 
 
 @dataclass(frozen=True)

@@ -57,11 +57,10 @@ class Outlook:
         config = self.baseline()
         if fraction == 1:
             return config
-        steps = max(self.plan.pretraining.min_steps, config.optim.min_steps)
         return replace(
             config,
             data=replace(config.data, label_fraction=fraction),
-            optim=replace(config.optim, min_steps=steps),
+            optim=self.plan.pretraining.with_few_labels(config.optim),
         )
 
     def pretraining(self, name: str, fraction: float, epochs: int) -> RunConfig:

@@ -97,7 +97,7 @@ def supervised_config(stage: StageContext, setting: Setting) -> RunConfig:
         config,
         purpose="label-efficiency",
         data=replace(config.data, label_fraction=setting.fraction),
-        optim=replace(config.optim, min_steps=max(stage.plan.pretraining.min_steps, config.optim.min_steps)),
+        optim=stage.plan.pretraining.with_few_labels(config.optim),
     )
 
 

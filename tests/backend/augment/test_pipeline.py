@@ -12,7 +12,7 @@ from lightly.transforms.simclr_transform import SimCLRTransform
 from torch import Tensor
 
 from backend.augment import pipeline
-from backend.augment.pipeline import Augmenter, to_float
+from backend.augment.pipeline import Augmenter, augment_views, to_float
 from backend.augment.policies import list_policies
 from backend.augment.sampling import Sampler
 from backend.config import AugmentConfig
@@ -274,3 +274,17 @@ def test_simclr_changes_images_as_much_as_lightlys_transform(
         us, them = statistic(ours["rgb"]), statistic(theirs)
         assert us.mean().item() == pytest.approx(them.mean().item(), rel=0.1, abs=0.5 / 255)
         assert us.std().item() == pytest.approx(them.std().item(), rel=0.25)
+
+
+def test_views_get_draws_of_their_own_and_sensors_share_them():
+
+    augment = Augmenter(AugmentConfig(policy="custom", operations=("horizontal_flip",)), 8)
+    image = torch.rand(40, 1, 1, 8, 8)
+    images = {
+        "rgb": image.expand(40, 2, 3, 8, 8).contiguous(),
+        "nir": image.expand(40, 2, 1, 8, 8).contiguous(),
+    }
+    result = augment_views(augment, images, torch.Generator().manual_seed(0))
+    torch.testing.assert_close(result["rgb"][:, :, :1], result["nir"])
+    same = (result["nir"][:, 0] == result["nir"][:, 1]).flatten(1).all(1)
+    assert 0 < same.sum() < 40

@@ -85,7 +85,7 @@ def _fold(number: int, score: float = 0.7) -> FoldBundle:
         ),
         metrics=(MetricValue("mcc", 0.1 * number),),
         curves=(CurvePoint(1, "train", "loss", 0.5), CurvePoint(2, "train", "loss", 0.4)),
-        notes=(("best_epoch", "2"),),
+        notes=(("kept_epoch", "2"),),
     )
 
 
