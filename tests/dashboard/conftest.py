@@ -86,7 +86,8 @@ def written() -> Callable[[AppTest], str]:
     """Everything written on a page, unescaped."""
 
     def every_word(app: AppTest) -> str:
-        kinds = (app.title, app.subheader, app.markdown, app.code, app.warning)
+        titles, texts = (app.title, app.header, app.subheader), (app.markdown, app.caption, app.code)
+        kinds = (*titles, *texts, app.error, app.warning)
         return "\n".join(element.value.replace("\\", "") for kind in kinds for element in kind)
 
     return every_word
@@ -101,3 +102,29 @@ def ask() -> Callable[..., list[tuple]]:
             return connection.execute(sql, values).fetchall()
 
     return answer
+
+
+@pytest.fixture
+def cards() -> Callable[[AppTest], str]:
+    """The HTML of the cards of fruit."""
+    return lambda app: next(element.value for element in app.html if "class='cards" in element.value)
+
+
+@pytest.fixture
+def changed(full_store: Path, tmp_path: Path) -> Callable[..., Path]:
+    """``changed(sql, *values)``: a copy of the full store, without its files, changed by one statement."""
+
+    def change(sql: str, *values: object) -> Path:
+        copy = tmp_path / "copy.db"
+        with sqlite3.connect(full_store) as source, sqlite3.connect(copy) as target:
+            source.backup(target)
+            target.execute(sql, values)
+        return copy
+
+    return change
+
+
+@pytest.fixture
+def finals() -> str:
+    """Which runs of the full store are final results, in SQL."""
+    return "study_id = 'study-overnight' AND purpose = 'final' AND kind <> 'pretrain'"

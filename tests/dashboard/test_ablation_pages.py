@@ -86,12 +86,9 @@ def test_a_pallet_narrows_the_fruit(full_store, open_page, written, ask) -> None
     assert f"{n} fruit put right" in written(open_page(full_store, "changes", group=pallet))
 
 
-def test_runs_that_must_not_be_compared_are_not(full_store, tmp_path, open_page, headline) -> None:
-    copy = tmp_path / "copy.db"
-    with sqlite3.connect(full_store) as source, sqlite3.connect(copy) as target:
-        source.backup(target)
-        target.execute(f"UPDATE run SET transductive = 1 WHERE {FINAL} AND method = 'simclr'")
-    app = open_page(copy, "changes", after="simclr · rgb+nir (seed 0)")
+def test_runs_that_must_not_be_compared_are_not(changed, open_page, headline) -> None:
+    store = changed(f"UPDATE run SET transductive = 1 WHERE {FINAL} AND method = 'simclr'")
+    app = open_page(store, "changes", after="simclr · rgb+nir (seed 0)")
     assert "cannot be compared: one of them saw the test fruit" in headline(app)
     assert not app.get("vega_lite_chart") and app.warning
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from pathlib import Path
 
 import pytest
@@ -17,11 +16,6 @@ BARLOW = (
     f"(SELECT run_id FROM run WHERE {FINAL} AND kind = 'finetune' AND method = 'barlow_twins' AND seed = 0)"
 )
 BASELINE = "baseline · resnet18 · rgb+nir"
-
-
-def cards(app) -> str:
-    """The HTML of the cards."""
-    return next(element.value for element in app.html if "class='cards" in element.value)
 
 
 @pytest.fixture
@@ -93,7 +87,7 @@ def test_the_share_that_looks_at_the_defect_is_the_stored_one(full_store, open_p
     del low, high
 
 
-def test_the_gallery_holds_the_cases_of_sql(full_store, open_page, written, ask) -> None:
+def test_the_gallery_holds_the_cases_of_sql(full_store, open_page, written, ask, cards) -> None:
     app = open_page(full_store, "gradcam", defect="bruising")
     n = "SELECT COUNT(DISTINCT fruit_id) FROM attribution WHERE defect = 'bruising' AND run_id = " + BARLOW
     assert f"{ask(full_store, n)[0][0]} cases" in written(app)
@@ -103,7 +97,7 @@ def test_the_gallery_holds_the_cases_of_sql(full_store, open_page, written, ask)
     assert cards(app).count("<article") == missed == cards(app).count("data:image/webp;base64,")
 
 
-def test_two_runs_and_one_sensor_change_the_pictures(full_store, open_page) -> None:
+def test_two_runs_and_one_sensor_change_the_pictures(full_store, open_page, cards) -> None:
     app = open_page(full_store, "gradcam", defect="bruising")
     one = cards(app)
     app.selectbox(key="explained-against").select(BASELINE).run()
@@ -113,11 +107,10 @@ def test_two_runs_and_one_sensor_change_the_pictures(full_store, open_page) -> N
     assert cards(app) != both and not app.exception
 
 
-def test_a_map_outside_the_artifact_folder_is_never_read(full_store, open_page, tmp_path) -> None:
-    copy = tmp_path / "copy.db"
-    with sqlite3.connect(full_store) as source, sqlite3.connect(copy) as target:
-        source.backup(target)
-        target.execute("UPDATE attribution SET path = '../../etc/passwd'")
+def test_a_map_outside_the_artifact_folder_is_never_read(
+    full_store, changed, open_page, tmp_path, cards
+) -> None:
+    copy = changed("UPDATE attribution SET path = '../../etc/passwd'")
     (tmp_path / "notes.png").write_bytes(b"x")
     before = cards(open_page(full_store, "gradcam", defect="bruising"))
     after = cards(open_page(copy, "gradcam", defect="bruising"))
@@ -136,7 +129,7 @@ def test_neighbours_are_counted_as_in_sql(full_store, open_page, headline, ask) 
     assert f"with body rot, {100 * shared:.0f} have it too" in headline(app)
 
 
-def test_a_searched_fruit_comes_with_its_neighbours_in_order(full_store, open_page, ask) -> None:
+def test_a_searched_fruit_comes_with_its_neighbours_in_order(full_store, open_page, ask, cards) -> None:
     app = open_page(full_store, "space", fruit="avo-00012")
     beside = ask(
         full_store,
@@ -148,7 +141,7 @@ def test_a_searched_fruit_comes_with_its_neighbours_in_order(full_store, open_pa
     assert places == sorted(places) and "1. neighbour, likeness" in html
 
 
-def test_a_box_of_a_link_opens_its_fruit(full_store, open_page, written, ask) -> None:
+def test_a_box_of_a_link_opens_its_fruit(full_store, open_page, written, ask, cards) -> None:
     inside = ask(
         full_store,
         "SELECT fruit_id FROM embedding WHERE projection = 'tsne' AND x BETWEEN 0 AND 1 "
@@ -170,7 +163,7 @@ def test_every_colour_draws(full_store, open_page) -> None:
         assert not app.exception and len(app.get("vega_lite_chart")) == 2
 
 
-def test_an_unlabelled_fruit_has_no_truth(full_store, open_page) -> None:
+def test_an_unlabelled_fruit_has_no_truth(full_store, open_page, cards) -> None:
     first = cards(open_page(full_store, "space", fruit="avo-00270")).split("</article>", 1)[0]
     assert "avo-00270" in first and "Truth:" not in first
 
@@ -191,7 +184,9 @@ def test_the_setting_that_was_planted_matters_most(full_store, open_page, writte
     assert "What mattered most: learning rate" in written(open_page(full_store, "tuning"))
 
 
-def test_findings_are_counted_by_sql_and_open_their_fruit(full_store, open_page, headline, ask) -> None:
+def test_findings_are_counted_by_sql_and_open_their_fruit(
+    full_store, open_page, headline, ask, cards
+) -> None:
     app = open_page(full_store, "data")
     counts = dict(
         ask(full_store, "SELECT kind, COUNT(*) FROM finding JOIN dataset USING (dataset_id) "

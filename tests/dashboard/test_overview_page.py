@@ -1,0 +1,65 @@
+"""The overview: its headline is the stored test, its counts are SQL's."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from dashboard.format import per_hundred
+
+BEAT = "UPDATE study SET heartbeat = ? WHERE status = 'running'"
+
+
+def test_the_headline_is_that_of_the_stored_test(full_store: Path, open_page, headline, ask) -> None:
+    app = open_page(full_store, "overview")
+    delta, low, high, n, verdict = ask(
+        full_store,
+        "SELECT c.delta, c.ci_low, c.ci_high, c.n, c.verdict FROM comparison c "
+        "JOIN run r ON r.run_id = c.run_id_b WHERE c.family = 'ssl' AND c.metric = 'recall' "
+        "AND c.defect IS NULL AND r.seed = 0",
+    )[0]
+    assert verdict == "better", "the sample store argues for pretraining"
+    assert headline(app) == (
+        f"Pretraining with Barlow Twins finds {per_hundred(delta)} more of 100 defects "
+        f"({per_hundred(low)} to {per_hundred(high)}; {n} fruit)."
+    )
+
+
+def test_tests_beside_the_deciding_one_are_not_told(full_store: Path, changed, open_page) -> None:
+    columns = "run_id_a, run_id_b, defect, metric, delta, ci_low, ci_high, family, n, verdict"
+    store = changed(
+        f"INSERT INTO comparison ({columns}, test) SELECT {columns.replace('delta, ci_low', '-0.5, -0.6')},"
+        " 'corrected-t' FROM comparison WHERE family = 'ssl'"
+    )
+    apps = [open_page(path, "overview") for path in (full_store, store)]
+    assert apps[0].title[0].value == apps[1].title[0].value
+    specs = [app.get("vega_lite_chart")[0].proto.data.data for app in apps]
+    assert specs[0] == specs[1]
+
+
+def test_the_headline_follows_the_defect(full_store: Path, open_page) -> None:
+    app = open_page(full_store, "overview")
+    app.selectbox(key="defect").select("body rot").run()
+    assert "fruit with body rot" in app.title[0].value and not app.exception
+
+
+def test_what_ran_is_counted_by_sql(full_store: Path, open_page, written, ask) -> None:
+    app = open_page(full_store, "overview")
+    shown = {metric.label: metric.value for metric in app.metric}
+    counts = dict(
+        ask(full_store, "SELECT status, COUNT(*) FROM run WHERE study_id = 'study-overnight' GROUP BY 1")
+    )
+    assert shown["finished"] == str(counts["complete"]) and shown["failed"] == str(counts["failed"])
+    assert "out of memory: batch of 256 at 224 px" in written(app)
+
+
+def test_a_running_study_shows_where_it_is(changed, open_page, written) -> None:
+    app = open_page(changed(BEAT, "2999-01-01T00:00:00+00:00"), "overview")
+    assert app.progress[0].value == 22 and app.progress[0].text == "7 of 31 runs"
+    assert "1 h 30 min left" in written(app)
+
+
+def test_a_silent_study_is_said_to_be_silent(changed, open_page, written) -> None:
+    app = open_page(changed(BEAT, "2020-01-01T00:00:00+00:00"), "overview")
+    assert "has not reported for" in written(app)
+    assert any(re.match("python -m backend.tune --dataset .* --store ", code.value) for code in app.code)
