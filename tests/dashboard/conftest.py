@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import sample_store  # of benchmarks/
 from streamlit.testing.v1 import AppTest
@@ -128,3 +129,29 @@ def changed(full_store: Path, tmp_path: Path) -> Callable[..., Path]:
 def finals() -> str:
     """Which runs of the full store are final results, in SQL."""
     return "study_id = 'study-overnight' AND purpose = 'final' AND kind <> 'pretrain'"
+
+
+@pytest.fixture
+def run_rows() -> Callable[..., pd.DataFrame]:
+    """``run_rows({…}, …)``: runs r0, r1, … as queries of ablations give them, each with what differs."""
+    base = {
+        "study_id": "s",
+        "kind": "baseline",
+        "method": "supervised",
+        "backbone": "tiny",
+        "purpose": "input-ablation",
+        "modalities": '["rgb"]',
+        "label_fraction": 1.0,
+        "seed": 0,
+        "git_commit": "c",
+        "transductive": 0,
+        "augment": "{}",
+    }
+    return lambda *rows: pd.DataFrame([base | {"run_id": f"r{i}"} | row for i, row in enumerate(rows)])
+
+
+@pytest.fixture
+def metric_rows() -> Callable[..., pd.DataFrame]:
+    """``metric_rows((run, metric, defect, value, low, high), …)``."""
+    columns = ["run_id", "metric", "defect", "value", "ci_low", "ci_high"]
+    return lambda *rows: pd.DataFrame(list(rows), columns=columns)

@@ -130,3 +130,22 @@ def test_luck_of_one_seed_has_degrees_for_each_metric_that_tells():
     assert luck.degrees == 4 * 3 / 2
     assert luck.variance[2] == pytest.approx(differences[:, 0, 2].var(ddof=1) / 5)
     assert training_luck(differences[:, :, :1], np.array([1.0])).degrees == 4
+
+
+def test_training_luck_is_measured_inside_folds_where_there_are_seeds():
+    rng = np.random.default_rng(0)
+    folds = rng.normal(0, 5, size=(4, 1, 1))  # hard and easy folds: the same for every seed
+    differences = folds + rng.normal(0, 0.1, size=(4, 500, 1))
+    luck = training_luck(differences, np.array([0.2]))
+    assert luck.variance[0] == pytest.approx(0.01 / (4 * 500), rel=0.1)
+    assert luck.degrees == 4 * 499
+
+
+def test_training_luck_of_one_seed_is_pooled_over_metrics():
+    differences = np.array([[[0.1, 0.0, np.nan]], [[-0.1, 0.0, 0.5]]])
+    luck = training_luck(differences, np.array([0.1, 0.1, 0.2]))
+    # Fold variances of the mean: 0.01 and 0; ratios to the fruit's 0.01: 1 and 0, in the mean 0.5.
+    np.testing.assert_allclose(luck.variance, [0.01, 0.005, 0.5 * 0.04])
+    single = training_luck(np.zeros((1, 1, 2)), np.array([0.1, np.nan]))
+    assert single.assumed
+    np.testing.assert_allclose(single.variance, [0.09, 0])

@@ -1,0 +1,108 @@
+"""Rows of the page on sensors, and the price of dropping one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from backend.store.queries.catalog import DatasetFacts, DefectFacts
+from dashboard.evidence.prices import budget
+from dashboard.frames import inputs
+
+FACTS = DatasetFacts(
+    "d",
+    "d",
+    "multilabel",
+    True,
+    9,
+    9,
+    "fine",
+    (DefectFacts("rot", "internal", 1.0, 1.0),),
+    {"rgb": ("1",), "nir": ("1",)},
+    ("tap",),
+    "",
+    "",
+    "",
+    "",
+    "",
+    (),
+)
+
+
+def test_the_final_runs_stand_for_all_sensors(run_rows) -> None:
+    found = inputs.ablations(
+        run_rows(
+            {"modalities": '["rgb","nir"]', "purpose": "final", "seed": 1},
+            {"modalities": '["nir","rgb"]', "purpose": "final", "seed": 0},
+            {"modalities": '["nir"]'},
+            {"modalities": '["rgb"]'},
+            {"modalities": '["rgb"]', "purpose": "final", "method": "simclr", "kind": "finetune"},
+        ),
+        FACTS,
+    )
+    assert len(found) == 1 and found[0].name == "the baseline"
+    assert found[0].subsets == (("rgb", "nir"), ("rgb",), ("nir",))
+    assert (found[0].full, found[0].without("nir"), found[0].without("rgb")) == ("r1", "r3", "r2")
+
+
+def test_a_full_set_of_the_ablation_itself_comes_first(run_rows) -> None:
+    found = inputs.ablations(
+        run_rows(
+            {"modalities": '["rgb","nir"]', "purpose": "final"},
+            {"modalities": '["rgb","nir"]'},
+            {"modalities": '["nir"]'},
+        ),
+        FACTS,
+    )
+    assert found[0].runs[("rgb", "nir")] == ("r1",) and found[0].without("nir") is None
+
+
+def test_cells_are_means_over_seeds_in_hundredths(metric_rows) -> None:
+    ablation = inputs.Ablation("x", ("rgb", "nir"), {("rgb", "nir"): ("a", "b"), ("rgb",): ("c",)}, "")
+    frame = inputs.grid_rows(
+        ablation,
+        metric_rows(("a", "recall", "rot", 0.6, 0.5, 0.7), ("b", "recall", "rot", 0.8, 0.7, 0.9)),
+        {"rot": "rot (30)", "scar": "scar"},
+        "recall",
+        "",
+    )
+    cell = frame[(frame["row"] == "rot (30)") & (frame["column"] == "RGB + NIR")].iloc[0]
+    assert (cell["large"], cell["small"], cell["runs"]) == ("70", "±10", 2)
+    missing = frame[(frame["row"] == "scar") & (frame["part"] == "cell")]
+    assert missing["large"].tolist() == ["–", "–"] and missing["shade"].tolist() == [0.0, 0.0]
+    marks = frame[frame["part"] == "mark"].set_index(["row", "column"])["shade"]
+    assert marks["NIR", "RGB"] == 0 and marks["NIR", "RGB + NIR"] == 1
+
+
+def test_differences_of_cost_pair_by_pallet() -> None:
+    ablation = inputs.Ablation("x", ("rgb", "nir"), {("rgb", "nir"): ("a",), ("rgb",): ("b",)}, "")
+    noise = np.random.default_rng(0).normal(size=40)
+    costs = pd.DataFrame(
+        [
+            (run, f"p{i}", 5 + value + extra)
+            for run, extra in (("a", 0), ("b", 1))
+            for i, value in enumerate(noise)
+        ],
+        columns=["run_id", "fruit_group", "cost"],
+    )
+    row = inputs.cost_rows(ablation, costs).set_index("part").loc[[("rgb",)]].iloc[0]
+    assert row["more"] == pytest.approx(40) and row["cost"] == pytest.approx(240 + noise.sum())
+    assert row["more_low"] == row["more_high"] == pytest.approx(40), "every pallet costs one more"
+    assert row["low"] < row["cost"] < row["high"]
+
+
+@pytest.mark.parametrize(
+    ("more", "low", "high", "price", "words"),
+    [
+        (130.0, 90.0, 170.0, 0, "Keeping NIR pays as long as it costs less than 130,000 a year."),
+        (130.0, 90.0, 170.0, 50_000, "At 50,000 a year, keeping it saves 80,000."),
+        (130.0, 90.0, 170.0, 150_000, "At 150,000 a year, dropping it saves 20,000."),
+        (20.0, -10.0, 50.0, 0, "The interval includes zero, so this can be chance."),
+    ],
+)
+def test_the_calculator_says_what_dropping_costs(more, low, high, price, words) -> None:
+    ablation = inputs.Ablation("x", ("rgb", "nir"), {("rgb", "nir"): ("a",), ("rgb",): ("b",)}, "")
+    table = pd.DataFrame([{"part": ("rgb",), "more": more, "more_low": low, "more_high": high}])
+    assert budget(table, ablation, "nir", 1_000_000, price).endswith(words)
+    assert budget(table, ablation, "rgb", 1_000_000, price) == "", "nothing was run without RGB"

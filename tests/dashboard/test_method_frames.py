@@ -1,0 +1,104 @@
+"""Rows of the page on methods: protocols, labels needed, curves, health."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from dashboard.frames import methods
+
+
+def test_protocols_are_means_over_seeds_and_never_transductive(run_rows, metric_rows) -> None:
+    table = run_rows(
+        {"kind": "finetune", "method": "simclr", "seed": 0},
+        {"kind": "finetune", "method": "simclr", "seed": 1},
+        {"kind": "finetune", "method": "byol", "transductive": 1},
+        {"kind": "probe", "method": "simclr", "seed": 0},
+        {"kind": "probe", "method": "simclr", "seed": 1},
+        {},
+    )
+    values = metric_rows(
+        ("r0", "mcc", None, 0.6, 0.5, 0.7),
+        ("r1", "mcc", None, 0.8, 0.7, 0.9),
+        ("r2", "mcc", None, 0.9, 0.8, 1.0),
+        ("r3", "knn_mcc", None, 0.3, None, None),
+        ("r4", "knn_mcc", None, 0.4, None, None),
+        ("r5", "mcc", None, 0.5, 0.4, 0.6),
+        ("r0", "mcc", "rot", 0.1, 0.0, 0.2),
+    )
+    rows = methods.protocol_rows(table, values, None).set_index(["method", "protocol"])
+    tuned = rows.loc[("simclr", "tuned")]
+    assert (tuned["value"], tuned["low"], tuned["high"], tuned["seeds"]) == (
+        pytest.approx(0.7),
+        0.6,
+        pytest.approx(0.8),
+        2,
+    )
+    near = rows.loc[("simclr", "neighbours")]
+    assert (near["low"], near["high"]) == (0.3, 0.4), "without an interval the range over seeds"
+    assert "byol" not in rows.index.get_level_values("method")
+    assert methods.ranked(rows.reset_index(), 1.0) == ("simclr", "supervised")
+    assert len(methods.protocol_rows(table, values, "rot")) == 1
+
+
+@pytest.mark.parametrize(
+    ("target", "share", "beyond"),
+    [(0.3, 0.01, -1), (0.4, 0.01, 0), (0.5, 0.0316, 0), (0.6, 0.1, 0), (0.7, 0.316, 0), (0.9, 1.0, 1)],
+)
+def test_labels_are_interpolated_over_their_logarithm(target, share, beyond) -> None:
+    found = methods.labels_needed([0.01, 0.1, 1.0], [0.4, 0.6, 0.8], target)
+    assert (found.share, found.beyond) == (pytest.approx(share, rel=0.01), beyond)
+
+
+def test_a_dip_of_the_curve_does_not_hide_its_first_crossing() -> None:
+    assert methods.labels_needed([0.01, 0.1, 1.0], [0.4, 0.3, 0.8], 0.55).share == pytest.approx(
+        0.316, rel=0.01
+    )
+
+
+def test_lines_of_others_are_quiet_and_named_only_where_there_is_room() -> None:
+    rows = pd.DataFrame(
+        [
+            (method, "tuned", fraction, value, None, None, value - 0.01, value + 0.01, 2)
+            for method, end in (("supervised", 0.5), ("simclr", 0.7), ("byol", 0.695), ("moco", 0.3))
+            for fraction, value in ((0.1, end - 0.2), (1.0, end))
+        ],
+        columns=["method", "protocol", "fraction", "value", "low", "high", "least", "most", "seeds"],
+    )
+    frame = methods.curve_rows(rows, "simclr", "tuned")
+    assert set(frame.loc[frame["label"] != "", "label"]) == {"SimCLR", "baseline", "MoCo"}
+    assert frame.groupby("series")["tone"].first().to_dict() == {
+        "BYOL": "other",
+        "MoCo": "other",
+        "SimCLR": "accent",
+        "baseline": "reference",
+    }
+    assert frame.loc[frame["tone"] == "other", "low"].isna().all()
+
+
+def test_a_collapsed_training_has_a_line_of_its_own() -> None:
+    curves = pd.DataFrame(
+        [
+            (run, "embedding_std", epoch, value)
+            for run, value in (("a", 0.9), ("b", 0.7), ("c", 0.1))
+            for epoch in (1, 2)
+        ],
+        columns=["run_id", "metric", "epoch", "value"],
+    )
+    trained = pd.DataFrame(
+        [("a", "simclr", "complete"), ("b", "simclr", "complete"), ("c", "simclr", "failed")],
+        columns=["run_id", "method", "status"],
+    )
+    frame = methods.health_rows(curves, trained, "embedding_std", "simclr")
+    assert frame.groupby("tone")["value"].first().to_dict() == {"accent": pytest.approx(0.8), "fewer": 0.1}
+    assert frame[frame["tone"] == "fewer"]["label"].tolist() == ["", "SimCLR, stopped"]
+
+
+def test_a_lone_point_at_few_labels_is_named_beside_itself() -> None:
+    rows = pd.DataFrame(
+        [("simclr", 0.1, 0.4), ("supervised", 0.1, 0.3), ("supervised", 1.0, 0.5)],
+        columns=["method", "fraction", "value"],
+    ).assign(protocol="tuned", seeds=1, low=None, high=None, least=0.0, most=1.0)
+    curves = methods.curve_rows(rows, "simclr", "tuned").set_index("label")["side"]
+    assert curves["SimCLR"] == "right" and curves["baseline"] == "below"
+    assert methods.shown_protocols(rows, 0.1) == ("tuned",)
