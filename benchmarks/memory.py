@@ -2,7 +2,7 @@
 
     python benchmarks/memory.py [--fruit 50000] [--json]
 
-Writes N fruit with four RGB and four NIR pictures each (noise over a few patterns, one in ten labelled),
+Writes N fruit with four RGB and four NIR pictures each (noise over a few patterns, one in eleven labelled),
 runs a small study on them in a process of its own, and reports the highest sum over driver and workers of
 anonymous memory (what the processes hold themselves) and of resident memory (which counts pages of the
 cache file that the kernel may drop at any time).
@@ -59,7 +59,7 @@ def write_fruit(root: Path, number: int) -> list[str]:
     rng = np.random.default_rng(number)
     dark, red = number % 5 == 0, number % 7 == 0
     row = [f"f{number:06d}", f"p{number // 10}"]
-    row += [str(int(dark)), str(int(red))] if number % 10 == 0 or number % 35 == 0 else ["", ""]
+    row += [str(int(dark)), str(int(red))] if number % 11 == 0 else ["", ""]
     folder = root / "images" / f"{number // 1000:03d}"
     folder.mkdir(parents=True, exist_ok=True)
     for sensor, channels in (("rgb", (3,)), ("nir", ())):
