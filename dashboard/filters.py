@@ -11,11 +11,11 @@ import streamlit as st
 
 from backend.store.queries.catalog import DatasetFacts
 from dashboard import texts
-from dashboard.answers import method_words
 from dashboard.components.text import quiet
 from dashboard.format import sensors
 from dashboard.frames.defects import fixed_order
 from dashboard.loaders import Store
+from dashboard.names import method_words
 from dashboard.scope import Scope, defect_groups, labelled, study_labels
 
 __all__ = ["Scope", "choose", "hold", "labelled", "sidebar"]

@@ -9,13 +9,13 @@ import pandas as pd
 
 from backend.store.queries.catalog import DatasetFacts
 from dashboard import scores, texts
-from dashboard.answers import defect_words
 from dashboard.charts.confusion import confusion_matrix, difference_matrix
 from dashboard.charts.curves import calibration, cost_curve, precision_recall
 from dashboard.figure import Figure
 from dashboard.format import count, money, number, per_hundred, signed_hundred
 from dashboard.frames.confusion import class_difference, class_rows, matrix_difference, matrix_rows, sides
 from dashboard.frames.costs import priced, prices
+from dashboard.names import defect_words
 from dashboard.scores import ScoreTable
 from dashboard.theme import Tint
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from dashboard import answers, texts
+from dashboard import texts
+from dashboard.names import subject
 from dashboard.scope import labelled
 
 
@@ -33,7 +34,7 @@ def run_options(runs: pd.DataFrame) -> list[Run]:
     details = [words.format(seed=seed) + twin for seed, twin in zip(runs["seed"], twins, strict=True)]
     labels = labelled(runs["name"], details)
     seeds = runs.groupby("name")["seed"].transform("nunique")
-    subjects = [answers.subject(str(method)) for method in runs["method"]]
+    subjects = [subject(str(method)) for method in runs["method"]]
     columns = (runs["run_id"], labels, subjects, runs["finished"], runs["git_commit"], seeds)
     return [Run(str(a), b, c, str(d), e, int(f)) for a, b, c, d, e, f in zip(*columns, strict=True)]
 

@@ -15,10 +15,10 @@ import pandas as pd
 from backend.store.queries.catalog import DatasetFacts
 from backend.store.queries.runs import RunFilter
 from dashboard import texts
-from dashboard.answers import defect_words, method_words
 from dashboard.export import Provenance
 from dashboard.format import day, sensors, study_name, when
 from dashboard.loaders import Store
+from dashboard.names import defect_words, method_words
 from dashboard.theme import EXTERNAL, INTERNAL, Tint, tints
 
 WORDS = texts.FILTERS

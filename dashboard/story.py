@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 from backend.errors import ConfigError, unknown_name
-from dashboard import answers, texts
+from dashboard import answers, contenders, texts
 from dashboard.basket import Exhibit, thaw
 from dashboard.evidence import augmentations, explanations, inputs, losses, methods, prices
 from dashboard.evidence import overview as headline
@@ -20,6 +20,7 @@ from dashboard.frames.defects import fixed_order
 from dashboard.loaders import Store
 from dashboard.loaders_findings import attributions, beside
 from dashboard.multiples import Shown, matrices
+from dashboard.names import subject
 from dashboard.options import favourite, run_options
 from dashboard.pack import Pack
 from dashboard.scope import Scope, defect_groups, study_labels
@@ -111,12 +112,12 @@ def _decisions(scope: Scope) -> Iterator[Exhibit]:
     argument = headline.argued(scope)
     if argument is None:
         return
-    one = answers.best_whole(argument.runs, argument.metrics, "mcc")
+    one = contenders.best_whole(argument.runs, argument.metrics, "mcc")
     assert one is not None, "somebody is argued about"
     counts = scope.store.defect_confusion(one.run_id)
     counts = counts[counts["defect"].isin(scope.defects)]
     shown = Shown(scope.dataset, scope.defects, scope.tints)
-    said = answers.decided(answers.subject(one.method), counts, what=scope.family)
+    said = answers.decided(subject(one.method), counts, what=scope.family)
     panels = Panels(
         name="decisions",
         title=texts.DEFECTS["matrices"],

@@ -9,7 +9,6 @@ from functools import partial
 import streamlit as st
 
 from dashboard import texts
-from dashboard.answers import defect_words
 from dashboard.charts.confusion import CELL, confusion_matrix
 from dashboard.components import figures
 from dashboard.components.fruit import gallery
@@ -19,6 +18,7 @@ from dashboard.figure import Figure
 from dashboard.filters import Scope, choose
 from dashboard.format import count
 from dashboard.frames.confusion import outcome_of, sides
+from dashboard.names import defect_words
 from dashboard.scores import OUTCOMES, ScoreTable, class_members, members
 
 WORDS = texts.DEFECTS

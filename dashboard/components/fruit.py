@@ -17,11 +17,11 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import texts
-from dashboard.answers import defect_words
 from dashboard.components.page import look
 from dashboard.components.text import quiet
 from dashboard.filters import Scope
 from dashboard.format import missing, number, percent, sensors
+from dashboard.names import defect_words
 from dashboard.pictures import Views, available, sheet
 from dashboard.scores import ScoreTable
 

@@ -13,12 +13,12 @@ import streamlit as st
 
 from dashboard import loaders_findings as load
 from dashboard import texts
-from dashboard.answers import defect_words, sentence_start
 from dashboard.components.fruit import STYLE
 from dashboard.components.text import quiet
-from dashboard.format import missing, percent, sensors
+from dashboard.format import missing, percent, sensors, sentence_start
 from dashboard.frames.explanations import Case
 from dashboard.heat import Cell, heat_sheet
+from dashboard.names import defect_words
 from dashboard.pictures import available
 from dashboard.scope import Scope
 

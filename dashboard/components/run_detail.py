@@ -10,7 +10,6 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import texts
-from dashboard.answers import defect_words, method_words
 from dashboard.charts.training import training_curve
 from dashboard.components import figures, page
 from dashboard.components.files import files
@@ -19,6 +18,7 @@ from dashboard.components.text import quiet
 from dashboard.figure import Figure
 from dashboard.filters import Scope
 from dashboard.format import duration, missing, number, percent, plain, sensors, when, with_interval
+from dashboard.names import defect_words, method_words
 
 WORDS = texts.RUNS
 FIRST_METRICS = ("mcc", "recall", "precision", "average_precision", "auroc", "accuracy")

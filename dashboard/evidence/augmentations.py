@@ -9,7 +9,7 @@ import pandas as pd
 
 from backend.store.queries import ablations as queries
 from dashboard import texts
-from dashboard.answers import BETTER, UNCLEAR, UNTESTED, Answer, defect_words, method_words, test_verdict
+from dashboard.answers import BETTER, UNCLEAR, UNTESTED, Answer, test_verdict
 from dashboard.charts.bars import interval_bars
 from dashboard.charts.grid import difference_grid
 from dashboard.figure import Figure, records
@@ -17,6 +17,7 @@ from dashboard.format import count, missing, number, per_hundred, signed
 from dashboard.frames import augmentations as frames
 from dashboard.frames.augmentations import Policy
 from dashboard.frames.tests import deciding
+from dashboard.names import defect_words, method_words
 from dashboard.scope import Scope
 
 WORDS = texts.AUGMENTATIONS

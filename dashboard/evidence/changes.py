@@ -8,11 +8,12 @@ import pandas as pd
 
 from backend.store.queries import changes
 from dashboard import texts
-from dashboard.answers import UNTESTED, Answer, defect_words, sentence_start, settled, test_verdict
+from dashboard.answers import UNTESTED, Answer, settled, test_verdict
 from dashboard.charts.changes import fixed_and_broken
 from dashboard.figure import Figure
-from dashboard.format import count, interval, signed, signed_count
+from dashboard.format import count, interval, sentence_start, signed, signed_count
 from dashboard.frames.tests import deciding, mcnemar_verdicts
+from dashboard.names import defect_words
 from dashboard.options import Run
 from dashboard.scope import Scope
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from dashboard import loaders_findings as load
 from dashboard import texts
-from dashboard.answers import Answer, defect_words
+from dashboard.answers import Answer
 from dashboard.charts.balance import balance
 from dashboard.charts.bars import interval_bars
 from dashboard.charts.groups import group_rates
@@ -17,6 +17,7 @@ from dashboard.figure import Figure
 from dashboard.format import count, listing, per_hundred, plural
 from dashboard.frames import findings as frames
 from dashboard.frames.defects import balance_rows
+from dashboard.names import defect_words
 from dashboard.scope import Scope
 from dashboard.theme import Tint
 

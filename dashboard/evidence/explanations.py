@@ -6,11 +6,12 @@ import pandas as pd
 
 from dashboard import loaders_findings as load
 from dashboard import texts
-from dashboard.answers import Answer, defect_words, sentence_start
+from dashboard.answers import Answer
 from dashboard.charts.defects import defect_by_defect
 from dashboard.figure import Figure
-from dashboard.format import count, listing, missing, number, per_hundred, plural
+from dashboard.format import count, listing, missing, number, per_hundred, plural, sentence_start
 from dashboard.frames.explanations import MEASURES, POINTING, localisation_rows
+from dashboard.names import defect_words
 from dashboard.options import Run
 from dashboard.scope import Scope
 

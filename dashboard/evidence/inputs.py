@@ -6,10 +6,11 @@ import pandas as pd
 
 from backend.store.queries import ablations as queries
 from dashboard import texts
-from dashboard.answers import Answer, sentence_start
+from dashboard.answers import Answer
 from dashboard.charts.bars import interval_bars
 from dashboard.charts.grid import value_grid
 from dashboard.figure import Figure
+from dashboard.format import sentence_start
 from dashboard.frames.defects import headed
 from dashboard.frames.inputs import Ablation, ablations, grid_rows, sensor_words, shapley_rows
 from dashboard.scope import Scope

@@ -8,21 +8,13 @@ from typing import Any
 import pandas as pd
 
 from dashboard import texts
-from dashboard.answers import (
-    BETTER,
-    UNCLEAR,
-    UNTESTED,
-    WORSE,
-    Answer,
-    defect_words,
-    sentence_start,
-    test_verdict,
-)
+from dashboard.answers import BETTER, UNCLEAR, UNTESTED, WORSE, Answer, test_verdict
 from dashboard.evidence.prices import dearer
-from dashboard.format import count, listing, missing, money, per_hundred
+from dashboard.format import count, listing, missing, money, per_hundred, sentence_start
 from dashboard.frames.costs import same_prices
 from dashboard.frames.inputs import Ablation, sensor_words
 from dashboard.frames.tests import deciding
+from dashboard.names import defect_words
 from dashboard.scope import Scope
 
 WORDS = texts.INPUTS

@@ -8,7 +8,7 @@ import pandas as pd
 
 from backend.store.queries import ablations as queries
 from dashboard import texts
-from dashboard.answers import UNCLEAR, Answer, defect_words, method_words, test_verdict
+from dashboard.answers import UNCLEAR, Answer, test_verdict
 from dashboard.charts.grid import value_grid
 from dashboard.charts.lines import bands
 from dashboard.figure import Figure
@@ -16,6 +16,7 @@ from dashboard.format import interval, number, percent, plural
 from dashboard.frames import methods as frames
 from dashboard.frames.methods import SUPERVISED, Equal
 from dashboard.frames.tests import deciding
+from dashboard.names import defect_words, method_words
 from dashboard.scope import Scope
 from dashboard.theme import Tint
 

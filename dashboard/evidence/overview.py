@@ -6,12 +6,14 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from dashboard import answers, texts
-from dashboard.answers import Answer, Contender, defect_words
+from dashboard import answers, contenders, texts
+from dashboard.answers import Answer
+from dashboard.contenders import Contender
 from dashboard.figure import Figure
 from dashboard.format import percent
 from dashboard.frames.defects import defect_rows
 from dashboard.frames.tests import deciding
+from dashboard.names import defect_words, subject
 from dashboard.scope import Scope
 
 WORDS = texts.OVERVIEW
@@ -58,7 +60,7 @@ def argued(scope: Scope) -> Argument | None:
     """
     runs = scope.keep(scope.store.scored_runs(scope.dataset.dataset_id, scope.study_id, RESULTS))
     metrics = scope.store.pooled_metrics(tuple(runs["run_id"]), QUOTED)
-    reference, challenger = answers.contenders(runs, metrics, "mcc")
+    reference, challenger = contenders.best_pair(runs, metrics, "mcc")
     found = {"reference": reference, "challenger": challenger}
     sides = {side: contender for side, contender in found.items() if contender is not None}
     if not sides:
@@ -67,7 +69,7 @@ def argued(scope: Scope) -> Argument | None:
     tests = deciding(scope.store.comparisons(*both))
     tests = tests[tests["defect"].isna() | tests["defect"].isin(scope.defects)]
     said = _answer(scope, metrics, tests, reference, challenger)
-    whole = answers.best_whole(runs, metrics, "mcc")
+    whole = contenders.best_whole(runs, metrics, "mcc")
     if whole is not None and whole.share > min(side.share for side in sides.values()):
         alone = _alone(scope, metrics, whole).text
         beside = answers.SAY["beside"].format(sentence=alone[:1].lower() + alone[1:])
@@ -95,7 +97,7 @@ def _alone(scope: Scope, metrics: pd.DataFrame, one: Contender) -> Answer:
     """What one run amounts to by itself."""
     counts = scope.store.defect_confusion(one.run_id)
     own = metrics[metrics["run_id"] == one.run_id]
-    who = answers.subject(one.method)
+    who = subject(one.method)
     if scope.one_defect is not None:
         return answers.decided(who, counts[counts["defect"] == scope.one_defect], own)
     fruit = int(counts[["tp", "fp", "fn", "tn"]].sum(axis=1).max()) if len(counts) else 0
@@ -118,8 +120,8 @@ def figure(scope: Scope, argument: Argument, metric: str) -> Figure:
     frame = defect_rows(scope.defects, sides, argument.metrics, argument.tests, metric, n)
     names = {side: contender.words for side, contender in sides.items()}
     title = WORDS["evidence" if len(sides) > 1 else "evidence_alone"]
-    subject = WORDS["of_classes" if scope.multiclass else "of_defects"]
-    title = title.format(subject=subject, alone=" ".join(names.values()), **names)
+    what = WORDS["of_classes" if scope.multiclass else "of_defects"]
+    title = title.format(subject=what, alone=" ".join(names.values()), **names)
     share = next(iter(sides.values())).share
     if share < 1:
         title = WORDS["evidence_few"].format(title=title, share=percent(share))

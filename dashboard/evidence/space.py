@@ -8,12 +8,13 @@ import pandas as pd
 
 from dashboard import loaders_findings as load
 from dashboard import texts
-from dashboard.answers import Answer, defect_words
+from dashboard.answers import Answer
 from dashboard.charts.defects import defect_by_defect
 from dashboard.charts.space import feature_space
 from dashboard.figure import Figure
 from dashboard.format import count, missing, number, per_hundred
 from dashboard.frames.space import Coloured, likeness, likeness_rows
+from dashboard.names import defect_words
 from dashboard.options import Run
 from dashboard.scope import Scope
 

@@ -10,13 +10,14 @@ import pandas as pd
 
 from dashboard import loaders_findings as load
 from dashboard import texts
-from dashboard.answers import Answer, subject
+from dashboard.answers import Answer
 from dashboard.charts.bars import interval_bars
 from dashboard.charts.tuning import history, parallel, pareto, setting
 from dashboard.figure import Figure, Panels
 from dashboard.format import count, duration, listing, number, per_hundred, plural
 from dashboard.frames import tuning as frames
 from dashboard.loaders import Store, open_store
+from dashboard.names import subject
 from dashboard.scope import Scope
 
 WORDS = texts.TUNING

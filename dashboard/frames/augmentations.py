@@ -9,8 +9,8 @@ from itertools import product
 import pandas as pd
 
 from dashboard import texts
-from dashboard.answers import method_words
 from dashboard.format import number, signed, signed_count
+from dashboard.names import method_words
 
 WORDS = texts.AUGMENTATIONS
 NONE, CUSTOM = "none", "custom"

@@ -7,9 +7,9 @@ from typing import Any
 
 import pandas as pd
 
-from dashboard.answers import defect_words
 from dashboard.format import with_interval
 from dashboard.frames.tuning import flat, words_of
+from dashboard.names import defect_words
 
 FIRST = ("mcc", "recall", "precision", "average_precision", "auroc", "accuracy")
 SILENT = frozenset({"seed", "purpose", "kind", "parent", "label"})

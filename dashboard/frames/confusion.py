@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from dashboard import texts
-from dashboard.answers import defect_words
 from dashboard.format import count, missing, percent, signed_count, signed_hundred
+from dashboard.names import defect_words
 from dashboard.scores import OUTCOMES
 
 CELLS = {

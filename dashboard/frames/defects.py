@@ -8,8 +8,10 @@ import pandas as pd
 
 from backend.store.queries.catalog import DatasetFacts
 from dashboard import texts
-from dashboard.answers import UNTESTED, Contender, defect_words, test_verdict
+from dashboard.answers import UNTESTED, test_verdict
+from dashboard.contenders import Contender
 from dashboard.format import count, missing, number, per_hundred, percent, signed, signed_hundred
+from dashboard.names import defect_words
 from dashboard.theme import EXTERNAL, INTERNAL
 
 EDGE = 0.15

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from dashboard import texts
-from dashboard.answers import defect_words
 from dashboard.format import missing, per_hundred, signed_hundred
 from dashboard.frames.defects import headed, roomiest
+from dashboard.names import defect_words
 
 POINTING = "localisation_pointing"
 MEASURES = (POINTING, "localisation_energy", "localisation_iou", "sanity_correlation")

@@ -11,9 +11,9 @@ import pandas as pd
 
 from backend.config import PRESSURE
 from dashboard import texts
-from dashboard.answers import defect_words
 from dashboard.format import count, missing, number, per_hundred, percent, plural, sensors, signed
 from dashboard.frames.tuning import bar_rows
+from dashboard.names import defect_words
 
 WORDS = texts.DATA
 KINDS = ("label_issue", "label_conflict", "duplicate", "outlier")

@@ -10,9 +10,9 @@ import pandas as pd
 
 from backend.config import PRESSURE
 from backend.store.queries.catalog import DatasetFacts
-from dashboard import answers, texts
-from dashboard.answers import defect_words
+from dashboard import texts
 from dashboard.format import count, missing, number, per_hundred, sensors, with_interval
+from dashboard.names import defect_words, subject
 
 WORDS = texts.INPUTS
 Subset = tuple[str, ...]
@@ -91,8 +91,8 @@ def ablations(runs: pd.DataFrame, dataset: DatasetFacts) -> list[Ablation]:
         final = _by_part(members[members["purpose"] == "final"], order).get(full)
         by_part = ({full: final} if final else {}) | ablated
         first = members.iloc[0]
-        found.append(Ablation(answers.subject(first["method"]), full, by_part, first["git_commit"]))
-    return sorted(found, key=lambda one: one.name != answers.subject("supervised"))
+        found.append(Ablation(subject(first["method"]), full, by_part, first["git_commit"]))
+    return sorted(found, key=lambda one: one.name != subject("supervised"))
 
 
 def _by_part(runs: pd.DataFrame, order: list[str]) -> dict[Subset, tuple[str, ...]]:

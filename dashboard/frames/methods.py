@@ -9,9 +9,9 @@ from typing import Any
 import pandas as pd
 
 from dashboard import texts
-from dashboard.answers import method_words
 from dashboard.figure import records
 from dashboard.format import count, interval, number, percent, plural
+from dashboard.names import method_words
 
 WORDS = texts.PROTOCOLS
 SUPERVISED = "supervised"

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 
 from dashboard import texts
-from dashboard.answers import defect_words
 from dashboard.format import number, per_hundred
 from dashboard.frames.defects import headed, roomiest
 from dashboard.frames.fruit import DEFECT
+from dashboard.names import defect_words
 from dashboard.scores import ScoreTable
 from dashboard.theme import HEALTHY, Tint
 

@@ -8,7 +8,7 @@ import streamlit as st
 
 from backend.store.queries import ablations as queries
 from dashboard import texts
-from dashboard.answers import UNTESTED, method_words
+from dashboard.answers import UNTESTED
 from dashboard.charts.grid import difference_grid
 from dashboard.components import figures, page, states
 from dashboard.components.progress import running_now
@@ -18,6 +18,7 @@ from dashboard.evidence.augmentations import Confirmed, Found
 from dashboard.filters import Scope, choose
 from dashboard.format import plain
 from dashboard.frames.augmentations import default_policy
+from dashboard.names import method_words
 from dashboard.pictures import photograph
 
 WORDS = texts.AUGMENTATIONS

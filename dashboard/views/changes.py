@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import pandas as pd
 import streamlit as st
 
-from dashboard import answers, texts
-from dashboard.answers import UNCLEAR, UNTESTED, Answer, defect_words
+from dashboard import contenders, texts
+from dashboard.answers import UNCLEAR, UNTESTED, Answer
 from dashboard.components import figures, page, states
 from dashboard.components.fruit import gallery
 from dashboard.components.progress import running_now
@@ -17,6 +17,7 @@ from dashboard.evidence import changes as evidence
 from dashboard.evidence.overview import RESULTS
 from dashboard.filters import Scope, choose
 from dashboard.format import count, listing, plain
+from dashboard.names import defect_words
 from dashboard.options import Run, run_options
 
 WORDS = texts.CHANGES
@@ -83,7 +84,7 @@ def _pair(scope: Scope, runs: pd.DataFrame) -> Pair:
 def _defaults(scope: Scope, runs: pd.DataFrame, options: list[Run]) -> tuple[str, str]:
     """Labels of the best baseline and the best pretraining; the other ends stand in for a missing one."""
     metrics = scope.store.pooled_metrics(tuple(runs["run_id"]), ("mcc",))
-    reference, challenger = answers.contenders(runs, metrics, "mcc")
+    reference, challenger = contenders.best_pair(runs, metrics, "mcc")
     labels = {run.run_id: run.label for run in options}
     first = labels.get(reference.run_id if reference else "", options[0].label)
     second = labels.get(challenger.run_id if challenger else "", options[-1].label)

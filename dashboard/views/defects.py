@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboard import answers, scores, texts
+from dashboard import answers, contenders, scores, texts
 from dashboard.components import page, states
 from dashboard.components.cells import class_charts, fruit_behind
 from dashboard.components.multiples import panels
@@ -120,7 +120,7 @@ def _controls(scope: Scope, runs: pd.DataFrame) -> Chosen:
 def _first(scope: Scope, runs: pd.DataFrame, options: list[Run]) -> str:
     """The run shown before anything is chosen: the best one on the most labels."""
     metrics = scope.store.pooled_metrics(tuple(runs["run_id"]), ("mcc",))
-    best = answers.best_whole(runs, metrics, "mcc")
+    best = contenders.best_whole(runs, metrics, "mcc")
     return next((run.label for run in options if best and run.run_id == best.run_id), options[0].label)
 
 
@@ -188,7 +188,7 @@ def _reference(scope: Scope, runs: pd.DataFrame, run: Run) -> Run | None:
     row = runs[runs["run_id"] == run.run_id].iloc[0]
     alike = runs[runs["label_fraction"] == row["label_fraction"]]
     metrics = scope.store.pooled_metrics(tuple(alike["run_id"]), ("mcc",))
-    best, _ = answers.contenders(alike, metrics, "mcc")
+    best, _ = contenders.best_pair(alike, metrics, "mcc")
     if row["kind"] == "baseline" or best is None or scope.store.comparability(run.run_id, best.run_id):
         return None
     return next(option for option in run_options(runs) if option.run_id == best.run_id)

@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import texts
-from dashboard.answers import BETTER, UNTESTED, WORSE, Answer, sentence_start
+from dashboard.answers import BETTER, UNTESTED, WORSE, Answer
 from dashboard.components import figures, page, states
 from dashboard.components.progress import running_now
 from dashboard.components.text import quiet
@@ -18,7 +18,7 @@ from dashboard.evidence import inputs as evidence
 from dashboard.evidence.losses import Loss
 from dashboard.export import Provenance
 from dashboard.filters import Scope, choose
-from dashboard.format import number, plain
+from dashboard.format import number, plain, sentence_start
 from dashboard.frames.costs import same_prices
 from dashboard.frames.inputs import Ablation, sensor_words
 from dashboard.scope import labelled

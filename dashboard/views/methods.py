@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import texts
-from dashboard.answers import Answer, method_words
+from dashboard.answers import Answer
 from dashboard.components import figures, page, states
 from dashboard.components.progress import running_now
 from dashboard.components.text import quiet
@@ -17,6 +17,7 @@ from dashboard.export import Provenance
 from dashboard.filters import Scope
 from dashboard.format import percent, plain
 from dashboard.frames.methods import PROTOCOLS
+from dashboard.names import method_words
 
 WORDS = texts.PROTOCOLS
 CURVES = {WORDS["fine_tuned"]: "tuned", WORDS["linear_readout"]: "readout"}

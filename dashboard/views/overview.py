@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from dashboard import texts
-from dashboard.answers import UNTESTED, defect_words
+from dashboard.answers import UNTESTED
 from dashboard.components import figures, page, states
 from dashboard.components.page import stale_before
 from dashboard.components.progress import running_now
@@ -16,6 +16,7 @@ from dashboard.evidence.overview import Argument, argued, figure
 from dashboard.filters import Scope
 from dashboard.format import count, duration, listing, number, plain, plural, sensors
 from dashboard.frames.defects import FEW
+from dashboard.names import defect_words
 
 WORDS = texts.OVERVIEW
 MEASURES = {WORDS["found"]: "recall", WORDS["agreement"]: "mcc"}

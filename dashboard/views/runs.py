@@ -10,7 +10,7 @@ import streamlit as st
 
 from backend.store.queries.runs import NEWEST, RunFilter
 from dashboard import texts
-from dashboard.answers import Answer, method_words
+from dashboard.answers import Answer
 from dashboard.components import page, states
 from dashboard.components.basket import notes_of_store
 from dashboard.components.compare import compare
@@ -19,6 +19,7 @@ from dashboard.components.text import quiet
 from dashboard.filters import Scope, choose
 from dashboard.format import DASH, count, listing, percent, plain, plural, sensors
 from dashboard.loaders_findings import Note, StoreError
+from dashboard.names import method_words
 
 WORDS = texts.RUNS
 COLUMNS = texts.COLUMNS

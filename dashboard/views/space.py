@@ -9,7 +9,7 @@ import streamlit as st
 
 from dashboard import loaders_findings as load
 from dashboard import texts
-from dashboard.answers import Answer, defect_words
+from dashboard.answers import Answer
 from dashboard.charts.space import BOX
 from dashboard.components import figures, page, states
 from dashboard.components.fruit import gallery
@@ -21,6 +21,7 @@ from dashboard.format import count, number, plain
 from dashboard.frames.fruit import score_table
 from dashboard.frames.space import Coloured, by_decision, by_defect, by_group, inside_box, point_rows
 from dashboard.loaders_findings import PRESSURE
+from dashboard.names import defect_words
 from dashboard.options import Run, favourite, run_options
 
 WORDS = texts.SPACE

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from dashboard import answers
-from dashboard.answers import Contender
+from dashboard import answers, contenders
+from dashboard.contenders import Contender
 
 RUN = {
     "kind": "baseline", "method": "supervised", "backbone": "r", "init": "random", "modalities": '["rgb"]',
@@ -59,7 +59,7 @@ def test_the_best_is_chosen_by_its_mean_and_stands_with_its_first_seed() -> None
     lucky = {"method": "moco", "kind": "finetune", "init": "ssl"}
     steady = {"method": "simclr", "kind": "finetune", "init": "ssl"}
     found = runs({}, lucky, lucky | {"seed": 1}, steady | {"seed": 2}, steady | {"seed": 1})
-    reference, challenger = answers.contenders(found, overall(0.5, 0.9, 0.1, 0.6, 0.62), "mcc")
+    reference, challenger = contenders.best_pair(found, overall(0.5, 0.9, 0.1, 0.6, 0.62), "mcc")
     assert (reference.run_id, reference.seeds) == ("r0", 1)
     assert (challenger.method, challenger.run_id, challenger.seeds) == ("simclr", "r4", 2)
     assert challenger.value == pytest.approx(0.61)
@@ -68,14 +68,14 @@ def test_the_best_is_chosen_by_its_mean_and_stands_with_its_first_seed() -> None
 def test_transductive_and_undefined_runs_never_count() -> None:
     ssl = {"kind": "finetune", "init": "ssl"}
     found = runs({}, ssl | {"transductive": 1}, ssl)
-    reference, challenger = answers.contenders(found, overall(0.5, 0.9, None), "mcc")
+    reference, challenger = contenders.best_pair(found, overall(0.5, 0.9, None), "mcc")
     assert reference.run_id == "r0" and challenger is None
-    assert answers.contenders(found.head(0), overall(), "mcc") == (None, None)
+    assert contenders.best_pair(found.head(0), overall(), "mcc") == (None, None)
 
 
 def test_runs_with_fewer_labels_are_not_the_best() -> None:
     found = runs({}, {"label_fraction": 0.1, "method": "other"})
-    assert answers.contenders(found, overall(0.5, 0.9), "mcc")[0].run_id == "r0"
+    assert contenders.best_pair(found, overall(0.5, 0.9), "mcc")[0].run_id == "r0"
 
 
 def test_a_clear_gain_is_said_with_number_interval_and_n() -> None:
@@ -207,14 +207,14 @@ FEW = {"label_fraction": 0.1}
 def test_pretraining_on_few_labels_is_compared_with_the_baseline_on_as_many() -> None:
     found = runs({}, FEW, SSL | FEW, SSL | FEW | {"kind": "probe", "method": "moco"})
     numbers = overall(0.5, 0.2, 0.3, 0.4)
-    reference, challenger = answers.contenders(found, numbers, "mcc")
+    reference, challenger = contenders.best_pair(found, numbers, "mcc")
     assert (reference.run_id, challenger.run_id, challenger.share) == ("r1", "r2", 0.1)
-    assert answers.best_whole(found, numbers, "mcc").run_id == "r0"
+    assert contenders.best_whole(found, numbers, "mcc").run_id == "r0"
 
 
 def test_a_comparison_on_all_labels_is_preferred() -> None:
     found = runs({}, FEW, SSL | FEW, SSL)
-    reference, challenger = answers.contenders(found, overall(0.5, 0.2, 0.9, 0.4), "mcc")
+    reference, challenger = contenders.best_pair(found, overall(0.5, 0.2, 0.9, 0.4), "mcc")
     assert (reference.run_id, challenger.run_id) == ("r0", "r3")
 
 

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from backend.store.queries.catalog import DatasetFacts, DefectFacts
-from dashboard.answers import Contender
+from dashboard.contenders import Contender
 from dashboard.frames import confusion, costs, defects
 
 COUNTS = {"tp": 30, "fn": 10, "fp": 5, "tn": 155}
