@@ -13,8 +13,6 @@ from backend.benchmark.registry import BENCHMARKS, find
 from backend.cli import EXIT_OK, EXIT_SOME_FAILED, CommandParser, print_json, run_command
 from backend.errors import ConfigError
 
-RESULTS = Path("docs/results.md")
-
 
 def parser() -> argparse.ArgumentParser:
     """The command's options."""
@@ -23,7 +21,7 @@ def parser() -> argparse.ArgumentParser:
         prog="python -m backend.benchmark",
         description="Run a public protocol with this project and print theirs beside ours. Finished cells "
         "are in the store and are not repeated; the same command goes on where it stopped.",
-        epilog=f"benchmarks:\n{names}\n  all        each of them\n  report     stored tables to --results",
+        epilog=f"benchmarks:\n{names}\n  all        each of them\n  report     stored tables as Markdown",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = command.add_argument
@@ -36,7 +34,7 @@ def parser() -> argparse.ArgumentParser:
     add("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"), help="default: %(default)s")
     add("--threads", type=int, default=2, help="CPU threads (default: %(default)s)")
     add("--store", type=Path, default=Path("runs/store.db"), help="run store (default: %(default)s)")
-    add("--results", type=Path, default=RESULTS, help="for report (default: %(default)s)")
+    add("--results", type=Path, help="with report: write the tables into this file, as docs/results.md")
     add("--json", action="store_true", help="print JSON")
     return command
 
@@ -85,13 +83,17 @@ def _show(outcomes: list[Any], *, as_json: bool) -> None:
 
 
 def _report(chosen: argparse.Namespace) -> int:
-    from backend.benchmark.report import write_report
+    from backend.benchmark.report import report, write_report
 
-    written = write_report(chosen.store, chosen.results)
+    found = report(chosen.store)
+    sections = [section for of_one in found.values() for section in of_one]
     if chosen.json:
-        print_json({"results": str(chosen.results), "benchmarks": written})
+        print_json(found)
+    elif chosen.results is None:
+        print("\n\n".join(sections) or f"{chosen.store}: no stored benchmark")
     else:
-        print(f"{chosen.results}: {', '.join(written) or 'no stored benchmark'}")
+        write_report(sections, chosen.results)
+        print(f"{chosen.results}: {', '.join(found) or 'no stored benchmark'}")
     return EXIT_OK
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -18,23 +18,29 @@ BEGIN = "<!-- benchmarks: written by python -m backend.benchmark report; edits h
 END = "<!-- end of benchmarks -->"
 
 
-def write_report(store: Path, results: Path) -> list[str]:
-    """Replace what stands between the markers by the tables in the store; append it where there are none.
-
-    Args:
-        store: the run store.
-        results: a Markdown file.
-
-    Returns:
-        Names of the benchmarks that were written.
+def report(store: Path) -> dict[str, list[str]]:
+    """What the store holds of every benchmark in full: name to Markdown sections, one a data set.
 
     Raises:
         StoreError: no such store.
+    """
+    sections: dict[str, list[str]] = {}
+    with closing(open_readonly(store)) as connection:
+        for facts, cells in _stored(connection):
+            sections.setdefault(facts.benchmark, []).append(_section(facts, cells))
+    return sections
+
+
+def write_report(sections: Sequence[str], results: Path) -> None:
+    """Replace what stands between the markers by sections; append them where there are no markers.
+
+    Args:
+        sections: of ``report``.
+        results: a Markdown file.
+
+    Raises:
         DataError: the file has one marker without the other.
     """
-    with closing(open_readonly(store)) as connection:
-        found = list(_stored(connection))
-    sections = [_section(facts, cells) for facts, cells in found]
     body = "\n\n".join([BEGIN, *sections, END])
     text = results.read_text(encoding="utf-8") if results.is_file() else "# Results\n"
     before, begin, rest = text.partition(BEGIN)
@@ -43,7 +49,6 @@ def write_report(store: Path, results: Path) -> list[str]:
         raise DataError("one marker without the other", where=str(results), expected=f"{BEGIN} ... {END}")
     fresh = f"{text.rstrip()}\n\n## Published tables and peers\n\n{body}\n"
     results.write_text(before + body + after if begin else fresh, encoding="utf-8")
-    return [facts.benchmark for facts, _ in found]
 
 
 def _stored(connection: Any) -> Iterator[tuple[StudyFacts, list[Result]]]:

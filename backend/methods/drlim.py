@@ -27,12 +27,17 @@ def drlim_loss(first: Tensor, second: Tensor, negative: Tensor, margin: float) -
         Scalar, 0 or more.
     """
     similar = (first - second).square().sum(dim=1).mean() / 2
+    return similar + dissimilar_loss(first, second, negative, margin)
+
+
+def dissimilar_loss(first: Tensor, second: Tensor, negative: Tensor, margin: float) -> Tensor:
+    """The second half of ``drlim_loss``; 0 where no pair is dissimilar."""
     if not bool(negative.any()):
-        return similar
+        return first.new_zeros(())
     squared = (first.unsqueeze(1) - second.unsqueeze(0)).square().sum(dim=2)[negative]
     # The root's slope is infinite at 0, where coinciding dissimilar pairs start.
     distance = torch.sqrt(squared + 1e-12)
-    return similar + (margin - distance).clamp_min(0).square().mean() / 2
+    return (margin - distance).clamp_min(0).square().mean() / 2
 
 
 @register_method(

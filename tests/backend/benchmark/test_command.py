@@ -58,6 +58,9 @@ def test_resumes_and_reports(benchmark_command, strawberries, tmp_path, monkeypa
         assert store.execute("SELECT name FROM artifact").fetchall() == [("table.json",)]
         store.execute("UPDATE study SET name = 'benchmark-riseholme'")
         store.commit()
+    code, printed, _ = benchmark_command("report")
+    assert code == 0
+    assert printed.startswith("### riseholme: one-class anomaly detection")
     results = tmp_path / "results.md"
     results.write_text("# Results\n\nkept\n")
     for _ in range(2):
@@ -67,14 +70,15 @@ def test_resumes_and_reports(benchmark_command, strawberries, tmp_path, monkeypa
     assert text.startswith("# Results\n\nkept\n")
     assert (text.count(BEGIN), text.count(END)) == (1, 1)
     assert "| CH-Rand, published | 1 | .920 |" in text
+    assert printed.strip() in text
     results.write_text(text.replace(END, ""))
     assert benchmark_command("report", "--results", results)[0] == 2
 
 
 def test_a_smoke_test_is_not_reported(benchmark_command, strawberries, tmp_path):
     assert benchmark_command("riseholme", "--root", strawberries, "--quick", "--device", "cpu")[0] == 0
-    code, out, _ = benchmark_command("report", "--results", tmp_path / "results.md")
-    assert (code, out) == (0, f"{tmp_path / 'results.md'}: no stored benchmark\n")
+    code, out, _ = benchmark_command("report")
+    assert (code, out) == (0, f"{tmp_path / 'out' / 'store.db'}: no stored benchmark\n")
 
 
 def test_all_goes_past_what_cannot_start(benchmark_command, strawberries, monkeypatch):

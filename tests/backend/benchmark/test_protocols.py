@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from backend.benchmark import coreset, drlim, protocols, retrieval, speed
+from backend.benchmark import coreset, drlim, protocols, retrieval, shifted_digits, speed
 from backend.benchmark.bench import StudyFacts
 from backend.benchmark.registry import BENCHMARKS
 from backend.errors import TrainingError
@@ -58,16 +58,44 @@ def test_shifted_digits(benchmark_json, mnist_raw, tmp_path):
 
 def test_shifts_move_digits_and_cut_nothing_off():
     pixels = np.random.default_rng(0).integers(1, 256, (3, 28, 28)).astype(np.uint8)
-    shifted = drlim.shift_digits(pixels, np.zeros(3, np.int64))
+    shifted = shifted_digits.shift_digits(pixels, np.zeros(3, np.int64))
     assert shifted.images.shape == (3, 5, 40, 40)
-    for place, shift in enumerate(drlim.SHIFTS):
+    for place, shift in enumerate(shifted_digits.SHIFTS):
         window = shifted.images[:, place, 6:34, 6 + shift : 34 + shift]
         torch.testing.assert_close(window, torch.from_numpy(pixels) / 255)
 
 
+def test_a_slanted_bar_is_set_upright():
+    image = np.zeros((1, 40, 40), np.float32)
+    for row in range(8, 32):
+        image[0, row, 8 + row // 2 : 11 + row // 2] = 1
+    upright = shifted_digits.deslanted(np.concatenate([image, np.zeros_like(image)]))
+    columns = np.flatnonzero(upright[0].sum(axis=0) > 0.5)
+    assert np.ptp(columns) <= 4
+    assert upright[0].sum() == pytest.approx(image.sum(), rel=0.02)
+    assert not upright[1].any()
+
+
+@pytest.mark.parametrize("any_shift", [False, True])
+def test_pairs_are_neighbours_and_dissimilar_ones_are_not(any_shift):
+    pixels = np.random.default_rng(1).integers(0, 256, (30, 28, 28)).astype(np.uint8)
+    pairs = shifted_digits.Pairs(shifted_digits.shift_digits(pixels, np.zeros(30, np.int64)), any_shift)
+    first, second = pairs.draw(400, np.random.default_rng(2))
+    near = (pairs.similar[first[0]] == second[0][:, None]).any(axis=1)
+    assert (near | (first[0] == second[0])).all()
+    assert near.all() != any_shift
+    assert (first[1] == second[1]).all() != any_shift
+    unlike, moved = pairs.dissimilar(first, second)
+    assert not (unlike & moved).any()
+    assert not unlike.diagonal().any()
+    assert bool(moved.any()) != any_shift
+    if not any_shift:
+        assert torch.equal(moved, torch.from_numpy(first[1])[:, None] != torch.from_numpy(second[1]))
+
+
 def test_a_perfect_plane_is_pure_and_counted():
     rng = np.random.default_rng(0)
-    data = drlim.Shifted(torch.zeros(40, 5, 1, 1), np.repeat([0, 1], 20))
+    data = shifted_digits.Shifted(torch.zeros(40, 5, 1, 1), np.repeat([0, 1], 20))
     _, shift, digit = data.flat()
     near = rng.normal(0, 0.01, (200, 2)).astype(np.float32)
     values = {m.metric: m.value for m in drlim.judge(near + 10 * digit[:, None].astype(np.float32), data)}
