@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,7 @@ from dashboard.charts.confusion import confusion_matrix, difference_matrix
 from dashboard.charts.curves import calibration, cost_curve, precision_recall
 from dashboard.figure import Figure
 from dashboard.format import count, money, number, per_hundred, signed_hundred
+from dashboard.frames.agreement import Agreement
 from dashboard.frames.confusion import class_difference, class_rows, matrix_difference, matrix_rows, sides
 from dashboard.frames.costs import priced, prices
 from dashboard.names import defect_words
@@ -55,13 +57,16 @@ def counted(counts: pd.DataFrame, defect: str) -> dict[str, int]:
     return {name: 0 if row.empty else int(row[name].iloc[0]) for name in scores.OUTCOMES}
 
 
-def matrices(shown: Shown, counts: pd.DataFrame, show: str) -> tuple[Figure, ...]:
+def matrices(
+    shown: Shown, counts: pd.DataFrame, show: str, agreed: Mapping[str | None, Agreement]
+) -> tuple[Figure, ...]:
     """A confusion matrix for each defect.
 
     Args:
         shown: what is shown.
         counts: defect, tp, fp, fn, tn.
         show: ``counts``, ``row`` or ``column``.
+        agreed: see ``frames.agreement``.
     """
     money_of = priced(shown.dataset, counts).set_index("defect")["total"].to_dict()
     money_of.pop(shown.dataset.healthy, None)
@@ -69,7 +74,7 @@ def matrices(shown: Shown, counts: pd.DataFrame, show: str) -> tuple[Figure, ...
         Figure(
             name=f"decisions-{defect}",
             title=defect_words(defect),
-            sentence=_matrix_sentence(counted(counts, defect), money_of.get(defect)),
+            sentence=_matrix_sentence(counted(counts, defect), money_of.get(defect), agreed.get(defect)),
             chart=confusion_matrix,
             frame=matrix_rows(counted(counts, defect), show, shown.names),
             options={"order": shown.names, "tint": shown.tints[defect], "axes": AXES},
@@ -78,12 +83,14 @@ def matrices(shown: Shown, counts: pd.DataFrame, show: str) -> tuple[Figure, ...
     )
 
 
-def _matrix_sentence(cells: dict[str, int], cost: float | None) -> str:
+def _matrix_sentence(cells: dict[str, int], cost: float | None, agreed: Agreement | None) -> str:
     ill = cells["tp"] + cells["fn"]
     if ill == 0:
         return WORDS["none_ill"]
-    found = WORDS["found_of"].format(n=per_hundred(cells["tp"] / ill))
-    return found if cost is None else f"{found} · {WORDS['costs'].format(cost=money(cost))}"
+    parts = [agreed.note] if agreed else []
+    parts.append(WORDS["found_of"].format(n=per_hundred(cells["tp"] / ill)))
+    parts += [] if cost is None else [WORDS["costs"].format(cost=money(cost))]
+    return " · ".join(parts)
 
 
 def differences(shown: Shown, ours: pd.DataFrame, theirs: pd.DataFrame) -> tuple[Figure, ...]:

@@ -15,6 +15,7 @@ from dashboard.evidence import augmentations, explanations, inputs, losses, meth
 from dashboard.evidence import overview as headline
 from dashboard.figure import Panels
 from dashboard.format import listing
+from dashboard.frames.agreement import agreements, with_agreement
 from dashboard.frames.costs import priced
 from dashboard.frames.defects import fixed_order
 from dashboard.loaders import Store
@@ -117,12 +118,14 @@ def _decisions(scope: Scope) -> Iterator[Exhibit]:
     counts = scope.store.defect_confusion(one.run_id)
     counts = counts[counts["defect"].isin(scope.defects)]
     shown = Shown(scope.dataset, scope.defects, scope.tints)
-    said = answers.decided(subject(one.method), counts, what=scope.family)
+    agreed = agreements(counts, scope.store.pooled_metrics((one.run_id,), ("mcc",)))
+    who = subject(one.method)
+    said = with_agreement(answers.decided(who, counts, what=scope.family), who, agreed, scope.defects)
     panels = Panels(
         name="decisions",
         title=texts.DEFECTS["matrices"],
         sentence=" ".join(part for part in (said.text, said.detail) if part),
-        figures=matrices(shown, counts, "counts"),
+        figures=matrices(shown, counts, "counts", agreed),
         columns=4,
         table=priced(scope.dataset, counts).assign(run_id=one.run_id),
     )
@@ -147,7 +150,7 @@ def _sensors(scope: Scope) -> Iterator[Exhibit]:
     for ablation in inputs.found(scope)[:1]:
         said = losses.said(scope, losses.losses(scope, ablation, prices.costs(scope, ablation)))
         stamp = scope.provenance(ablation.every_run, ablation.commit, ("model", ablation.name))
-        yield Exhibit(inputs.heat_map(scope, ablation, "recall", said), stamp)
+        yield Exhibit(inputs.heat_map(scope, ablation, "mcc", said), stamp)
 
 
 def _augmentations(scope: Scope) -> Iterator[Exhibit]:

@@ -10,7 +10,18 @@ import pandas as pd
 from dashboard import texts
 from dashboard.answers import BETTER, UNCLEAR, UNTESTED, WORSE, Answer, test_verdict
 from dashboard.evidence.prices import dearer
-from dashboard.format import count, listing, missing, money, per_hundred, sentence_start
+from dashboard.format import (
+    count,
+    interval,
+    listing,
+    missing,
+    money,
+    number,
+    per_hundred,
+    sentence_start,
+    signed,
+)
+from dashboard.frames.agreement import agreements, not_learned
 from dashboard.frames.costs import same_prices
 from dashboard.frames.inputs import Ablation, sensor_words
 from dashboard.frames.tests import deciding
@@ -71,26 +82,58 @@ def losses(scope: Scope, ablation: Ablation, costs: pd.DataFrame | None = None) 
 def _loss(scope: Scope, ablation: Ablation, sensor: str) -> Loss:
     name = sensor_words(sensor)
     without = ablation.without(sensor)
-    tests = deciding(scope.store.comparisons(without or "", ablation.full or ""))
-    tests = tests[(tests["metric"] == "recall") & tests["delta"].notna()]
+    every = deciding(scope.store.comparisons(without or "", ablation.full or ""))
+    tests = borne_out(every[every["delta"].notna()])
     by_defect = tests[tests["defect"].isin(scope.defects)]
     overall = by_defect if scope.one_defect else tests[tests["defect"].isna()]
     if overall.empty:
         return Loss(sensor, WORDS["no_test"].format(sensor=name), UNTESTED, 0.0)
-    row = {str(key): value for key, value in overall.iloc[0].items()}
+    row = _rows(overall)[0]
     clear = [
         (str(test["defect"]), float(test["delta"]), _ends(test))
-        for test in by_defect.to_dict("records")
-        if test_verdict({str(key): value for key, value in test.items()}) == BETTER
+        for test in _rows(by_defect)
+        if test["metric"] == "recall" and test_verdict(test) == BETTER
     ]
     worst = max(clear, key=lambda one: one[1]) if clear else None
     verdict = test_verdict(row)
-    text = _sentence(name, row, verdict, _what(scope))
+    found = row["metric"] == "recall"
+    text = _sentence(name, row, verdict, _what(scope)) if found else _agreement(scope, name, row)
     if worst and scope.one_defect is None:
         verdict = BETTER
         text = f"{_hit(name, worst)} {WORDS['overall'].format(sentence=text[:1].lower() + text[1:])}"
-    high = row["ci_high"]
+    high = row["ci_high"] if found else None
     return Loss(sensor, text, verdict, float(row["delta"]), worst, None if missing(high) else float(high))
+
+
+def borne_out(tests: pd.DataFrame) -> pd.DataFrame:
+    """Tests of what is found; where agreement does not bear a clear one out, that of agreement in its place.
+
+    A model that calls every fruit defective finds them all: only agreement knows its false alarms.
+
+    Args:
+        tests: see ``frames.tests.deciding``.
+    """
+    found, agreement = (tests[tests["metric"] == metric] for metric in ("recall", "mcc"))
+    of = {str(row["defect"]): row for row in _rows(agreement)}
+    kept = []
+    for row in _rows(found):
+        other = of.get(str(row["defect"]), row)
+        doubted = test_verdict(row) not in (UNCLEAR, UNTESTED, test_verdict(other))
+        kept.append(other if doubted else row)
+    return pd.DataFrame(kept, columns=tests.columns)
+
+
+def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
+
+
+def guessed(scope: Scope, ablation: Ablation) -> str:
+    """Which defects were not learned even with every sensor, in a sentence; empty where all were."""
+    if ablation.full is None:
+        return ""
+    counts = scope.store.defect_confusion(ablation.full)
+    agreed = agreements(counts, scope.store.pooled_metrics((ablation.full,), ("mcc",)))
+    return not_learned(agreed, scope.defects, "not_learned_full")
 
 
 def _hit(sensor: str, worst: tuple[str, float, str]) -> str:
@@ -124,6 +167,24 @@ def _sentence(sensor: str, row: dict[Any, Any], verdict: str, what: str) -> str:
         what=what,
         brackets=_ends(row) if lost >= 0 or verdict == UNCLEAR else _mirrored(row),
     )
+
+
+def _agreement(scope: Scope, sensor: str, row: dict[str, Any]) -> str:
+    """What is lost in agreement, where the share found would mislead."""
+    key = {BETTER: "agreement_falls", WORSE: "agreement_rises"}.get(test_verdict(row), "agreement_unclear")
+    low, high = row["ci_low"], row["ci_high"]
+    one = scope.one_defect
+    return WORDS[key].format(
+        sensor=sensor,
+        on="" if one is None else texts.SENTENCES["on"].format(defect=defect_words(one)),
+        n=signed(-row["delta"]) if key == "agreement_unclear" else number(abs(row["delta"])),
+        brackets="" if missing(low) or missing(high) else f" ({interval(*_change(key, low, high))})",
+    )
+
+
+def _change(key: str, low: float, high: float) -> tuple[float, float]:
+    """The ends of the change: of a fall as they are, else of what is gained."""
+    return (low, high) if key == "agreement_falls" else (-high, -low)
 
 
 def _mirrored(row: dict[Any, Any]) -> str:

@@ -18,6 +18,7 @@ from dashboard.evidence.overview import RESULTS
 from dashboard.figure import Figure
 from dashboard.filters import Scope, choose, hold
 from dashboard.format import listing, money, plain
+from dashboard.frames.agreement import Agreement, agreements, with_agreement
 from dashboard.frames.costs import priced, same_prices
 from dashboard.multiples import (
     Shown,
@@ -194,19 +195,25 @@ def _reference(scope: Scope, runs: pd.DataFrame, run: Run) -> Run | None:
     return next(option for option in run_options(runs) if option.run_id == best.run_id)
 
 
+def _agreed(scope: Scope, run: Run, chosen: Chosen, counts: pd.DataFrame) -> dict[str | None, Agreement]:
+    """How far the decisions agree with the labels; with intervals where all folds are shown as trained."""
+    pooled = chosen.threshold is None and chosen.fold is None
+    return agreements(counts, scope.store.pooled_metrics((run.run_id,), ("mcc",)) if pooled else None)
+
+
 def _answer(scope: Scope, chosen: Chosen, counts: pd.DataFrame, saved: str) -> None:
-    trained = chosen.threshold is None
+    trained, who = chosen.threshold is None, chosen.run.subject
     if scope.multiclass and scope.one_defect is None and trained:
-        confusion = scope.store.class_confusion(chosen.run.run_id, chosen.fold)
-        said = answers.classified(chosen.run.subject, confusion)
+        said = answers.classified(who, scope.store.class_confusion(chosen.run.run_id, chosen.fold))
     else:
         pooled = trained and chosen.fold is None
         metrics = scope.store.pooled_metrics((chosen.run.run_id,), ("recall",)) if pooled else None
-        said = answers.decided(chosen.run.subject, counts, metrics, what=scope.family)
+        said = answers.decided(who, counts, metrics, what=scope.family)
+    said = with_agreement(said, who, _agreed(scope, chosen.run, chosen, counts), scope.defects)
     bill = priced(scope.dataset, counts)
     costs = WORDS["bill"].format(misses=money(bill["misses"].sum()), alarms=money(bill["alarms"].sum()))
     detail = " ".join(part for part in (said.detail, costs, saved) if part)
-    page.answer(answers.Answer(said.text, detail), ("found", "false alarm", "cost"))
+    page.answer(answers.Answer(said.text, detail), ("MCC", "found", "false alarm", "cost"))
 
 
 def _multiples(scope: Scope, chosen: Chosen, against: Run | None, counts: pd.DataFrame) -> None:
@@ -241,7 +248,7 @@ def _figures(
         return calibration_figures(shown, _table(scope, run))
     if chosen.view == WORDS["cost"]:
         return cost_figures(shown, _table(scope, run), counts)
-    return matrices(shown, counts, chosen.numbers)
+    return matrices(shown, counts, chosen.numbers, _agreed(scope, run, chosen, counts))
 
 
 def _classes(scope: Scope, chosen: Chosen, against: Run | None) -> None:

@@ -24,7 +24,7 @@ from dashboard.frames.inputs import Ablation, sensor_words
 from dashboard.scope import labelled
 
 WORDS = texts.INPUTS
-MEASURES = {WORDS["found"]: "recall", WORDS["agreement"]: "mcc"}
+MEASURES = {WORDS["agreement"]: "mcc", WORDS["found"]: "recall"}
 BADGES = {BETTER: ("needed", "red"), WORSE: ("harmful", "blue"), UNTESTED: ("not_tested", "gray")}
 
 
@@ -51,10 +51,13 @@ def _body(scope: Scope, found: list[Ablation]) -> None:
     lost = losses.losses(scope, ablation, costs)
     said = losses.said(scope, lost)
     with top:
-        page.answer(said, ("found", "interval"))
+        page.answer(said, ("MCC", "found", "interval"))
     stamp = page.provenance(scope, ablation.every_run, ablation.commit, ("model", ablation.name))
     figures.figure(evidence.heat_map(scope, ablation, metric, said), stamp, "sensors")
     quiet(WORDS["heat_map_note"])
+    guessed = losses.guessed(scope, ablation)
+    if guessed:
+        st.markdown(plain(guessed))
     _verdicts(lost)
     _shapley(scope, ablation, stamp)
     _calculator(ablation, lost, costs, stamp)
@@ -76,11 +79,11 @@ def _controls(found: list[Ablation]) -> tuple[Ablation, str]:
             texts.OVERVIEW["measure"],
             list(MEASURES),
             key="sensors-measure",
-            default=WORDS["found"],
+            default=WORDS["agreement"],
             required=True,
             bind="query-params",
         )
-    return ablation, MEASURES[measure or WORDS["found"]]
+    return ablation, MEASURES[measure or WORDS["agreement"]]
 
 
 def _verdicts(lost: list[Loss]) -> None:

@@ -57,14 +57,15 @@ def test_two_runs_of_one_method_can_be_compared(drawn: Visit) -> None:
 
 def test_the_measure_of_sensors_follows_the_store(drawn: Visit, ask) -> None:
     page = drawn("inputs?defect=body+rot")
-    page.get_by_role("radio", name="Agreement").click()
+    expect(page.locator("[data-testid=stVegaLiteChart]").first).to_contain_text("Agreement (MCC × 100)")
+    page.get_by_role("radio", name="Found").click()
     value = ask(
         "SELECT value FROM metric JOIN run USING (run_id) WHERE study_id = 'study-overnight' AND fold IS NULL"
-        " AND purpose = 'input-ablation' AND modalities = '[\"rgb\"]' AND metric = 'mcc'"
+        " AND purpose = 'input-ablation' AND modalities = '[\"rgb\"]' AND metric = 'recall'"
         " AND defect = 'body-rot'",
     )[0][0]
     chart = page.locator("[data-testid=stVegaLiteChart]").first
-    expect(chart).to_contain_text("Agreement (MCC × 100)")
+    expect(chart).to_contain_text("Found, of 100")
     expect(chart).to_contain_text(f"{100 * value:.0f}")
 
 

@@ -139,7 +139,7 @@ def test_the_heat_map_holds_the_stored_values(full_store, open_page, ask) -> Non
     value = ask(
         full_store,
         "SELECT value FROM metric JOIN run USING (run_id) WHERE study_id = 'study-sensors'"
-        " AND modalities = '[\"nir\"]' AND metric = 'recall' AND defect = 'body-rot' AND fold IS NULL",
+        " AND modalities = '[\"nir\"]' AND metric = 'mcc' AND defect = 'body-rot' AND fold IS NULL",
     )[0][0]
     cell = next(
         row

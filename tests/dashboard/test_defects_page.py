@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from dashboard.format import with_interval
+
 
 def test_the_run_and_its_fold_decide_the_sentence(full_store: Path, open_page, ask, finals) -> None:
     app = open_page(full_store, "defects")
@@ -30,6 +32,20 @@ def test_the_threshold_recomputes_from_predictions(full_store: Path, open_page, 
         "AND method = 'barlow_twins' AND seed = 0)",
     )[0]
     assert f"finds {100 * tp / (tp + fn):.0f} of 100 fruit with stem end rot" in app.title[0].value
+
+
+def test_agreement_stands_before_what_is_found(full_store: Path, open_page, written, ask, finals) -> None:
+    app = open_page(full_store, "defects", run="barlow_twins · rgb+nir (seed 0)")
+    rows = ask(
+        full_store,
+        "SELECT defect, value, ci_low, ci_high FROM metric JOIN run USING (run_id) WHERE metric = 'mcc' "
+        f"AND fold IS NULL AND {finals} AND method = 'barlow_twins' AND seed = 0",
+    )
+    said = written(app)
+    assert len(rows) == 11
+    for defect, *values in rows:
+        before = "Agreement with the labels (MCC) is" if defect is None else "agreement"
+        assert f"{before} {with_interval(*values)}" in said, defect
 
 
 @pytest.mark.parametrize("view", ["Decisions", "Precision", "Calibration", "Cost"])

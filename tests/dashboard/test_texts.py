@@ -32,6 +32,7 @@ NAMED = {
     "compare": "COMPARE",
     "notes": "NOTES",
     "report": "REPORT",
+    "agreement": "AGREEMENT",
 }
 
 
