@@ -17,7 +17,7 @@ from dashboard.components import states
 from dashboard.components.basket import remember
 from dashboard.filters import sidebar
 from dashboard.loaders import StoreError, StoreMissing, open_store, store_path
-from dashboard.pages import PAGES, Entry
+from dashboard.pages import PAGES, Entry, import_ahead
 
 ICON = Path(__file__).parent / "icon.svg"
 
@@ -67,6 +67,7 @@ def main() -> None:
         ]
     )
     page.run()
+    import_ahead()
 
 
 if __name__ == "__main__":

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
+from threading import Timer
 from typing import cast
 
 from dashboard import texts
 from dashboard.filters import Scope
+
+PAUSE = 2.0
+"""Seconds that the first reader gets alone before other pages are imported."""
 
 
 @dataclass(frozen=True)
@@ -45,3 +50,23 @@ PAGES = (
     Entry("runs", texts.RUNS, "list_alt"),
     Entry("report", texts.REPORT, "summarize"),
 )
+
+
+@cache
+def import_ahead() -> None:
+    """Import what the other pages need while the first one is read; once for each server.
+
+    The search for what mattered in tuning needs scikit-learn: a second that no page should wait for.
+    """
+    timer = Timer(PAUSE, _import_all)
+    timer.daemon = True
+    timer.start()
+
+
+def _import_all() -> None:
+    for name in (
+        "sklearn.ensemble",
+        "sklearn.inspection",
+        *(f"dashboard.views.{entry.name}" for entry in PAGES),
+    ):
+        import_module(name)

@@ -10,7 +10,7 @@ import pandas as pd
 
 from dashboard import texts
 from dashboard.figure import records
-from dashboard.format import count, interval, number, percent, plural
+from dashboard.format import count, interval, missing, number, percent, plural
 from dashboard.names import method_words
 
 WORDS = texts.PROTOCOLS
@@ -26,6 +26,8 @@ PROTOCOLS = {
 """Protocol to the kind of run that it scores and the metric it reads."""
 SHOWN = ("tuned", "readout", "neighbours", "retrieval")
 """Protocols of the figure; the others stand in the table."""
+BY_SCORE = {score: protocol for protocol, score in PROTOCOLS.items()}
+PROTOCOL_COLUMNS = ["method", "protocol", "fraction", "value", "low", "high", "least", "most", "seeds"]
 METRICS = tuple(dict.fromkeys(metric for _, metric in PROTOCOLS.values()))
 HEALTH = ("embedding_std", "effective_rank", "alignment_loss", "uniformity_loss")
 
@@ -45,34 +47,48 @@ def protocol_rows(runs: pd.DataFrame, metrics: pd.DataFrame, defect: str | None)
         the range over seeds), least, most (over seeds), seeds.
     """
     of = metrics["defect"].isna() if defect is None else metrics["defect"] == defect
-    own = metrics[of & metrics["value"].notna()]
+    scores: dict[str, list[tuple[Any, ...]]] = {}
+    names = ["run_id", "metric", "value", "ci_low", "ci_high"]
+    # Plain loops: grouping frames for every defect took most of this page's time.
+    for run_id, *score in metrics.loc[of & metrics["value"].notna(), names].itertuples(index=False):
+        scores.setdefault(run_id, []).append(tuple(score))
+    groups: dict[tuple[str, str, float], list[tuple[Any, ...]]] = {}
     runs = runs[(runs["transductive"] == 0) & (runs["kind"] != "pretrain")]
-    kinds = runs["kind"].replace("baseline", "finetune")
-    known = runs.assign(kind=kinds).merge(
-        own[["run_id", "metric", "value", "ci_low", "ci_high"]], on="run_id"
-    )
-    rows = []
-    for protocol, (kind, metric) in PROTOCOLS.items():
-        chosen = known[(known["kind"] == kind) & (known["metric"] == metric)]
-        for (method, fraction), some in chosen.groupby(["method", "label_fraction"], sort=False):
-            values = pd.to_numeric(some["value"])
-            low, high = pd.to_numeric(some["ci_low"]).mean(), pd.to_numeric(some["ci_high"]).mean()
-            several = values.nunique() > 1
-            rows.append(
-                {
-                    "method": str(method),
-                    "protocol": protocol,
-                    "fraction": float(str(fraction)),
-                    "value": float(values.mean()),
-                    "low": values.min() if math.isnan(low) and several else low,
-                    "high": values.max() if math.isnan(high) and several else high,
-                    "least": float(values.min()),
-                    "most": float(values.max()),
-                    "seeds": int(some["seed"].nunique()),
-                }
-            )
-    columns = ["method", "protocol", "fraction", "value", "low", "high", "least", "most", "seeds"]
-    return pd.DataFrame(rows, columns=columns)
+    columns = ["run_id", "kind", "method", "label_fraction", "seed"]
+    for run_id, kind, method, fraction, seed in runs[columns].itertuples(index=False):
+        for metric, *values in scores.get(run_id, []):
+            protocol = BY_SCORE.get(("finetune" if kind == "baseline" else kind, metric))
+            if protocol is not None:
+                groups.setdefault((protocol, str(method), float(fraction)), []).append((seed, *values))
+    place = {protocol: i for i, protocol in enumerate(PROTOCOLS)}
+    ordered = sorted(groups.items(), key=lambda group: place[group[0][0]])
+    return pd.DataFrame([_protocol_row(*key, group) for key, group in ordered], columns=PROTOCOL_COLUMNS)
+
+
+def _protocol_row(
+    protocol: str, method: str, fraction: float, scores: list[tuple[Any, ...]]
+) -> dict[str, object]:
+    """One method under one protocol, from the (seed, value, low, high) of its runs."""
+    values = [float(value) for _, value, _, _ in scores]
+    low, high = (_mean([score[end] for score in scores]) for end in (2, 3))
+    several = len(set(values)) > 1
+    return {
+        "method": method,
+        "protocol": protocol,
+        "fraction": fraction,
+        "value": _mean(values),
+        "low": min(values) if math.isnan(low) and several else low,
+        "high": max(values) if math.isnan(high) and several else high,
+        "least": min(values),
+        "most": max(values),
+        "seeds": len({score[0] for score in scores}),
+    }
+
+
+def _mean(values: list[Any]) -> float:
+    """The mean of the known values; NaN where there is none."""
+    known = [float(value) for value in values if not missing(value)]
+    return math.fsum(known) / len(known) if known else math.nan
 
 
 def best_method(rows: pd.DataFrame, fraction: float, protocol: str = "tuned") -> str | None:

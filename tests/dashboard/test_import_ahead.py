@@ -1,0 +1,40 @@
+"""What pages need is imported while the first one is read."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from dashboard import pages
+
+
+@pytest.fixture
+def timers(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple]]:
+    started: list[tuple] = []
+
+    class Now:
+        daemon = False
+
+        def __init__(self, pause, imports) -> None:
+            self.asked = (pause, imports)
+
+        def start(self) -> None:
+            assert self.daemon, "the server can end at any time"
+            started.append(self.asked)
+
+    monkeypatch.setattr(pages, "Timer", Now)
+    pages.import_ahead.cache_clear()
+    yield started
+    pages.import_ahead.cache_clear()
+
+
+def test_a_server_imports_ahead_once_and_after_a_pause(timers: list[tuple]) -> None:
+    for _ in range(3):
+        pages.import_ahead()
+    ((pause, imports),) = timers
+    assert pause >= 1
+    imports()
+    assert {f"dashboard.views.{entry.name}" for entry in pages.PAGES} <= set(sys.modules)
+    assert "sklearn.ensemble" in sys.modules
