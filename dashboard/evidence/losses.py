@@ -101,8 +101,8 @@ def _loss(scope: Scope, ablation: Ablation, sensor: str) -> Loss:
     if worst and scope.one_defect is None:
         verdict = BETTER
         text = f"{_hit(name, worst)} {WORDS['overall'].format(sentence=text[:1].lower() + text[1:])}"
-    high = row["ci_high"] if found else None
-    return Loss(sensor, text, verdict, float(row["delta"]), worst, None if missing(high) else float(high))
+    most = None if not found or missing(row["ci_high"]) else float(row["ci_high"])
+    return Loss(sensor, text, verdict, float(row["delta"]), worst, most)
 
 
 def borne_out(tests: pd.DataFrame) -> pd.DataFrame:
