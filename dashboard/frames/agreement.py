@@ -18,6 +18,8 @@ from dashboard.format import listing, missing, sentence_start, with_interval
 from dashboard.names import defect_words
 
 WORDS = texts.AGREEMENT
+MOST_NAMED = 3
+"""More defects than these are counted in a headline, not named."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class Agreement:
 
 
 def agreements(counts: pd.DataFrame, metrics: pd.DataFrame | None = None) -> dict[str | None, Agreement]:
-    """Agreement on each defect; with metrics also over all, under None.
+    """Agreement on each defect; with metrics also over all, under None, where all are asked about.
 
     Args:
         counts: defect, tp, fp, fn, tn; defects without a single such fruit are left out.
@@ -64,9 +66,11 @@ def agreements(counts: pd.DataFrame, metrics: pd.DataFrame | None = None) -> dic
         if tp + fn:
             found[str(row["defect"])] = Agreement(matthews(tp, fp, fn, tn))
     if metrics is not None:
-        for row in metrics[(metrics["metric"] == "mcc") & metrics["value"].notna()].to_dict("records"):
+        known = metrics[(metrics["metric"] == "mcc") & metrics["value"].notna()]
+        whole = set(known["defect"].dropna()) <= set(found)  # what is over all says nothing of some
+        for row in known.to_dict("records"):
             defect = None if missing(row["defect"]) else str(row["defect"])
-            if defect is None or defect in found:
+            if defect in found or (defect is None and whole):
                 found[defect] = Agreement(float(row["value"]), row["ci_low"], row["ci_high"])
     return found
 
@@ -107,13 +111,21 @@ def with_agreement(
         defects: those that are asked about.
     """
     one = agreed.get(defects[0] if len(defects) == 1 else None)
-    if one is None:
-        return Answer(said.text, f"{not_learned(agreed, defects)} {said.detail}".strip())
-    if len(defects) == 1 and not one.learned:
+    if one is not None and len(defects) == 1 and not one.learned:
         text = WORDS["guessed"].format(
             Who=sentence_start(who), defect=defect_words(defects[0]), value=one.words
         )
         return Answer(text, f"{said.text} {said.detail}".strip())
-    first = WORDS["level"].format(value=one.words)
-    parts = (first, not_learned(agreed, defects) if len(defects) > 1 else "", said.detail)
-    return Answer(said.text, " ".join(part for part in parts if part))
+    level = "" if one is None else WORDS["level"].format(value=one.words)
+    missed = [name for name in defects if name in agreed and not agreed[name].learned]
+    if not missed:
+        return Answer(said.text, f"{level} {said.detail}".strip())
+    few = len(missed) <= MOST_NAMED
+    text = WORDS["guessed_some" if few else "guessed_many"].format(
+        Who=sentence_start(who),
+        defects=listing([defect_words(name) for name in missed]),
+        n=len(missed),
+        total=len(defects),
+    )
+    parts = (not_learned(agreed, defects), level, said.text, said.detail)
+    return Answer(text, " ".join(part for part in parts if part))

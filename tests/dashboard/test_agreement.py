@@ -44,6 +44,12 @@ def test_stored_intervals_are_quoted_and_other_decisions_are_counted() -> None:
     assert [one.learned for one in (*counted.values(), stored["scar"])] == [True, True, False]
 
 
+def test_a_family_has_no_agreement_over_all() -> None:
+    family = agreements(COUNTS[COUNTS["defect"] != "rot"], METRICS)
+    assert set(family) == {"scar"}
+    assert with_agreement(FOUND, "the baseline", family, ("scar", "none")).text.endswith("not learned scar.")
+
+
 def test_a_defect_that_is_not_learned_is_named() -> None:
     agreed = agreements(COUNTS, METRICS)
     assert "scar" in not_learned(agreed, ("rot", "scar")) and not not_learned(agreed, ("rot", "none"))
@@ -55,8 +61,11 @@ def test_a_defect_that_is_not_learned_is_named() -> None:
 def test_agreement_stands_before_what_is_found() -> None:
     agreed = agreements(COUNTS, METRICS)
     several = with_agreement(FOUND, "the baseline", agreed, ("rot", "scar"))
-    assert several.text == FOUND.text
-    assert several.detail.startswith("Agreement with the labels (MCC) is 0.40 (0.30 to 0.50). Not learned")
+    assert several.text == "The baseline has not learned scar."
+    assert several.detail.startswith("Not learned")
+    assert f"Agreement with the labels (MCC) is 0.40 (0.30 to 0.50). {FOUND.text}" in several.detail
+    whole = with_agreement(FOUND, "the baseline", agreed, ("rot", "none"))
+    assert whole.text == FOUND.text and whole.detail.startswith("Agreement with the labels (MCC) is 0.40")
     learned = with_agreement(FOUND, "the baseline", agreed, ("rot",))
     assert learned.detail == f"Agreement with the labels (MCC) is 0.78 (0.60 to 0.90). {FOUND.detail}"
 
