@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import json
+import re
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
+import altair as alt
 import pandas as pd
 import pytest
 import sample_store  # of benchmarks/
 from streamlit.testing.v1 import AppTest
 
 from backend.store.writer import RunStore
+from dashboard.figure import ROWS, records
+from dashboard.theme import LIGHT, Look
+
+Drawn = tuple[Callable[..., alt.TopLevelMixin], pd.DataFrame, dict[str, object]]
+"""A chart, its rows and its options."""
 
 
 @pytest.fixture(scope="session")
@@ -155,3 +163,35 @@ def metric_rows() -> Callable[..., pd.DataFrame]:
     """``metric_rows((run, metric, defect, value, low, high), …)``."""
     columns = ["run_id", "metric", "defect", "value", "ci_low", "ci_high"]
     return lambda *rows: pd.DataFrame(list(rows), columns=columns)
+
+
+@pytest.fixture
+def holds_its_rows() -> Callable[[Drawn, Look], None]:
+    """``holds_its_rows(drawn, look)``: the chart is valid and carries its data."""
+
+    def check(drawn: Drawn, look: Look) -> None:
+        chart, frame, options = drawn
+        spec = chart(frame, look, **options).to_dict()  # validates against the schema
+        assert spec["data"] == {"name": ROWS, "values": records(frame)}
+        assert "NaN" not in json.dumps(spec)
+
+    return check
+
+
+@pytest.fixture
+def shape() -> Callable[[dict], str]:
+    """A specification as text, without the numbers of the views that Altair makes, which mean nothing."""
+    return lambda spec: re.sub(r"(view|param)_\d+", r"\1", json.dumps(spec, sort_keys=True))
+
+
+@pytest.fixture
+def shape_stays(shape: Callable[[dict], str]) -> Callable[[Drawn], None]:
+    """``shape_stays(drawn)``: without rows the chart is the same but for its data."""
+
+    def check(drawn: Drawn) -> None:
+        chart, frame, options = drawn
+        full, none = (chart(rows, LIGHT, **options).to_dict() for rows in (frame, frame.head(0)))
+        del full["data"], none["data"]
+        assert shape(full) == shape(none)
+
+    return check
