@@ -8,6 +8,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from playwright.sync_api import Browser
@@ -78,13 +79,12 @@ def measure(browser: Browser, python: Path, folder: Path, runs: int, repeats: in
         for _ in range(repeats + 1):  # the first one warms up, as ours is warm for a new session
             page = browser.new_context(viewport=WIDE).new_page()  # type: ignore[arg-type]
             url = f"{address}/#/experiments/{experiment}/runs"
-            times["first content"].append(
-                timed(page, lambda page=page, url=url: page.goto(url, wait_until="commit"), newest)
-            )
+            visit = partial(page.goto, url, wait_until="commit")
+            times["first content"].append(timed(page, visit, newest))
             box = page.locator(SEARCH).first
             for wanted in ("run-0123", "run-0456"):
                 box.fill(f"attributes.run_name = '{wanted}'")
                 found = f"{SHOWN.format(text=repr(wanted))} && !{newest}"
-                times["search"].append(timed(page, lambda box=box: box.press("Enter"), found))
+                times["search"].append(timed(page, partial(box.press, "Enter"), found))
             page.context.close()
     return {name: values[len(values) // (repeats + 1) :] for name, values in times.items()}
