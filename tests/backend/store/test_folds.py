@@ -37,6 +37,18 @@ def test_predictions_with_a_hole_are_not_loaded(store, fill):
         store.load_predictions(run_id)
 
 
+def test_two_fruit_that_lack_one_defect_each_are_no_whole_fruit(store, fill):
+    """Neighbours in the order of the folds, so that their rows together look like one fruit's."""
+    run_id = fill(store)
+    fruit = store.load_predictions(run_id, fold=0).fruit_ids
+    for name, defect in zip(fruit[:2], ("stem-end rot", "bruising"), strict=True):
+        store.connection.execute("DELETE FROM prediction WHERE fruit_id = ? AND defect = ?", (name, defect))
+    with pytest.raises(StoreError, match=rf"^run {run_id}: predictions are missing"):
+        store.load_predictions(run_id)
+    with pytest.raises(StoreError, match=rf"^run {run_id}, fold 0: predictions are missing"):
+        store.load_predictions(run_id, fold=0)
+
+
 def test_confusions_count_what_the_predictions_say(store, dataset, fill, make_fold, query):
     run_id = fill(store)
     pooled = {
@@ -109,9 +121,9 @@ def test_values_that_are_not_finite_become_null_with_their_reason(store, started
 
 
 def test_a_score_that_is_no_number_is_refused_and_leaves_nothing(store, started_run, query):
-    score = np.array([[0.5], [np.nan]], np.float32)
+    score = np.array([[0.5], [np.nan], [np.inf]], np.float32)
     bad = Predictions(
-        ("a", "b"), ("bruising",), np.ones((2, 1), np.float32), score, np.ones((2, 1), np.uint8)
+        ("a", "b", "c"), ("bruising",), np.ones((3, 1), np.float32), score, np.ones((3, 1), np.uint8)
     )
     with pytest.raises(StoreError, match="fruit 'b' for 'bruising' is not a number"):
         store.write_fold(started_run.run_id, FoldBundle(0, 1.0, predictions=bad))

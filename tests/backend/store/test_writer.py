@@ -74,6 +74,25 @@ def test_run_row_says_what_was_run(store, start, make_run):
     assert row["run_id"] == f"{row['config_hash']}-{row['run_id'][-8:]}"
 
 
+def test_what_is_not_finite_is_null_in_the_json_of_studies_and_runs(store, dataset, make_run):
+    store.add_dataset(dataset, [])
+    plan = {"budget": math.inf, "steps": [math.nan, 2]}
+    store.start_study(StudyRow("study-1", "quick", plan, dataset.dataset_id, "mcc", {}))
+    store.start_run(dataclasses.replace(make_run(), environment={"load": math.nan}))
+    assert store.study("study-1").plan == {"budget": None, "steps": [None, 2]}
+    assert json.loads(store.value("SELECT environment FROM run")) == {"load": None}
+
+
+def test_the_end_of_a_study_is_on_the_disk(store, start):
+    start(store)
+    seen = []
+    store.connection.set_trace_callback(seen.append)
+    store.finish_study("study-1", "complete", {})
+    ends = [k for k, sql in enumerate(seen) if sql.startswith("UPDATE study")]
+    levels = [k for k, sql in enumerate(seen) if sql.startswith("PRAGMA synchronous")]
+    assert seen[max(k for k in levels if k < ends[0])].endswith("FULL")
+
+
 def test_a_study_starts_now_unless_it_says_when(store, dataset):
     store.add_dataset(dataset, [])
     before = utc_now()
