@@ -95,9 +95,9 @@ def test_pairs_are_neighbours_and_dissimilar_ones_are_not(any_shift):
 
 def test_a_perfect_plane_is_pure_and_counted():
     rng = np.random.default_rng(0)
-    data = shifted_digits.Shifted(torch.zeros(40, 5, 1, 1), np.repeat([0, 1], 20))
+    data = shifted_digits.Shifted(torch.zeros(800, 5, 1, 1), np.repeat([0, 1], 400))
     _, shift, digit = data.flat()
-    near = rng.normal(0, 0.01, (200, 2)).astype(np.float32)
+    near = rng.normal(0, 0.01, (4000, 2)).astype(np.float32)
     values = {m.metric: m.value for m in drlim.judge(near + 10 * digit[:, None].astype(np.float32), data)}
     assert values["purity:digit"] == 1
     assert values["purity:digit+shift"] == pytest.approx(0.2, abs=0.08)
