@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from backend.errors import DataError
+from backend.evaluation.bootstrap import bootstrap
 from backend.evaluation.compare import TESTS, RunMeta, RunPredictions, comparable, compare
 from backend.evaluation.metrics import summarise
 from backend.store.bundle import Predictions
@@ -170,3 +171,48 @@ def test_multiclass_sides(pick, multiclass, sorter):
     assert "MCC" in pick(rows).verdict
     assert pick(rows, "mcnemar", None, "accuracy").verdict.startswith("better")
     assert pick(rows, metric="top3_accuracy").delta > 0
+
+
+def test_mcnemar_says_what_was_fixed_and_broken_and_for_whom_it_is_better(new_bench, pick):
+    bench = new_bench(0)
+    a, b = bench.run("a"), bench.run("b", skill=(3, 9, 3))
+    right = [(run.predictions.y_true == run.predictions.y_pred)[:, 1] for run in (a, b)]
+    fixed, broken = int((~right[0] & right[1]).sum()), int((right[0] & ~right[1]).sum())
+    assert fixed > broken > 0
+    better = pick(bench.compare([a], [b]), "mcnemar", "body rot", "accuracy").verdict
+    worse = pick(bench.compare([b], [a]), "mcnemar", "body rot", "accuracy").verdict
+    assert better.startswith(f"better: {fixed} fruit fixed, {broken} broken (")
+    assert worse.startswith(f"worse: {broken} fruit fixed, {fixed} broken (")
+
+
+def test_the_row_over_all_defects_comes_first(new_bench):
+    bench = new_bench(0)
+    rows = bench.compare([bench.run("a")], [bench.run("b")], metrics=("mcc", "recall"))
+    for test in ("bootstrap", "corrected-t"):
+        for metric in ("mcc", "recall"):
+            found = [row.defect for row in rows if (row.test, row.metric) == (test, metric)]
+            assert found == [None, *bench.names]
+
+
+def test_a_large_family_gets_the_resamples_its_tails_need(new_bench, monkeypatch):
+    """Two of them lie beyond the level that is left for each metric of the family."""
+    asked = []
+
+    def counted(statistic, n_groups, *, resamples, **options):
+        asked.append(resamples)
+        return bootstrap(statistic, n_groups, resamples=resamples, **options)
+
+    monkeypatch.setattr("backend.evaluation.compare.bootstrap", counted)
+    bench = new_bench(0, n=60)
+    a, b = [bench.run("a")], [bench.run("b")]
+    bench.compare(a, b, resamples=10)
+    bench.compare(a, b, resamples=500)
+    assert asked == [2 * 4 / 0.05, 500]
+
+
+def test_a_test_without_data_has_no_fruit(new_bench, pick):
+    bench = new_bench(0)
+    bench.true[:, 0] = 0
+    row = pick(bench.compare([bench.run("a")], [bench.run("b")]), "corrected-t", "stem-end rot")
+    assert (row.n, row.p_value, row.ci_low) == (0, None, None)
+    assert row.verdict.startswith("no test: fewer than two folds or seeds")
