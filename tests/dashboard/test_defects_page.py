@@ -39,7 +39,7 @@ def test_agreement_stands_before_what_is_found(full_store: Path, open_page, writ
     rows = ask(
         full_store,
         "SELECT defect, value, ci_low, ci_high FROM metric JOIN run USING (run_id) WHERE metric = 'mcc' "
-        f"AND fold IS NULL AND {finals} AND method = 'barlow_twins' AND seed = 0",
+        f"AND fold IS NULL AND {finals} AND kind = 'finetune' AND method = 'barlow_twins' AND seed = 0",
     )
     said = written(app)
     assert len(rows) == 11
