@@ -22,6 +22,7 @@ from dashboard.format import (
     signed,
 )
 from dashboard.names import defect_words
+from dashboard.rows import of_defect
 
 SAY = texts.SENTENCES
 BETTER, WORSE, UNCLEAR, UNTESTED = "better", "worse", "not distinguishable", "not tested"
@@ -45,8 +46,8 @@ class Answer:
 
 def _pick(rows: pd.DataFrame, metric: str, defect: str | None) -> dict[str, Any] | None:
     """One row of metrics or comparisons."""
-    of = rows["defect"].isna() if defect is None else rows["defect"] == defect
-    found = rows[of & (rows["metric"] == metric)]
+    about = of_defect(rows, defect)
+    found = about[(about["metric"] == metric)]
     if found.empty or missing(found.iloc[0].get("value", found.iloc[0].get("delta"))):
         return None
     return {str(key): value for key, value in found.iloc[0].items()}

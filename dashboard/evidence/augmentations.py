@@ -18,6 +18,7 @@ from dashboard.frames import augmentations as frames
 from dashboard.frames.augmentations import Policy
 from dashboard.frames.tests import deciding
 from dashboard.names import defect_words, method_words
+from dashboard.rows import of_defect
 from dashboard.scope import Scope
 
 WORDS = texts.AUGMENTATIONS
@@ -77,8 +78,8 @@ def found(scope: Scope) -> list[Found]:
 def confirmed(scope: Scope, ablation: Found) -> list[Confirmed]:
     """What the tests of the confirmed policies say, the greatest gain first."""
     tests = deciding(scope.store.ask(queries.tests_of, scope.dataset.dataset_id, scope.study_id, PURPOSE))
-    of = tests["defect"].isna() if scope.one_defect is None else tests["defect"] == scope.one_defect
-    tests = tests[of & (tests["metric"] == "recall") & tests["delta"].notna()]
+    about = of_defect(tests, scope.one_defect)
+    tests = about[(about["metric"] == "recall") & about["delta"].notna()]
     policies = dict(zip(ablation.runs["run_id"], ablation.runs["augment"], strict=True))
     rows = [
         _confirmed(scope, ablation, Policy.read(policies[str(row["run_id_b"])]), row)

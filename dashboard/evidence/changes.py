@@ -15,6 +15,7 @@ from dashboard.format import count, interval, sentence_start, signed, signed_cou
 from dashboard.frames.tests import deciding, mcnemar_verdicts
 from dashboard.names import defect_words
 from dashboard.options import Run
+from dashboard.rows import of_defect
 from dashboard.scope import Scope
 
 WORDS = texts.CHANGES
@@ -89,8 +90,8 @@ def _tested(scope: Scope, before: Run, after: Run) -> Answer | None:
 def _test(scope: Scope, before: Run, after: Run) -> dict[str, Any] | None:
     """The stored test on agreement, over all defects or on the chosen one; None where there is none."""
     tests = deciding(scope.store.comparisons(before.run_id, after.run_id))
-    of = tests["defect"].isna() if scope.one_defect is None else tests["defect"] == scope.one_defect
-    found = tests[of & (tests["metric"] == "mcc") & tests["delta"].notna()]
+    about = of_defect(tests, scope.one_defect)
+    found = about[(about["metric"] == "mcc") & about["delta"].notna()]
     return None if found.empty else {str(key): value for key, value in found.iloc[0].items()}
 
 

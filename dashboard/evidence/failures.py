@@ -9,6 +9,7 @@ from dashboard.charts.bars import interval_bars
 from dashboard.figure import Figure
 from dashboard.format import missing, number, with_interval
 from dashboard.frames.inputs import Ablation, sensor_words
+from dashboard.rows import of_defect
 from dashboard.scope import Scope
 
 WORDS = texts.INPUTS
@@ -97,8 +98,8 @@ def _known(
     if ablation.full is None:
         return {}
     rows = scope.store.pooled_metrics((ablation.full,), metrics)
-    of = rows["defect"].isna() if scope.one_defect is None else rows["defect"] == scope.one_defect
-    rows = rows[of & rows["value"].notna()]
+    about = of_defect(rows, scope.one_defect)
+    rows = about[about["value"].notna()]
     numbers = rows[["value", "ci_low", "ci_high"]].astype(float).to_numpy()
     return {
         str(name): (float(a), float(b), float(c))
@@ -130,6 +131,6 @@ def reliance(scope: Scope, ablation: Ablation) -> pd.DataFrame:
 
 
 def _of(scope: Scope, metrics: pd.DataFrame, run_id: str | None, metric: str) -> float | None:
-    of = metrics["defect"].isna() if scope.one_defect is None else metrics["defect"] == scope.one_defect
-    rows = metrics[of & (metrics["run_id"] == run_id) & (metrics["metric"] == metric)]
+    about = of_defect(metrics, scope.one_defect)
+    rows = about[(about["run_id"] == run_id) & (about["metric"] == metric)]
     return None if rows.empty else rows["value"].iloc[0]

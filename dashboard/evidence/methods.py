@@ -17,6 +17,7 @@ from dashboard.frames import methods as frames
 from dashboard.frames.methods import SUPERVISED, Equal
 from dashboard.frames.tests import deciding
 from dashboard.names import defect_words, method_words
+from dashboard.rows import of_defect
 from dashboard.scope import Scope
 from dashboard.theme import Tint
 
@@ -161,8 +162,8 @@ def _verdict(scope: Scope, found: Compared, fraction: float, defect: str | None)
     if ours.empty or theirs.empty:
         return ""
     tests = deciding(scope.store.comparisons(str(theirs["run_id"].iloc[0]), str(ours["run_id"].iloc[0])))
-    of = tests["defect"].isna() if defect is None else tests["defect"] == defect
-    row = tests[of & (tests["metric"] == "mcc") & tests["delta"].notna()]
+    about = of_defect(tests, defect)
+    row = about[(about["metric"] == "mcc") & about["delta"].notna()]
     return test_verdict({str(key): value for key, value in row.iloc[0].items()}) if len(row) else ""
 
 
