@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,13 @@ from numpy.typing import NDArray
 
 from backend.data.importers import folder
 from backend.data.importers.arrays import Part, choose, pictures, tidy
-from backend.data.importers.common import Collection, existing_folder, has_fixed_split, multiclass_spec
+from backend.data.importers.common import (
+    Collection,
+    Picture,
+    existing_folder,
+    has_fixed_split,
+    multiclass_spec,
+)
 from backend.data.spec import Spec
 from backend.data.writing import note
 from backend.errors import ConfigError, DataError
@@ -102,7 +109,25 @@ def _collect_folders(source: Path, limit: int | None) -> Collection:
         note("val is taken for the test part")
         found = [("test" if split == "val" else split, label, file) for split, label, file in found]
     splits = has_fixed_split(split for split, _, _ in found)
-    return Collection(_spec(), folder.pictures(source, found, splits), len(found), splits=splits)
+    return Collection(_spec(), _whole(source, found, splits), len(found), splits=splits)
+
+
+def _whole(source: Path, found: folder.Found, splits: bool) -> Iterator[Picture]:
+    """The pictures, each opened before it is copied: a data set with a damaged one would stay damaged."""
+    from PIL import Image
+
+    for (_, _, file), picture in zip(found, folder.pictures(source, found, splits), strict=True):
+        try:
+            with Image.open(file) as image:
+                image.load()
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+            raise DataError(
+                f"not an image ({error})",
+                where=str(file),
+                expected="a whole picture",
+                action="replace the file",
+            ) from error
+        yield picture
 
 
 def _download(root: Path) -> None:

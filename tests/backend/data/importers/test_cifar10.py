@@ -179,3 +179,13 @@ def test_class_folders_that_cannot_be_used(class_folders, save_picture, tmp_path
     save_picture(source / "train" / "avocado" / "1.png")
     with pytest.raises(DataError, match=r"class folder 'avocado'; expected one of airplane.* or 0 to 9"):
         run(source, tmp_path / "d")
+
+
+def test_a_damaged_picture_is_named_and_nothing_is_left_of_it(class_folders, save_picture, tmp_path):
+    source = class_folders()
+    damaged = source / "train" / "cat" / "0001.png"
+    damaged.write_bytes(damaged.read_bytes()[:60])
+    with pytest.raises(DataError, match=r"train/cat/0001.png: not an image .*; replace the file"):
+        run(source, tmp_path / "out")
+    save_picture(damaged, size=(32, 32))
+    assert len(run(source, tmp_path / "out")) == 20
