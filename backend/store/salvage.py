@@ -124,10 +124,13 @@ class _Reader:
     def __init__(self, connection: sqlite3.Connection, table: str, run_ids: list[str]) -> None:
         self.connection, self.table, self.run_ids = connection, table, run_ids
         self.failures = 0
-        info = connection.execute(f"PRAGMA table_info({table})").fetchall()
-        wanted = set(_columns(table))
-        self.columns = [row[1] for row in info if row[1] in wanted]
-        self.key = [row[1] for row in sorted(info, key=lambda row: row[5]) if row[5]]
+        # The schema is text in the file too: a byte of it may be no letter any more.
+        columns = "SELECT CAST(name AS BLOB), pk FROM pragma_table_info(?) ORDER BY pk"
+        found = {
+            bytes(name).decode(errors="replace"): key for name, key in connection.execute(columns, (table,))
+        }
+        self.columns = [name for name in found if name in set(_columns(table))]
+        self.key = [name for name in self.columns if found[name]]
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         rows = self._numbered() if self.table in _NUMBERED else self._keyed()
