@@ -10,9 +10,11 @@ from __future__ import annotations
 import functools
 import os
 import re
+import signal
 import tempfile
+import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -81,7 +83,7 @@ def connect(address: str, threads: int = 1) -> ModuleType:
         else:
             # The program travels with the job, so that machines need only its requirements.
             options |= {"address": address, "runtime_env": {"py_modules": [_package_folder()]}}
-        ray.init(**options)
+        _keep_signals(lambda: ray.init(**options))
     except Exception as error:  # Ray raises many types
         reason = str(error).strip().splitlines()
         raise ConfigError(
@@ -91,6 +93,14 @@ def connect(address: str, threads: int = 1) -> ModuleType:
             action="start one with `ray start --head`, see docs/cluster.md",
         ) from error
     return ray
+
+
+def _keep_signals(join: Callable[[], object]) -> None:
+    """Join a cluster; Ray takes SIGTERM for itself, and a study would end without its last words."""
+    handler = signal.getsignal(signal.SIGTERM)
+    join()
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, handler)
 
 
 def _package_folder() -> str:

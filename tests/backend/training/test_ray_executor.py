@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import signal
 import sqlite3
 import sys
 import threading
@@ -110,6 +111,16 @@ def test_faults_cost_their_task_only(cluster, small_run, behave, multilabel_cont
         assert "no end after 2 s" in outcomes[4].error
         places = {dict(o.bundle.notes)["pid"] for o in outcomes.values() if o.bundle is not None}
         assert str(os.getpid()) not in places
+    finally:
+        executor.close()
+
+
+@pytest.mark.slow
+def test_a_cluster_leaves_sigterm_to_the_study(cluster, noop, multilabel_context):
+    before = signal.getsignal(signal.SIGTERM)
+    executor = make_executor(multilabel_context, cluster, function=noop)
+    try:
+        assert signal.getsignal(signal.SIGTERM) is before
     finally:
         executor.close()
 
