@@ -7,6 +7,7 @@ the middle of that may meet a list that closes or a chart that is replaced.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from playwright.sync_api import Locator, Page
 
@@ -38,6 +39,20 @@ def settle(page: Page) -> None:
     """Wait until the page has its headline, and stays calm for a moment."""
     page.locator("[data-testid=stMain] h1").first.wait_for()
     page.wait_for_function(STEADY, arg=time.monotonic(), polling=50)
+
+
+def until(page: Page, holds: Callable[[], bool], patience: float = 30.0) -> None:
+    """Wait for what an action leaves behind. A calm page alone may not have heard of the action yet.
+
+    Args:
+        page: the window.
+        holds: whether it is there.
+        patience: seconds until it has to be.
+    """
+    end = time.monotonic() + patience
+    while not holds():
+        assert time.monotonic() < end, "the action left nothing behind"
+        page.wait_for_timeout(100)
 
 
 def headline(page: Page) -> str:

@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, urlparse
 import pytest
 from playwright.sync_api import Page, expect
 from pptx import Presentation
-from sample_window import choose, headline, press, settle
+from sample_window import choose, headline, press, settle, until
 
 from backend.store.annotations import Annotations, Note
 from dashboard.pictures import sheet
@@ -124,12 +124,13 @@ def legend(page: Page) -> str:
 
 def test_the_colour_changes_the_legend(visit: Visit) -> None:
     page = visit("space")
-    before = page.locator("canvas.marks").screenshot()
+    canvas = page.locator("canvas.marks")
+    before = canvas.screenshot()
     assert "stem end rot" in legend(page)
     choose(page, "Colour", "Decision")
-    settle(page)
+    until(page, lambda: canvas.screenshot() != before)
+    expect(page).to_have_url(re.compile("colour=Decision"))
     assert "false alarm" in legend(page)
-    assert page.locator("canvas.marks").screenshot() != before
 
 
 def test_a_kind_of_finding_opens_its_fruit(visit: Visit, ask) -> None:
@@ -170,8 +171,8 @@ def test_a_report_is_collected_put_in_order_and_fetched(visit: Visit, ask, baske
     caption = page.get_by_label("Caption").first
     caption.fill("What the search found.")
     caption.press("Control+Enter")
+    until(page, lambda: [item.caption for item in basket.basket()] == ["What the search found.", ""])
     settle(page)
-    assert [item.caption for item in basket.basket()] == ["What the search found.", ""]
     text = fetched(page, "Web page").decode()
     run_id = ask(f"SELECT {BARLOW}")[0][0]
     assert text.index("What the search found.") < text.index(said.split(" (")[0])

@@ -14,7 +14,7 @@ from urllib.parse import quote
 import pandas as pd
 from PIL import Image
 from playwright.sync_api import Page, expect
-from sample_window import choose, headline, press, settle
+from sample_window import choose, headline, press, settle, until
 
 from backend.store.writer import RunStore
 
@@ -97,10 +97,10 @@ def test_a_pasted_link_restores_the_view(visit: Visit) -> None:
     press(page, page.get_by_role("radio", name="Of each truth"))
     press(page, page.get_by_role("radio", name="My threshold"))
     expect(page).to_have_url(re.compile("decision="))
-    settle(page)
-    said = headline(page)
     other = visit(page.url.split("/", 3)[3])
-    assert headline(other) == said and "external defects" in said
+    said = headline(other)
+    until(page, lambda: headline(page) == said)
+    assert "external defects" in said
     expect(other.get_by_role("radio", name="Of each truth")).to_be_checked()
     expect(other.get_by_role("combobox", name="Run").first).to_have_value(re.compile("seed 1"))
 
