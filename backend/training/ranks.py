@@ -124,38 +124,41 @@ def _serve(pipe: Connection, place: _Place, work: Callable[..., Any], args: tupl
         logging.getLogger("lightning.fabric").setLevel(logging.WARNING)  # it says how it starts
         fabric.launch()
         found = work(fabric, *args)
-        pipe.send(found if place.rank == 0 else None)
+        pipe.send((time.monotonic(), found if place.rank == 0 else None))
     except (AvocadoError, torch.OutOfMemoryError) as error:
-        pipe.send(error)
+        pipe.send((time.monotonic(), error))
     except Exception as error:
-        pipe.send(RankError(f"rank {place.rank} of {place.devices}: {describe_failure(error)}"))
+        failed = time.monotonic()
+        pipe.send((failed, RankError(f"rank {place.rank} of {place.devices}: {describe_failure(error)}")))
 
 
 def _result(ranks: dict[Connection, SpawnProcess]) -> Any:
     """What the first rank sends; raises the likeliest cause as soon as any rank has failed."""
     first = next(iter(ranks))
     listening = list(ranks)
-    failures: dict[Connection, Exception] = {}
+    failures: list[tuple[bool, float, Exception]] = []
     deadline = float("inf")
     while listening and time.monotonic() < deadline:
         for pipe in wait(listening, GRACE_SECONDS):
             assert isinstance(pipe, Connection)
             listening.remove(pipe)
-            found = _receive(pipe, ranks[pipe], len(ranks))
+            ended, found = _receive(pipe, ranks[pipe], len(ranks))
             if isinstance(found, Exception):
-                failures[pipe] = found
+                failures.append((isinstance(found, RankError), ended, found))
                 deadline = min(deadline, time.monotonic() + GRACE_SECONDS)
             elif pipe is first and not failures:
                 return found
-    # A rank whose partner is gone fails too, with an error of the connection: the least telling one.
-    in_order = [failures[pipe] for pipe in ranks if pipe in failures]
-    raise min(in_order, key=lambda failure: isinstance(failure, RankError))
+    # A rank whose partner is gone fails too, later and with an error of the connection.
+    raise min(failures, key=lambda failure: failure[:2])[2]
 
 
-def _receive(pipe: Connection, process: SpawnProcess, count: int) -> Any:
+def _receive(pipe: Connection, process: SpawnProcess, count: int) -> tuple[float, Any]:
+    """When a rank ended, on the clock that all processes share, and what with."""
     try:
-        return pipe.recv()
+        ended, found = pipe.recv()
+        return ended, found
     except (EOFError, ConnectionResetError):
         process.join()
         reason = describe_death(process.exitcode or 0)
-        return TrainingError(f"{process.name} of {count} died: {reason}", action="start the study again")
+        death = TrainingError(f"{process.name} of {count} died: {reason}", action="start the study again")
+        return time.monotonic(), death

@@ -95,7 +95,14 @@ def test_an_unknown_backbone_or_sensor_names_the_valid_ones(multiclass_folder, t
     assert "rgb" in result.stderr
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
+@pytest.fixture(params=[signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
+def number(request):
+    """A signal that children heed: a shell's job in the background ignores Ctrl-C, and so would they."""
+    before = signal.signal(request.param, signal.default_int_handler)
+    yield request.param
+    signal.signal(request.param, before)
+
+
 def test_a_stop_keeps_what_is_finished(multiclass_folder, tmp_path, number):
     arguments = command(multiclass_folder, tmp_path, "--workers", "1", epochs=4000)
     with subprocess.Popen(
