@@ -2,7 +2,7 @@
 
 Chazal, Guibas, Oudot and Skraba 2013, "Persistence-based clustering in Riemannian manifolds" (ToMATo): points
 climb to denser neighbours until they reach a peak, and a peak that stands out too little over the pass to a
-higher one belongs to that one. k-means with the best silhouette, used before, counts groups of clusters where
+higher one belongs to that one. k-means with the best silhouette counts groups of clusters where
 clusters are long or lie in groups.
 """
 
