@@ -15,7 +15,7 @@ SCORE = "inner_mcc"
 
 
 def trials(connection: sqlite3.Connection, dataset_id: str, study_id: str = "") -> pd.DataFrame:
-    """Every trial of the searches, in the order they were started.
+    """Every trial of the searches, in the order they were started; not what confirmed one at full length.
 
     Args:
         connection: of the store.
@@ -35,7 +35,7 @@ def trials(connection: sqlite3.Connection, dataset_id: str, study_id: str = "") 
         LEFT JOIN metric m ON m.run_id = r.run_id AND m.metric = :score
              AND COALESCE(m.defect, '') = '' AND COALESCE(m.fold, -1) = -1
         WHERE r.dataset_id = :dataset_id AND (:study_id = '' OR r.study_id = :study_id)
-          AND r.purpose = 'tune'
+          AND r.purpose = 'tune' AND COALESCE(json_extract(r.params, '$.label'), '') = ''
         ORDER BY r.started, r.run_id
         """,
         {"dataset_id": dataset_id, "study_id": study_id, "score": SCORE},

@@ -85,7 +85,7 @@ class Outlook:
 
 
 def expected_baseline(outlook: Outlook) -> list[Work]:
-    """Trials, shared among the backbones, and finals."""
+    """Trials, shared among the backbones, the best beside the first at full length, and finals."""
     stage = outlook.plan.baseline
     together = stage.generation * stage.tune_folds
     trials = [
@@ -98,7 +98,12 @@ def expected_baseline(outlook: Outlook) -> list[Work]:
         )
         for number, backbone in enumerate(stage.backbones)
     ]
-    return [*trials, Work("finals", outlook.baseline(), len(outlook.plan.seeds), outlook.folds)]
+    confirmed = 2 if stage.trials > 1 and stage.tune_epochs != stage.epochs else 0
+    works = [
+        *trials,
+        Work("confirmation", outlook.baseline(), confirmed, min(stage.tune_folds, outlook.folds)),
+    ]
+    return [*works, Work("finals", outlook.baseline(), len(outlook.plan.seeds), outlook.folds)]
 
 
 def expected_pretraining(outlook: Outlook) -> list[Work]:

@@ -18,7 +18,7 @@ PLAN = Plan(
     name="tiny",
     folds=2,
     resolution=16,
-    baseline=BaselineStage(trials=3, generation=2, tune_epochs=2, epochs=4, patience=4, min_steps=0),
+    baseline=BaselineStage(trials=3, generation=2, tune_epochs=4, epochs=4, patience=4, min_steps=0),
 )
 
 

@@ -42,6 +42,7 @@ def connection(tmp_path_factory, data_set, row):
         store.start_study(StudyRow("s", "study", {}, "d", "mcc", {"a": 0}))
         for run_id, changes in (("r1", {}), ("r2", {"purpose": "tune"}), ("r3", {"purpose": "tune"})):
             store.start_run(row(run_id, "s", "d", **changes))
+        store.start_run(row("confirmed", "s", "d", purpose="tune", params={"label": "at full length"}))
         for run_id in ("r1", "r2"):
             store.write_fold(run_id, FoldBundle(0, 10.0, metrics=(MetricValue("inner_mcc", 0.5),)))
             store.finish_run(run_id, (MetricValue("inner_mcc", 0.5),))
@@ -102,9 +103,13 @@ def test_trials_have_a_score_where_they_finished(connection) -> None:
     assert rows["score"].isna().tolist() == [False, True] and "epochs" in rows.loc["r2", "params"]
 
 
+def test_what_confirmed_a_trial_is_no_trial(connection) -> None:
+    assert "confirmed" not in tuning.trials(connection, "d")["run_id"].tolist()
+
+
 def test_time_is_summed_by_purpose(connection) -> None:
     rows = tuning.time_spent(connection, "d", "s").set_index("purpose")
-    assert rows["runs"].to_dict() == {"final": 1, "tune": 2}
+    assert rows["runs"].to_dict() == {"final": 1, "tune": 3}
     assert tuning.time_spent(connection, "d", "other").empty
 
 
