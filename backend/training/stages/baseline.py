@@ -57,13 +57,14 @@ def _confirmed(
     after 8 epochs and are .05 behind after 36. So two are left for the whole length, as in successive
     halving (Jamieson and Talwalkar 2016); judged on inner validation, by more than a standard error.
     """
-    if found == first:
-        return first
+    asked = stage.plan.baseline
+    if found == first or asked.tune_epochs == asked.epochs:
+        return found
     runs = [
         replace(configure(values, purpose="final"), purpose="tune", label=CONFIRMATION)
         for values in (first, found)
     ]
-    folds = stage.driver.outer_folds[: stage.plan.baseline.tune_folds]
+    folds = stage.driver.outer_folds[: asked.tune_folds]
     own, other = stage.driver.run(runs, folds=folds)
     if other.status != COMPLETE or not np.isfinite(other.inner_score):
         return first

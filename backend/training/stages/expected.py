@@ -98,12 +98,9 @@ def expected_baseline(outlook: Outlook) -> list[Work]:
         )
         for number, backbone in enumerate(stage.backbones)
     ]
-    confirmed = 2 if stage.trials > 1 and stage.tune_epochs != stage.epochs else 0
-    works = [
-        *trials,
-        Work("confirmation", outlook.baseline(), confirmed, min(stage.tune_folds, outlook.folds)),
-    ]
-    return [*works, Work("finals", outlook.baseline(), len(outlook.plan.seeds), outlook.folds)]
+    if stage.trials > 1 and stage.tune_epochs != stage.epochs:
+        trials.append(Work("confirmation", outlook.baseline(), 2, min(stage.tune_folds, outlook.folds)))
+    return [*trials, Work("finals", outlook.baseline(), len(outlook.plan.seeds), outlook.folds)]
 
 
 def expected_pretraining(outlook: Outlook) -> list[Work]:

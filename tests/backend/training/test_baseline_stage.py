@@ -1,5 +1,6 @@
 """The configuration that becomes final: what the search found has to win at full length too."""
 
+from dataclasses import replace
 from functools import partial
 from types import SimpleNamespace
 
@@ -41,8 +42,8 @@ class Judge:
         ]
 
 
-def confirm(judge: Judge, found=FOUND):
-    return _confirmed(SimpleNamespace(plan=PLAN, driver=judge), CONFIGURE, FIRST, found)
+def confirm(judge: Judge, found=FOUND, plan=PLAN):
+    return _confirmed(SimpleNamespace(plan=plan, driver=judge), CONFIGURE, FIRST, found)
 
 
 @pytest.mark.parametrize(
@@ -62,6 +63,13 @@ def test_what_was_found_has_to_win_at_full_length_by_more_than_a_standard_error(
 def test_nothing_is_run_where_the_first_trial_was_the_best():
     judge = Judge(1.0)
     assert confirm(judge, dict(FIRST)) == FIRST
+    assert judge.asked == []
+
+
+def test_trials_of_full_length_need_no_confirmation():
+    judge = Judge(-1.0)
+    length = replace(PLAN.baseline, tune_epochs=PLAN.baseline.epochs)
+    assert confirm(judge, plan=replace(PLAN, baseline=length)) == FOUND
     assert judge.asked == []
 
 

@@ -25,7 +25,7 @@ PLAN = Plan(
     name="tiny",
     folds=2,
     resolution=16,
-    baseline=BaselineStage(trials=2, generation=2, tune_epochs=1, epochs=2, min_steps=0),
+    baseline=BaselineStage(trials=2, generation=2, tune_epochs=2, epochs=2, min_steps=0),
     pretraining=PretrainingStage(methods=("simclr",), epochs=1, batch_size=16, fractions=(1.0,), min_steps=0),
 )
 NUMBERS = "SELECT run_id, fold, fruit_id, defect, score, y_pred FROM prediction ORDER BY 1, 2, 3, 4"
