@@ -9,19 +9,12 @@ import pytest
 from backend.store.rows import COMPLETE
 from backend.training.driver import RunResult
 from backend.training.plan import load_plan
-from backend.training.search import baseline_config
+from backend.training.search import baseline_config, default_parameters
 from backend.training.stages.baseline import _confirmed
 
-FIRST = {
-    "learning_rate": 3e-3,
-    "weight_decay": 2e-2,
-    "batch_size": 16,
-    "imbalance": "none",
-    "augment_strength": 1.0,
-    "dropout": 0.2,
-}
-FOUND = {**FIRST, "learning_rate": 8e-3}
 PLAN = load_plan("quick")
+FIRST = default_parameters(PLAN, SimpleNamespace(modalities={"rgb": ("1",)}), ("rgb",))
+FOUND = {**FIRST, "learning_rate": 8e-3}
 CONFIGURE = partial(baseline_config, plan=PLAN, modalities=("rgb",), seed=0, split_seed=0)
 
 
@@ -52,7 +45,7 @@ def confirm(judge: Judge, found=FOUND, plan=PLAN):
 def test_what_was_found_has_to_win_at_full_length_by_more_than_a_standard_error(lead, chosen):
     judge = Judge(lead)
     assert confirm(judge) == chosen
-    assert [config.optim.learning_rate for config, _ in judge.asked] == [3e-3, 8e-3]
+    assert [config.optim.learning_rate for config, _ in judge.asked] == [FIRST["learning_rate"], 8e-3]
     for config, folds in judge.asked:
         assert config.optim.epochs == PLAN.baseline.epochs
         assert config.optim.min_steps == PLAN.baseline.min_steps
