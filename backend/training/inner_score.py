@@ -41,6 +41,15 @@ def inner_mcc_error(labels: NDArray[np.float32], score: NDArray[np.float32], tas
     return float(np.std(np.nan_to_num(values), ddof=1))
 
 
+def clearly_better(score: float, other: float, error: float) -> bool:
+    """Whether a score is better than another by more than a standard error; False where it is NaN.
+
+    The rule of one standard error (Breiman et al. 1984, section 3.4.3): where few fruit judge, the best of
+    many is a matter of luck, so what is there first stays unless it is clearly beaten.
+    """
+    return score - other > error
+
+
 def _mcc_of(counts: Counts, task: str) -> NDArray[np.float64]:
     """(..., D, 4) counts to (...) MCC."""
     return multiclass_mcc(counts) if task == MULTICLASS else mean_defined(COUNT_METRICS["mcc"](counts))

@@ -5,12 +5,15 @@ trial from (study seed, trial number). So neither the number of workers, nor the
 interruption changes what is asked. Pruning follows the same rule: the floor under a trial is the median
 of the generations before it (the median stopping rule of Golovin et al. 2017), never of trials that
 happen to run beside it.
+
+Trials may be shorter than what they choose for. What they find then has to win once more at full length.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,11 +24,14 @@ from backend.config import RunConfig, derive_seed
 from backend.errors import ConfigError
 from backend.store.rows import COMPLETE, PRUNED
 from backend.training.driver import Driver, RunResult
+from backend.training.inner_score import clearly_better
 
 STARTUP_TRIALS = 6
 """Random trials before the Parzen estimator takes over."""
 PRUNE_AFTER = 4
 """Trials that must have ended before any can be pruned."""
+CONFIRMATION = "at full length"
+"""Label of a run that confirms a trial; such runs are not trials themselves."""
 
 Suggest = Callable[[optuna.Trial], dict[str, Any]]
 Configure = Callable[[dict[str, Any]], RunConfig]
@@ -59,7 +65,8 @@ def tune(
     generation: int,
     folds: tuple[int, ...],
     stop: Callable[[int], bool] = lambda done: False,
-) -> tuple[dict[str, Any], float]:
+    at_length: Configure | None = None,
+) -> dict[str, Any]:
     """Search for the parameters with the best inner-validation MCC.
 
     Args:
@@ -67,27 +74,29 @@ def tune(
         storage: Optuna's.
         name: of the Optuna study; an existing one is continued.
         suggest: asks a trial for its parameters.
-        configure: turns parameters into a run.
-        first: parameters of the first trial.
+        configure: turns parameters into a trial.
+        first: parameters of the first trial; they are chosen unless others are clearly better.
         trials: how many in all.
         generation: how many are asked before any is told.
         folds: outer folds whose inner validation scores a trial.
         stop: told the trials done, between generations; True ends the search early.
+        at_length: turns parameters into a run as long as what they are chosen for; None = trials are.
 
     Returns:
-        The chosen parameters and their score.
+        The chosen parameters.
 
     Raises:
         ConfigError: not one trial finished.
     """
     study = optuna.create_study(study_name=name, storage=storage, direction="maximize", load_if_exists=True)
-    while (done := len(study.get_trials(deepcopy=False))) < trials and not (done and stop(done)):
-        asked = _ask(study, suggest, first, driver.study_seed, min(generation, trials - done))
-        floor = prune_floor(study.get_trials(deepcopy=False))
+    while (done := len(ended := study.get_trials(deepcopy=False))) < trials and not (done and stop(done)):
+        # A driver that died while it told a generation has left the rest of it: the same trials, asked again.
+        ended = ended[: done - done % generation]
+        asked = _ask(study, ended, suggest, first, driver.study_seed, min(generation, trials - len(ended)))
         configs = [configure(parameters) for _, parameters in asked]
-        results = driver.run(configs, folds=folds, prune_floor=floor)
+        results = driver.run(configs, folds=folds, prune_floor=prune_floor(ended))
         # Another driver of this study asks the very same trials; what it has told already is not told twice.
-        told = len(study.get_trials(deepcopy=False)) - done
+        told = len(study.get_trials(deepcopy=False)) - len(ended)
         for (trial, parameters), result in list(zip(asked, results, strict=True))[told:]:
             study.add_trial(_ended_trial(trial, parameters, result))
     finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
@@ -99,14 +108,33 @@ def tune(
             action="see the failed runs for the reasons",
         )
     chosen = _chosen(finished)
-    return dict(chosen.user_attrs["parameters"]), _value(chosen)
+    found = dict(chosen.user_attrs["parameters"])
+    if at_length is None or chosen.number == 0:
+        return found
+    return found if _confirmed(driver, [at_length(first), at_length(found)], folds) else first
 
 
 def _chosen(finished: list[FrozenTrial]) -> FrozenTrial:
-    """The best trial, or the first one where the best is within its own standard error of it."""
+    """The best trial, or the first one unless the best is clearly better."""
     best = max(finished, key=lambda trial: (_value(trial), -trial.number))
-    first = finished[0] if finished[0].number == 0 else best
-    return best if _value(best) - _value(first) > best.user_attrs.get("error", 0.0) else first
+    first = finished[0]
+    stays = first.number == 0 and not clearly_better(
+        _value(best), _value(first), best.user_attrs.get("error", 0.0)
+    )
+    return first if stays else best
+
+
+def _confirmed(driver: Driver, runs: list[RunConfig], folds: tuple[int, ...]) -> bool:
+    """Whether what the search has found also beats its first trial where both train as long as finals do.
+
+    Short trials prefer what learns fast: on the strawberries a high rate and balanced classes lead by .06 MCC
+    after 8 epochs and are .05 behind after 36. So two are left for the whole length, as in successive
+    halving (Jamieson and Talwalkar 2016), and judged by inner validation as trials are.
+    """
+    first, found = driver.run([replace(run, purpose="tune", label=CONFIRMATION) for run in runs], folds=folds)
+    if found.status != COMPLETE or not np.isfinite(found.inner_score):
+        return False
+    return first.status != COMPLETE or clearly_better(found.inner_score, first.inner_score, found.inner_error)
 
 
 def _value(trial: FrozenTrial) -> float:
@@ -114,14 +142,18 @@ def _value(trial: FrozenTrial) -> float:
 
 
 def _ask(
-    study: optuna.Study, suggest: Suggest, first: dict[str, Any], seed: int, size: int
+    study: optuna.Study,
+    ended: list[FrozenTrial],
+    suggest: Suggest,
+    first: dict[str, Any],
+    seed: int,
+    size: int,
 ) -> list[tuple[optuna.Trial, dict[str, Any]]]:
-    """The next generation of trials, asked of a copy of the study in memory.
+    """The generation of trials after those that have ended, asked of a copy of the study in memory.
 
     Only ended trials ever reach the storage, so a driver that dies leaves nothing running behind, and the
     next one asks the very same trials again.
     """
-    ended = study.get_trials(deepcopy=False)
     copy = optuna.create_study(direction="maximize")
     copy.add_trials(ended)
     if not ended:

@@ -145,8 +145,12 @@ def _expected_search(outlook: Outlook, name: str) -> list[Work]:
     if stage.trials < 2:
         return []
     folds = min(stage.tune_folds, outlook.folds)
-    config = replace(outlook.pretraining(name, 1.0, stage.tune_epochs), purpose="tune", devices=1)
-    return [Work(f"{name}, trials", config, stage.trials, folds, stage.generation * folds)]
+    full = replace(outlook.pretraining(name, 1.0, stage.epochs), purpose="tune", devices=1)
+    short = replace(full, optim=replace(full.optim, epochs=stage.tune_epochs))
+    trials = Work(f"{name}, trials", short, stage.trials, folds, stage.generation * folds)
+    if stage.tune_epochs == stage.epochs:
+        return [trials]
+    return [trials, Work(f"{name}, confirmation", full, 2, folds)]
 
 
 def expected_sets(outlook: Outlook) -> list[Work]:

@@ -44,13 +44,10 @@ def search_method(stage: StageContext, name: str, configure_base: RunConfig) -> 
     first = default_method_parameters(info)
     if plan.trials < 2:
         return first
-    short = replace(
-        configure_base,
-        purpose="tune",
-        optim=replace(configure_base.optim, epochs=plan.tune_epochs),
-        devices=1,  # trials are many: they run beside each other
-    )
-    parameters, _ = tune(
+    # Trials are many: they run beside each other, each on one device.
+    full = replace(configure_base, purpose="tune", devices=1)
+    short = replace(full, optim=replace(full.optim, epochs=plan.tune_epochs))
+    return tune(
         stage.driver,
         open_storage(stage.storage_url),
         f"{stage.driver.study_id}/{name}",
@@ -60,8 +57,10 @@ def search_method(stage: StageContext, name: str, configure_base: RunConfig) -> 
         trials=plan.trials,
         generation=plan.generation,
         folds=stage.driver.outer_folds[: plan.tune_folds],
+        at_length=None
+        if plan.tune_epochs == plan.epochs
+        else lambda values: with_parameters(full, plan, values),
     )
-    return parameters
 
 
 def most_views(dataset: FruitDataset, modalities: tuple[str, ...]) -> int:

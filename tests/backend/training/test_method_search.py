@@ -3,6 +3,7 @@
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
+from types import SimpleNamespace
 
 import optuna
 import pytest
@@ -18,6 +19,7 @@ from backend.methods.registry import (
 )
 from backend.training.plan import Plan
 from backend.training.settings import BaselineStage, PretrainingSetStage, PretrainingStage
+from backend.training.stages import baseline, method_search
 from backend.training.stages.method_search import (
     default_method_parameters,
     suggest_method_parameters,
@@ -61,6 +63,69 @@ def test_whatever_is_suggested_can_be_run(name):
 def test_one_view_leaves_no_choice_of_positives():
     parameters = suggest_method_parameters(optuna.create_study().ask(), method_info("simclr"), views=1)
     assert parameters["positives"] == "augment"
+
+
+class AskedError(Exception):
+    """Carries what a stage asked of the search."""
+
+
+@pytest.fixture
+def asked_of(monkeypatch):
+    """Returns the arguments with which a stage calls the search, which then does not run."""
+
+    def of(module, call):
+        def capture(*_, **arguments):
+            raise AskedError(arguments)
+
+        monkeypatch.setattr(module, "tune", capture)
+        monkeypatch.setattr(module, "open_storage", lambda url: None)
+        with pytest.raises(AskedError) as caught:
+            call()
+        return caught.value.args[0]
+
+    return of
+
+
+def stage_of(**fields):
+    dataset = SimpleNamespace(modalities={"rgb": ("1", "2")})
+    driver = SimpleNamespace(study_id="s", outer_folds=(0, 1), context=SimpleNamespace(dataset=dataset))
+    return SimpleNamespace(
+        plan=Plan(name="p", **fields),
+        driver=driver,
+        modalities=("rgb",),
+        seed=0,
+        storage_url="",
+        budget=SimpleNamespace(trials=4, search_is_over=None),
+    )
+
+
+@pytest.mark.parametrize(("tune_epochs", "confirms"), [(8, True), (36, False)])
+def test_a_baseline_is_confirmed_by_runs_as_long_as_the_finals(asked_of, tune_epochs, confirms):
+    settings = BaselineStage(trials=4, generation=2, tune_epochs=tune_epochs, epochs=36, min_steps=700)
+    stage = stage_of(baseline=settings)
+    asked = asked_of(baseline, lambda: baseline.run_baseline(stage))
+    assert asked["configure"](asked["first"]).optim.epochs == tune_epochs
+    assert (asked["at_length"] is not None) is confirms
+    if confirms:
+        optim = asked["at_length"](asked["first"]).optim
+        assert (optim.epochs, optim.min_steps) == (36, 700)
+
+
+@pytest.mark.parametrize(("tune_epochs", "confirms"), [(2, True), (60, False)])
+def test_a_method_is_confirmed_by_pretrainings_of_full_length_on_one_device(asked_of, tune_epochs, confirms):
+    settings = PretrainingStage(methods=("simclr",), trials=4, epochs=60, tune_epochs=tune_epochs, devices=2)
+    base = replace(pretraining("simclr"), devices=2)
+    base = replace(base, optim=replace(base.optim, epochs=60))
+    asked = asked_of(
+        method_search,
+        lambda: method_search.search_method(stage_of(pretraining=settings), "simclr", base),
+    )
+    trial = asked["configure"]({**asked["first"], "augment_strength": 1.5})
+    assert (trial.optim.epochs, trial.devices, trial.purpose) == (tune_epochs, 1, "tune")
+    assert (asked["at_length"] is not None) is confirms
+    if confirms:
+        long = asked["at_length"]({**asked["first"], "augment_strength": 1.5})
+        assert (long.optim.epochs, long.devices, long.augment) == (60, 1, trial.augment)
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ from optuna.trial import TrialState
 
 from backend.config import OptimConfig, RunConfig
 from backend.errors import ConfigError
+from backend.store.rows import COMPLETE
 from backend.training.driver import RunResult
 from backend.training.tuning import open_storage, prune_floor, tune
 
@@ -56,19 +57,16 @@ def memory() -> optuna.storages.BaseStorage:
 
 def test_the_best_of_all_trials_is_returned_and_the_first_is_the_given_one():
     driver = FakeDriver()
-    best, score = search(driver, memory())
+    best = search(driver, memory())
     assert driver.generations == [3, 3, 2]
     assert driver.rates[0] == 0.5
     assert best["rate"] == min(driver.rates, key=lambda rate: abs(np.log10(rate) + 2))
-    assert score == pytest.approx(1 - abs(np.log10(best["rate"]) + 2) / 3)
 
 
 @pytest.mark.parametrize(("error", "stays"), [(0.05, False), (0.9, True)])
 def test_the_first_trial_stays_unless_beaten_by_more_than_the_standard_error(error, stays):
     driver = FakeDriver(error=error)
-    chosen, score = search(driver, memory())
-    assert (chosen["rate"] == 0.5) is stays
-    assert score == pytest.approx(1 - abs(np.log10(chosen["rate"]) + 2) / 3)
+    assert (search(driver, memory())["rate"] == 0.5) is stays
 
 
 def test_a_search_can_be_repeated_and_resumed(tmp_path):
@@ -99,6 +97,81 @@ def test_a_driver_that_dies_leaves_nothing_running_and_is_asked_the_same_again(t
     heir = FakeDriver()
     search(heir, open_storage(url))
     assert heir.rates[:3] == dying.asked
+
+
+@pytest.mark.parametrize("told", [1, 2, 4, 5])
+def test_a_driver_that_dies_while_it_tells_a_generation_is_asked_the_same_again(tmp_path, told, monkeypatch):
+    whole = FakeDriver()
+    search(whole, memory())
+    url = f"sqlite:///{tmp_path / 'optuna.db'}"
+    add, added = optuna.Study.add_trial, []
+
+    def dies(study, trial):
+        if study.study_name == "search":
+            if len(added) == told:
+                raise KeyboardInterrupt
+            added.append(trial)
+        add(study, trial)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(optuna.Study, "add_trial", dies)
+        search(FakeDriver(), open_storage(url))
+    assert len(optuna.load_study(study_name="search", storage=url).trials) == told
+    assert search(FakeDriver(), open_storage(url)) == search(FakeDriver(), memory())
+    rates = [trial.params["rate"] for trial in optuna.load_study(study_name="search", storage=url).trials]
+    assert rates == whole.rates
+
+
+class Judge(FakeDriver):
+    """Scores trials as they come; what runs at full length by what it was told."""
+
+    def __init__(self, lead: float, first: str = COMPLETE, found: str = COMPLETE) -> None:
+        super().__init__()
+        self.confirmed: list[RunConfig] = []
+        self.at_length = ((0.5, first), (0.5 + lead, found))
+
+    def run(self, configs, *, folds, prune_floor=()):
+        if not any(config.label for config in configs):
+            return super().run(configs, folds=folds, prune_floor=prune_floor)
+        assert folds == (0,)
+        self.confirmed += configs
+        return [
+            RunResult("run", config, status, score, 0.1, ())
+            for config, (score, status) in zip(configs, self.at_length, strict=True)
+        ]
+
+
+def full_length(values):
+    return RunConfig(purpose="final", optim=OptimConfig(learning_rate=values["rate"], epochs=77))
+
+
+@pytest.mark.parametrize(
+    ("lead", "wins"), [(0.11, True), (0.09, False), (-0.2, False), (float("nan"), False)]
+)
+def test_what_was_found_has_to_win_at_full_length_by_more_than_a_standard_error(lead, wins):
+    judge = Judge(lead)
+    found = search(FakeDriver(), memory())
+    assert search(judge, memory(), at_length=full_length) == (found if wins else {"rate": 0.5})
+    assert [run.optim.learning_rate for run in judge.confirmed] == [0.5, found["rate"]]
+    for run in judge.confirmed:
+        assert run.optim.epochs == 77
+        assert run.purpose == "tune", "its test fruit stay unseen"
+
+
+def test_nothing_is_confirmed_where_the_first_trial_stays_or_trials_are_of_full_length():
+    judge = Judge(-1.0)
+    search(judge, memory())
+    judge.error = 0.9
+    search(judge, memory(), at_length=full_length)
+    assert judge.confirmed == []
+
+
+def test_a_run_that_fails_is_not_chosen():
+    found = search(FakeDriver(), memory())
+    first = {"rate": 0.5}
+    assert search(Judge(0.3, found="failed"), memory(), at_length=full_length) == first
+    assert search(Judge(-0.3, first="failed"), memory(), at_length=full_length) == found
+    assert search(Judge(0.3, first="failed", found="failed"), memory(), at_length=full_length) == first
 
 
 def test_a_failed_trial_does_not_end_the_search():
