@@ -15,6 +15,7 @@ from backend.data.cells import FIRST_ROW
 from backend.data.check_images import Looking, check_images
 from backend.data.dataset import MULTICLASS
 from backend.data.manifest import Manifest, read_manifest
+from backend.data.masks import check_masks
 from backend.data.problem import ERROR, MANIFEST_FILE, WARNING, Problem, Problems
 
 __all__ = ["ERROR", "WARNING", "Problem", "check_dataset"]
@@ -41,7 +42,7 @@ def check_dataset(
         progress: show a bar on stderr where it is a terminal.
 
     Returns:
-        Problems: of the text files, then of the labels, then of the images.
+        Problems: of the text files, then of the labels and masks, then of the images.
 
     Raises:
         DataError: ``root`` is no folder.
@@ -51,6 +52,7 @@ def check_dataset(
     if manifest is not None:
         _check_labels(manifest, folds, problems)
         _check_missing(manifest, problems)
+        check_masks(manifest, root, problems)
         if images:
             check_images(manifest, problems, Looking(root, cache_dir, workers, progress))
     return problems
@@ -123,7 +125,9 @@ def _check_missing(manifest: Manifest, problems: Problems) -> None:
             message = f"missing for {missing.mean():.1%} of the fruit ({missing.sum()} of {len(missing)})"
             problems.warning(MANIFEST_FILE, message, column=column)
     unseen = absent.all(axis=1)
-    if columns and unseen.any():
+    if columns and unseen.all():
+        problems.error(MANIFEST_FILE, "no fruit has an image or a reading; fill in what the sensors saw")
+    elif columns and unseen.any():
         first = int(unseen.argmax()) + FIRST_ROW
         message = f"{unseen.sum()} fruit have neither image nor reading, the first in row {first}"
         problems.warning(MANIFEST_FILE, message)

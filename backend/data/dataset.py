@@ -13,6 +13,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from backend.config import PRESSURE
+
 MULTILABEL = "multilabel"
 MULTICLASS = "multiclass"
 INTERNAL, EXTERNAL, OTHER = "internal", "external", "other"
@@ -91,5 +93,6 @@ class FruitDataset:
 
     @property
     def sensors(self) -> tuple[str, ...]:
-        """Every modality that a model can use: image modalities, then ``pressure`` where readings exist."""
-        return (*self.modalities, *(("pressure",) if self.pressure_names else ()))
+        """Every modality that a model can use, ``pressure`` last; one that is missing everywhere is none."""
+        seen = [m for m, views in self.modalities.items() if any(any(self.paths[m, view]) for view in views)]
+        return (*seen, *((PRESSURE,) if not np.isnan(self.pressures).all() else ()))

@@ -13,9 +13,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from backend.data.cells import FIRST_ROW, Rows
 from backend.data.dataset import FruitDataset
 from backend.data.images import decode_image
+from backend.data.manifest import Manifest
 from backend.data.paths import FolderGuard
+from backend.data.problem import Problems, shown
 from backend.errors import DataError
 
 MASKS_FILE = "masks.csv"
@@ -69,25 +72,59 @@ def read_masks(dataset: FruitDataset) -> Masks:
         DataError: a ``masks.csv`` that cannot be read, with other columns, or paths that
             leave the folder.
     """
-    file = dataset.root / MASKS_FILE
-    if not file.is_file():
-        return Masks(dataset.root, {})
+    guard = FolderGuard(dataset.root)
+    paths: dict[tuple[str, str], dict[str, str]] = {}
+    for number, row in enumerate(_rows(dataset.root), start=FIRST_ROW):
+        if fault := _fault(row, guard):
+            raise DataError(fault, where=f"{dataset.root / MASKS_FILE}, row {number}")
+        fruit_id, defect, view, path = row
+        paths.setdefault((fruit_id, defect), {})[view] = path
+    return Masks(dataset.root, paths)
+
+
+def check_masks(manifest: Manifest, root: Path, problems: Problems) -> None:
+    """Note everything that is wrong with ``masks.csv`` in the folder ``root``; it need not be there."""
     try:
-        with file.open(encoding="utf-8", newline="") as handle:
+        rows = _rows(root)
+    except DataError as error:
+        problems.error(MASKS_FILE, f"{error.found}; expected {error.expected}")
+        return
+    known = {
+        "fruit_id": set(manifest.fruit_ids),
+        "defect": {defect.name for defect in manifest.spec.defects},
+        "view": {view for _, view in manifest.paths},
+    }
+    guard = FolderGuard(root)
+    for number, row in enumerate(rows, start=FIRST_ROW):
+        if fault := _fault(row, guard):
+            problems.error(MASKS_FILE, fault, row=number)
+            continue
+        for (column, names), word in zip(known.items(), row, strict=False):
+            if word not in names:
+                message = f"{shown(word)} is not in the manifest; correct it or remove the row"
+                problems.error(MASKS_FILE, message, row=number, column=column)
+
+
+def _rows(root: Path) -> Rows:
+    """The rows below the header of ``masks.csv``; none where there is no such file."""
+    file = root / MASKS_FILE
+    if not file.is_file():
+        return []
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as handle:
             header, *rows = csv.reader(handle)
     except (OSError, ValueError, csv.Error) as error:
-        reason = "it is empty" if isinstance(error, ValueError) else str(error)
+        empty = isinstance(error, ValueError) and not isinstance(error, UnicodeError)
+        reason = "it is empty" if empty else str(error)
         raise DataError(f"cannot be read ({reason})", where=str(file), expected="CSV in UTF-8") from error
     if tuple(header) != MASKS_HEADER:
         names = ", ".join(header)[:80]
         raise DataError(f"columns {names!r}", where=str(file), expected=", ".join(MASKS_HEADER))
-    guard = FolderGuard(dataset.root)
-    paths: dict[tuple[str, str], dict[str, str]] = {}
-    for number, row in enumerate(rows, start=2):
-        wide = f"{len(row)} cells; expected {len(MASKS_HEADER)}"
-        fault = guard.fault(row[3]) if len(row) == len(MASKS_HEADER) else wide
-        if fault:
-            raise DataError(fault, where=f"{file}, row {number}")
-        fruit_id, defect, view, path = row
-        paths.setdefault((fruit_id, defect), {})[view] = path
-    return Masks(dataset.root, paths)
+    return rows
+
+
+def _fault(row: list[str], guard: FolderGuard) -> str | None:
+    """What is wrong with the shape or the path of a row; None = nothing."""
+    if len(row) != len(MASKS_HEADER):
+        return f"{len(row)} cells; expected {len(MASKS_HEADER)}"
+    return guard.fault(row[3])

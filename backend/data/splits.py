@@ -128,8 +128,9 @@ def label_fraction(
     """The training fruit whose labels a label-efficiency run may use.
 
     The fruit are put in one order per seed and the first ones are taken, so 5 % is part of 10 %. First comes
-    one positive of each defect (and one fruit without any), so nothing is impossible to learn; then group
-    after group, as labels arrive pallet by pallet, with the groups of each rare defect spread evenly.
+    one positive of each defect (and one fruit without any), so nothing is impossible to learn, and a fruit of
+    a second group, so that one of them can validate; then group after group, as labels arrive pallet by
+    pallet, with the groups of each rare defect spread evenly.
 
     Args:
         labels: (n, D); only the rows in ``train_index`` are looked at.
@@ -139,7 +140,7 @@ def label_fraction(
         seed: of the order.
 
     Returns:
-        Row numbers, ascending; more than the fraction where one of each defect needs more.
+        Row numbers, ascending; more than the fraction where the first ones need more.
 
     Raises:
         ConfigError: ``fraction`` out of range.
@@ -160,6 +161,9 @@ def label_fraction(
     order = np.lexsort((rng.permutation(len(train)), group_rank[group]))
     wanted = np.column_stack([positive, ~positive.any(axis=1)])
     first = [order[np.argmax(column[order])] for column in wanted.T if column.any()]
+    elsewhere = order[group[order] != group[first[0]]]
+    if len(elsewhere) and len(np.unique(group[first])) == 1:
+        first.append(elsewhere[0])  # one group could not be split into a fitting and a validation part
     order = np.array(list(dict.fromkeys([*first, *order])), dtype=np.intp)
     count = max(round(fraction * len(train)), len(set(first)))
     return train[np.sort(order[:count])]

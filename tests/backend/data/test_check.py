@@ -176,6 +176,15 @@ def test_missing_views_and_readings_are_counted(folder):
     assert "column pressure:tap: missing for 46.2% of the fruit (6 of 13)" in reading
 
 
+def test_fruit_that_nothing_saw_are_refused(folder):
+    for column in folder.header[4:]:
+        for row in range(2, len(folder.rows) + 2):
+            folder.set(row, column, "")
+    assert found(folder) == [
+        "error: manifest.csv: no fruit has an image or a reading; fill in what the sensors saw"
+    ]
+
+
 def test_a_fruit_that_no_sensor_saw_is_pointed_out(folder):
     for column in folder.header[4:]:
         folder.set(9, column, "")

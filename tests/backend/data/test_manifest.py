@@ -33,6 +33,15 @@ def test_reads_everything_the_contract_names(folder):
     assert len(dataset.dataset_id) == len(dataset.label_version) == 16
 
 
+def test_a_sensor_that_is_missing_everywhere_is_none(folder):
+    for row in range(2, len(folder.rows) + 2):
+        folder.set(row, "image:nir:1", "")
+        folder.set(row, "pressure:tap", "")
+        folder.set(row, "image:rgb:1", "")
+    dataset = read_dataset(folder.write())
+    assert dataset.sensors == ("rgb",) and list(dataset.modalities) == ["rgb", "nir"]
+
+
 def test_groups_default_to_the_fruit(folder):
     folder.drop_column("group")
     dataset = read_dataset(folder.write())

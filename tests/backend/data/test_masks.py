@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from backend.data.check import check_dataset
 from backend.data.manifest import read_dataset
 from backend.data.masks import read_masks
 from backend.data.synth.planted import make_planted
@@ -54,6 +55,32 @@ def test_a_damaged_table_is_refused(planted, text, words):
     (planted / "masks.csv").write_text(text)
     with pytest.raises(DataError, match=words):
         read_masks(read_dataset(planted))
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ("f99,rot,1,m.png", "error: masks.csv row 2, fruit_id: 'f99' is not in the manifest"),
+        ("f0,blight,1,m.png", "error: masks.csv row 2, defect: 'blight' is not in the manifest"),
+        ("f0,rot,7,m.png", "error: masks.csv row 2, view: '7' is not in the manifest"),
+        ("f0,rot,1,no.png", "error: masks.csv row 2: missing image 'no.png'"),
+        ("f0,rot", "error: masks.csv row 2: 2 cells; expected 4"),
+    ],
+)
+def test_the_check_names_masks_of_nothing(folder, row, words):
+    Image.new("L", (8, 8)).save(folder.root / "m.png")
+    table = folder.root / "masks.csv"
+    table.write_text("\ufefffruit_id,defect,view,path\nf0,rot,2,m.png\n", encoding="utf-8")
+    assert check_dataset(folder.write(), folds=5) == []
+    table.write_text(f"fruit_id,defect,view,path\n{row}\n", encoding="utf-8")
+    (problem,) = check_dataset(folder.root, folds=5)
+    assert str(problem).startswith(words)
+
+
+def test_the_check_refuses_another_table(folder):
+    (folder.root / "masks.csv").write_text("fruit,mask\n")
+    (problem,) = check_dataset(folder.write(), folds=5)
+    assert str(problem) == ("error: masks.csv: columns 'fruit, mask'; expected fruit_id, defect, view, path")
 
 
 def test_a_damaged_mask_says_which_file(planted):

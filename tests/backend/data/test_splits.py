@@ -180,6 +180,18 @@ def test_label_fractions_are_nested_and_hold_every_defect(data, seed):
     assert before == set(labelled.tolist())
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_the_smallest_label_fraction_can_still_be_split(seed):
+    """Two fruit of one group show all there is to learn; a second group is needed to validate."""
+    labels = np.array([[1], [0]] * 10, dtype=np.float32)
+    groups = [f"p{i // 2}" for i in range(20)]
+    rows = label_fraction(labels, groups, np.arange(20), 0.01, seed)
+    assert len(rows) <= 3 and len({groups[row] for row in rows}) == 2
+    assert all(len(part) for part in inner_split(labels, groups, rows, seed))
+    one = label_fraction(labels, ["p"] * 20, np.arange(20), 0.01, seed)
+    assert len(one) == 2, "one group is all there is"
+
+
 def test_label_fractions_have_the_asked_size_and_about_the_prevalence():
     rng = np.random.default_rng(5)
     labels = np.eye(4, dtype=np.float32)[rng.choice(4, 2000, p=[0.7, 0.2, 0.06, 0.04])]
