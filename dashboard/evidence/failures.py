@@ -7,8 +7,9 @@ import pandas as pd
 from dashboard import texts
 from dashboard.charts.bars import interval_bars
 from dashboard.figure import Figure
-from dashboard.format import missing, number, with_interval
+from dashboard.format import missing, number, sentence_start, with_interval
 from dashboard.frames.inputs import Ablation, sensor_words
+from dashboard.names import defect_words
 from dashboard.rows import of_defect
 from dashboard.scope import Scope
 
@@ -89,6 +90,28 @@ def _sentence(frame: pd.DataFrame) -> str:
     apart = not missing(worst["high"]) and not missing(whole["low"]) and worst["high"] < whole["low"]
     key = "fails_clearly" if apart else "fails" if worst["value"] < whole["value"] else "fails_unharmed"
     return WORDS[key].format(**values)
+
+
+def telling_views(scope: Scope, ablation: Ablation) -> list[str]:
+    """Which view of a sensor alone shows a defect, a sentence for each where the intervals stand apart."""
+    views = [(s, view) for s in ablation.sensors for view in scope.dataset.modalities.get(s, ())]
+    names = {f"{HIDDEN_VIEW}:{sensor}:{view}": (sensor, view) for sensor, view in views}
+    rows = scope.store.pooled_metrics((ablation.full or "",), tuple(names))
+    rows = rows[rows["defect"].isin(scope.defects) & rows["ci_low"].notna()]
+    rows = rows.assign(sensor=[names[name][0] for name in rows["metric"]])
+    said = []
+    for (defect, sensor), members in rows.groupby(["defect", "sensor"], sort=False):
+        worst, *rest = members.sort_values("value").itertuples()
+        if rest and worst.ci_high < min(other.ci_low for other in rest):
+            words = {
+                "Defect": sentence_start(defect_words(str(defect))),
+                "sensor": sensor_words(str(sensor)),
+                "view": names[worst.metric][1],
+                "then": with_interval(worst.value, worst.ci_low, worst.ci_high),
+                "rest": number(rest[0].value),
+            }
+            said.append(WORDS["view_tells"].format(**words))
+    return said
 
 
 def _known(

@@ -12,7 +12,7 @@ from dashboard.charts.grid import value_grid
 from dashboard.figure import Figure
 from dashboard.format import sentence_start
 from dashboard.frames.defects import headed
-from dashboard.frames.inputs import Ablation, ablations, grid_rows, sensor_words, shapley_rows
+from dashboard.frames.inputs import Ablation, ablations, alone, grid_rows, sensor_words, shapley_rows
 from dashboard.scope import Scope
 from dashboard.theme import Tint
 
@@ -27,6 +27,12 @@ def found(scope: Scope) -> list[Ablation]:
     if scope.method:
         runs = runs[(runs["method"] == scope.method) | (runs["kind"] == "baseline")]
     return ablations(runs, scope.dataset)
+
+
+def only_sensor(scope: Scope) -> Ablation | None:
+    """The final baseline on the only sensor, whose views can fail; None where it is not finished."""
+    runs = scope.store.ask(queries.finished, scope.dataset.dataset_id, scope.study_id, ("final",))
+    return alone(runs[(runs["kind"] == "baseline") & (runs["label_fraction"] == 1)])
 
 
 def heat_map(scope: Scope, ablation: Ablation, metric: str, answer: Answer) -> Figure:

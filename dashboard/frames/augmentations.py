@@ -61,8 +61,8 @@ class Policy:
 
 
 def operation_words(name: str) -> str:
-    """An operation as people write it."""
-    return name.replace("_", " ")
+    """An operation as people write it; what belongs to NIR by name does the same to any sensor but RGB."""
+    return name.removeprefix("nir_").replace("_", " ")
 
 
 def scores(runs: pd.DataFrame, metrics: pd.DataFrame, metric: str) -> dict[Policy, float]:

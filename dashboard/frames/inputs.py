@@ -95,6 +95,16 @@ def ablations(runs: pd.DataFrame, dataset: DatasetFacts) -> list[Ablation]:
     return sorted(found, key=lambda one: one.name != subject("supervised"))
 
 
+def alone(runs: pd.DataFrame) -> Ablation | None:
+    """The latest of some runs with one and the same sensor as an ablation that left nothing out."""
+    if runs.empty:
+        return None
+    last = runs.iloc[-1]
+    sensors_of_it = tuple(json.loads(last["modalities"]))
+    one = {sensors_of_it: (str(last["run_id"]),)}
+    return Ablation(subject(last["method"]), sensors_of_it, one, last["git_commit"])
+
+
 def _by_part(runs: pd.DataFrame, order: list[str]) -> dict[Subset, tuple[str, ...]]:
     """Combination of sensors to run ids, in the order of the rows."""
     found: dict[Subset, tuple[str, ...]] = {}

@@ -34,6 +34,8 @@ def show(scope: Scope) -> None:
     found = evidence.found(scope)
     if not found and len(scope.dataset.modalities) + bool(scope.dataset.pressures) < 2:
         page.answer(Answer(WORDS["one_sensor"]), ())
+        if (alone := evidence.only_sensor(scope)) is not None:
+            _failures(scope, alone, page.provenance(scope, alone.every_run, alone.commit))
         return
     if not found:
         states.no_data(scope, WORDS["none"], WORDS["none_text"])
@@ -152,8 +154,12 @@ def _failures(scope: Scope, ablation: Ablation, stamp: Provenance) -> None:
         return
     st.subheader(WORDS["failures"], anchor=False)
     st.markdown(f"**{plain(figure.sentence)}**")
+    for sentence in failures.telling_views(scope, ablation):
+        st.markdown(plain(sentence))
     figures.figure(figure, stamp, "sensors-fail")
     quiet(WORDS["failures_note"])
+    if len(ablation.sensors) == 1:
+        return
     table = failures.reliance(scope, ablation)
     with st.expander(WORDS["reliance"]):
         quiet(WORDS["reliance_note"])

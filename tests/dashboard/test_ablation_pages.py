@@ -131,6 +131,32 @@ def test_what_fails_is_what_the_store_says(full_store, open_page, written, ask) 
     assert f"If {worst} fails, " in written(app)
 
 
+def test_a_view_that_alone_shows_a_defect_is_named(full_store, changed, open_page, written) -> None:
+    assert "above all" not in written(open_page(full_store, "inputs"))
+    worse = "UPDATE metric SET value = -0.9, ci_low = -0.95, ci_high = -0.85"
+    store = changed(f"{worse} WHERE metric = 'mcc_without_view:nir:4' AND defect = 'body-rot'")
+    text = written(open_page(store, "inputs")).replace("\N{NO-BREAK SPACE}", " ")
+    assert "Body rot shows in NIR view 4 above all: with it dark the agreement is -0.90 (-0.95 to -0.85)" in (
+        text.replace("\N{MINUS SIGN}", "-")
+    )
+    assert text.count("above all") == 1
+
+
+def test_what_fails_of_the_only_sensor_is_shown(changed, open_page, written) -> None:
+    runs = "SELECT run_id FROM run r JOIN dataset d USING (dataset_id) WHERE d.name = 'strawberry-crops'"
+    store = changed(
+        "INSERT INTO metric (run_id, fold, defect, metric, value, ci_low, ci_high)"
+        " SELECT run_id, fold, defect, 'mcc_without_view:rgb:1', value - 0.1, ci_low, ci_high FROM metric"
+        f" WHERE metric = 'mcc' AND fold IS NULL AND run_id IN ({runs})"
+    )
+    app = open_page(store, "inputs", dataset="strawberry-crops")
+    assert "one sensor only" in written(app) and "What if one fails?" in written(app)
+    assert {row["name"] for row in _rows(app.get("vega_lite_chart")[0])} == {
+        "everything works",
+        "RGB view 1 dark",
+    }
+
+
 def test_the_heat_map_holds_the_stored_values(full_store, open_page, ask) -> None:
     app = open_page(full_store, "inputs", study="All studies", model="the baseline (rgb + nir + pressure)")
     cells = _rows(app.get("vega_lite_chart")[0])

@@ -58,6 +58,13 @@ def test_a_full_set_of_the_ablation_itself_comes_first(run_rows) -> None:
     assert found[0].runs[("rgb", "nir")] == ("r1",) and found[0].without("nir") is None
 
 
+def test_a_run_on_one_sensor_leaves_nothing_out(run_rows) -> None:
+    rows = run_rows({"purpose": "final"}, {"purpose": "final"})
+    one = inputs.alone(rows)
+    assert one is not None and (one.sensors, one.full, one.without("rgb")) == (("rgb",), "r1", None)
+    assert inputs.alone(rows.head(0)) is None
+
+
 def test_cells_are_means_over_seeds_in_hundredths(metric_rows) -> None:
     ablation = inputs.Ablation("x", ("rgb", "nir"), {("rgb", "nir"): ("a", "b"), ("rgb",): ("c",)}, "")
     frame = inputs.grid_rows(
