@@ -124,7 +124,7 @@ def _explain(
         name: _scatter(class_map(kept[name].detach(), gradient), features[name][1])
         for name, gradient in zip(kept, gradients, strict=True)
     }
-    if EARLY in maps:
+    if model.fused:
         maps = {name: _only_present(maps[EARLY], batch.present[name]) for name in model.modalities}
     return ClassMaps(maps, logits.detach())
 

@@ -166,9 +166,14 @@ class Method(nn.Module, ABC):
         """
         return kind(dict(self.config.params).get(name, self.info.defaults[name]))
 
+    @property
+    def fused(self) -> bool:
+        """Whether one encoder sees all sensors."""
+        return set(self.encoders) != set(self.context.channels)
+
     def channels(self, name: str) -> int:
         """Input channels of encoder ``name``."""
-        if name == EARLY:
+        if self.fused:
             return sum(self.context.channels.values())
         return self.context.channels[name]
 
@@ -180,7 +185,7 @@ class Method(nn.Module, ABC):
 
     def inputs(self, images: dict[str, Tensor]) -> dict[str, Tensor]:
         """What each encoder sees of registered images, its memory channels_last."""
-        if EARLY in self.encoders:
+        if self.fused:
             images = {EARLY: torch.cat([images[name] for name in self.context.channels], dim=1)}
         return {name: images[name].contiguous(memory_format=torch.channels_last) for name in self.encoders}
 

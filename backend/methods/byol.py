@@ -11,6 +11,7 @@ from backend.methods.base import MethodContext, PretrainBatch, ViewMaker
 from backend.methods.momentum import MomentumMethod
 from backend.methods.registry import JOINT_EMBEDDING, MethodInfo, Range, register_method
 from backend.methods.two_view import View
+from backend.models.network import ByName
 
 _negative_cosine = NegativeCosineSimilarity()
 
@@ -60,7 +61,7 @@ class BYOL(MomentumMethod):
     ) -> None:
         super().__init__(config, info, encoders, augmenter, context)
         width, hidden = self.hyper("output_dim", int), self.hyper("hidden_dim", int)
-        self.predictors = nn.ModuleDict({name: BYOLPredictionHead(width, hidden, width) for name in encoders})
+        self.predictors = ByName({name: BYOLPredictionHead(width, hidden, width) for name in encoders})
 
     def predict(self, name: str, projection: Tensor) -> Tensor:
         """The predictor breaks the symmetry that would let both branches collapse."""

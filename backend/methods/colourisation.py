@@ -16,7 +16,6 @@ from backend.methods.base import MethodContext, PretrainBatch, ViewMaker
 from backend.methods.lab import colour_bins, rgb_to_lab, soft_bins
 from backend.methods.pretext import ANCHOR_ONLY, PixelDecoder, PretextMethod
 from backend.methods.registry import PRETEXT, MethodInfo, Range, register_method
-from backend.models.network import EARLY
 
 RGB_CHANNELS = 3
 _COARSE = 4
@@ -63,6 +62,7 @@ def colour_loss(logits: Tensor, index: Tensor, share: Tensor, weight: Tensor) ->
         positives=ANCHOR_ONLY,
         conflicts=("channel_randomisation", "grey", "solarise"),
         min_channels=RGB_CHANNELS,
+        across_sensors=True,
     )
 )
 class Colourisation(PretextMethod):
@@ -123,7 +123,7 @@ class Colourisation(PretextMethod):
 
     def _rgb_place(self, name: str) -> slice:
         """Where the RGB image stands among the channels that encoder ``name`` sees."""
-        if name != EARLY:
+        if not self.fused:
             return slice(0, RGB_CHANNELS)
         before = 0
         for count in self.context.channels.values():

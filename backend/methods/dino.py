@@ -17,6 +17,7 @@ from backend.methods.base import MethodContext, PretrainBatch, ViewMaker
 from backend.methods.momentum import MomentumMethod
 from backend.methods.registry import JOINT_EMBEDDING, MethodInfo, Range, register_method
 from backend.methods.two_view import View
+from backend.models.network import ByName
 
 _WARM_UP = 0.1
 """Share of the training in which the teacher sharpens and the output layer stands still (1 and 30 of 300
@@ -60,7 +61,7 @@ class DINO(MomentumMethod):
     ) -> None:
         super().__init__(config, info, encoders, augmenter, context)
         # A centre for each encoder, moved by the loss itself.
-        self.losses = nn.ModuleDict(
+        self.losses = ByName(
             {
                 name: DINOLoss(
                     self.hyper("output_dim", int),

@@ -20,6 +20,7 @@ from backend.methods.base import MethodContext, PretrainBatch, ViewMaker
 from backend.methods.momentum import MomentumMethod
 from backend.methods.registry import JOINT_EMBEDDING, MethodInfo, Range, register_method
 from backend.methods.two_view import View
+from backend.models.network import ByName
 
 _NOBODY = -1
 """The fruit of a queue's first, random entries."""
@@ -111,7 +112,7 @@ class MoCo(MomentumMethod):
         # A queue longer than the data set would hold several stale keys of each image.
         size = max(1, min(self.hyper("bank_size", int), context.samples))
         width = self.hyper("output_dim", int)
-        self.queues = nn.ModuleDict({name: KeyQueue(size, width) for name in encoders})
+        self.queues = ByName({name: KeyQueue(size, width) for name in encoders})
         self._fresh: list[tuple[str, Tensor, Tensor]] = []
 
     def pair_loss(self, first: View, second: View, batch: PretrainBatch) -> Tensor:

@@ -13,6 +13,7 @@ from backend.config import MethodConfig
 from backend.methods.base import MethodContext, ViewMaker
 from backend.methods.registry import MethodInfo
 from backend.methods.two_view import TwoViewMethod, View
+from backend.models.network import ByName
 
 
 class MomentumMethod(TwoViewMethod):
@@ -31,7 +32,7 @@ class MomentumMethod(TwoViewMethod):
     ) -> None:
         super().__init__(config, info, encoders, augmenter, context)
         self.teacher_encoders = copy.deepcopy(encoders)
-        self.teacher_projectors = nn.ModuleDict(
+        self.teacher_projectors = ByName(
             {name: self.make_projector(self.feature_dim(name)) for name in encoders}
         )
         self.teacher_projectors.load_state_dict(self.projectors.state_dict())

@@ -18,7 +18,7 @@ from backend.methods.base import (
     too_few_channels,
 )
 from backend.methods.registry import MethodInfo
-from backend.models.network import ImageEncoder
+from backend.models.network import ByName, ImageEncoder
 
 ANCHOR_ONLY = ("augment",)
 """Pretext tasks look at the anchor alone, so nothing but its augmentation can be a positive."""
@@ -48,7 +48,7 @@ class PretextMethod(Method):
             for name, count in found.items()
             if name not in self.usable
         )
-        self.heads = nn.ModuleDict({name: self.make_head(name) for name in self.usable})
+        self.heads = ByName({name: self.make_head(name) for name in self.usable})
 
     def can_use(self, name: str, channels: int) -> bool:
         """Whether the task can be set on the images of encoder ``name``."""

@@ -75,6 +75,7 @@ class MethodInfo:
         labels: ``never`` looks at labels, ``optional`` uses them where given, or ``required``.
         min_modalities: image sensors it needs at least.
         min_channels: channels an encoder's images need at least.
+        across_sensors: it predicts one sensor from another, so it needs views that all of them have.
         learning_rate: default peak rate of AdamW at ``REFERENCE_BATCH``.
         weight_decay: default.
     """
@@ -92,6 +93,7 @@ class MethodInfo:
     labels: str = "never"
     min_modalities: int = 1
     min_channels: int = 1
+    across_sensors: bool = False
     learning_rate: float = 2e-3
     weight_decay: float = 1e-4
 

@@ -11,6 +11,7 @@ from backend.methods.base import MethodContext, PretrainBatch, ViewMaker
 from backend.methods.byol import symmetric_cosine_loss
 from backend.methods.registry import JOINT_EMBEDDING, MethodInfo, Range, register_method
 from backend.methods.two_view import TwoViewMethod, View
+from backend.models.network import ByName
 
 
 @register_method(
@@ -39,9 +40,7 @@ class SimSiam(TwoViewMethod):
     ) -> None:
         super().__init__(config, info, encoders, augmenter, context)
         width, hidden = self.hyper("output_dim", int), self.hyper("bottleneck_dim", int)
-        self.predictors = nn.ModuleDict(
-            {name: SimSiamPredictionHead(width, hidden, width) for name in encoders}
-        )
+        self.predictors = ByName({name: SimSiamPredictionHead(width, hidden, width) for name in encoders})
 
     def encode(self, name: str, first: Tensor, second: Tensor) -> tuple[View, View]:
         """Projection, prediction, and the projection once more with its gradient stopped."""

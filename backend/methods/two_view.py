@@ -24,6 +24,7 @@ from backend.methods.base import (
     gathered,
 )
 from backend.methods.registry import MethodInfo
+from backend.models.network import ByName
 
 
 @dataclass(frozen=True)
@@ -66,9 +67,7 @@ class TwoViewMethod(Method):
         context: MethodContext,
     ) -> None:
         super().__init__(config, info, encoders, augmenter, context)
-        self.projectors = nn.ModuleDict(
-            {name: self.make_projector(self.feature_dim(name)) for name in encoders}
-        )
+        self.projectors = ByName({name: self.make_projector(self.feature_dim(name)) for name in encoders})
 
     def make_projector(self, features: int) -> nn.Module:
         """The projection head behind an encoder with that many features.

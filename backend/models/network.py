@@ -18,7 +18,7 @@ from backend.models.backbones import create_backbone
 from backend.models.batch import FruitBatch
 
 EARLY = "early"
-"""Name of the one encoder that sees all sensors stacked as channels."""
+"""Name of the one encoder that sees all sensors stacked as channels; a sensor may be called that, too."""
 _PRESSURE_WIDTH = 32
 
 
@@ -37,6 +37,14 @@ class NetworkSpec:
     views: dict[str, int]
     readings: int
     outputs: int
+
+
+class ByName(nn.ModuleDict):
+    """Modules by the name of a sensor, any word at all: torch itself refuses some, like ``type``."""
+
+    def __setitem__(self, key: str, module: nn.Module) -> None:
+        """Keep ``module`` under ``key``."""
+        self._modules[key] = module
 
 
 class Normalise(nn.Module):
@@ -150,6 +158,9 @@ class FruitNetwork(nn.Module):
         config: the architecture.
         spec: what the data determine.
 
+    Attributes:
+        fused: whether one encoder, ``EARLY``, sees all image sensors.
+
     Raises:
         ConfigError: a modality that the data lack, or early fusion of sensors with different views.
     """
@@ -161,18 +172,17 @@ class FruitNetwork(nn.Module):
         _check_inputs(config, spec)
         imagenet = config.init == "imagenet"
         channels = {name: spec.channels[name] for name in self.modalities}
-        if config.fusion == "early" and len(channels) > 1:
+        self.fused = config.fusion == "early" and len(channels) > 1
+        if self.fused:
             channels = {EARLY: sum(channels.values())}
-        self.encoders = nn.ModuleDict(
+        self.encoders = ByName(
             {
                 name: ImageEncoder(config.backbone, count, imagenet=imagenet)
                 for name, count in channels.items()
             }
         )
         dims = {name: self.encoder(name).feature_dim for name in channels}
-        self.pooling = nn.ModuleDict(
-            {name: ViewPooling(config.view_pooling, dim) for name, dim in dims.items()}
-        )
+        self.pooling = ByName({name: ViewPooling(config.view_pooling, dim) for name, dim in dims.items()})
         self.pressure = PressureEncoder(spec.readings) if config.uses_pressure else None
         self.embedding_dim = sum(dims.values()) + (_PRESSURE_WIDTH if self.pressure else 0)
         self.dropout = nn.Dropout(config.dropout)
@@ -180,7 +190,7 @@ class FruitNetwork(nn.Module):
 
     def set_statistics(self, statistics: dict[str, tuple[Tensor, Tensor]]) -> None:
         """Set the (C,) mean and standard deviation of each image modality."""
-        if EARLY in self.encoders:
+        if self.fused:
             pairs = [statistics[name] for name in self.modalities]
             mean, std = (torch.cat(values) for values in zip(*pairs, strict=True))
             self.encoder(EARLY).normalise.set_statistics(mean, std)
@@ -196,7 +206,7 @@ class FruitNetwork(nn.Module):
 
     def encoder_inputs(self, batch: FruitBatch) -> dict[str, tuple[Tensor, Tensor]]:
         """What each encoder sees: name to ((B, V, C, H, W) images, (B, V) present)."""
-        if EARLY not in self.encoders:
+        if not self.fused:
             return {name: (batch.images[name], batch.present[name]) for name in self.modalities}
         images = torch.cat([batch.images[name] for name in self.modalities], dim=2)
         present = torch.stack([batch.present[name] for name in self.modalities]).any(dim=0)

@@ -30,7 +30,7 @@ from backend.evaluation.features import class_index
 from backend.evaluation.health import collapse_reason, health
 from backend.methods.base import UNLABELLED, Method, MethodContext, PretrainBatch
 from backend.methods.registry import check_method, compatible_augment, create_method, method_info
-from backend.models.network import FruitNetwork, ImageEncoder
+from backend.models.network import FruitNetwork
 from backend.store.bundle import CurvePoint
 from backend.training.checkpoint import ENCODERS, pack_weights
 from backend.training.feed import FruitFeed
@@ -164,7 +164,8 @@ def make_pool(
         classes = class_index(labels).astype(np.int64)
     check_method(config.method, labels=classes is not None and bool((classes[fruit] != UNLABELLED).any()))
     views = {name: feed.dataset.modalities[name] for name in modalities}
-    return SamplePool(feed.cache.present, views, fruit, config.method.positives, classes)
+    across = config.method.positives == "modalities" or method_info(config.method.name).across_sensors
+    return SamplePool(feed.cache.present, views, fruit, config.method.positives, classes, registered=across)
 
 
 class Pretraining:
@@ -329,11 +330,9 @@ def _build_encoders(config: RunConfig, feed: FruitFeed, pool: SamplePool) -> nn.
     """The encoders of the configured network, normalised by the statistics of the pretraining pool."""
     modalities = config.model.image_modalities
     model = dataclasses.replace(config.model, modalities=modalities)
-    encoders = FruitNetwork(model, feed.spec).encoders
+    network = FruitNetwork(model, feed.spec)
     statistics = feed.cache.channel_statistics(np.unique(pool.fruit))
-    for name, encoder in encoders.items():
-        names = (name,) if name in statistics else modalities
-        mean, std = (np.concatenate([statistics[m][i] for m in names]) for i in (0, 1))
-        assert isinstance(encoder, ImageEncoder)
-        encoder.normalise.set_statistics(torch.from_numpy(mean), torch.from_numpy(std))
-    return encoders
+    network.set_statistics(
+        {name: (torch.from_numpy(mean), torch.from_numpy(std)) for name, (mean, std) in statistics.items()}
+    )
+    return network.encoders

@@ -1,7 +1,8 @@
 """What pretraining draws from: every image of every fruit, and who is whose partner.
 
-A sample is one view of one fruit with every modality present, so that registered sensors are augmented
-together. Samples are sorted by class and fruit; so all candidates for a partner stand side by side.
+A sample is one view of one fruit in every modality, so that registered sensors are augmented together. Where
+sensors have other views, or more of them, no picture is left out: another view stands in for the one that a
+sensor lacks. Samples are sorted by class and fruit; so all candidates for a partner stand side by side.
 """
 
 from __future__ import annotations
@@ -41,10 +42,11 @@ class SamplePool:
 
     Args:
         present: modality to (N, V) bool over the whole data set.
-        views: modality to its view names; only views that every modality has become samples.
+        views: modality to its view names.
         fruit: rows of the data set that may be used.
         positives: as in ``MethodConfig``; what a partner is.
         classes: (N,) class of each row of the data set, ``UNLABELLED`` where it is not known; or None.
+        registered: only views that every modality has, for methods that compare the sensors of a sample.
 
     Attributes:
         fruit: (S,) row of the data set that each sample shows.
@@ -62,14 +64,17 @@ class SamplePool:
         fruit: IntArray,
         positives: str,
         classes: IntArray | None = None,
+        *,
+        registered: bool = False,
     ) -> None:
-        first = next(iter(views))
-        shared = [name for name in views[first] if all(name in names for names in views.values())]
-        column = {m: np.array([names.index(v) for v in shared], np.int64) for m, names in views.items()}
+        shown = tuple(dict.fromkeys(name for names in views.values() for name in names))
+        if registered:
+            shown = tuple(name for name in shown if all(name in names for names in views.values()))
+        column = {modality: _numbers(shown, names) for modality, names in views.items()}
         fruit = np.unique(fruit)
         if classes is not None:
             fruit = fruit[np.argsort(classes[fruit], kind="stable")]
-        there = np.ones((len(fruit), len(shared)), dtype=bool)
+        there = np.ones((len(fruit), len(shown)), dtype=bool)
         for modality, numbers in column.items():
             there &= present[modality][fruit][:, numbers]
         row, view = np.nonzero(there)
@@ -121,6 +126,12 @@ class SamplePool:
         outside = (drawn < fruit[0]) | (drawn >= fruit[1])
         # A fruit alone in its class, or without a label, is compared with itself.
         return np.where((self.classes[chosen] == UNLABELLED) | ~outside, chosen, drawn)
+
+
+def _numbers(shown: tuple[str, ...], views: tuple[str, ...]) -> IntArray:
+    """The number of each shown view among the views of one sensor; those it lacks go round all it has."""
+    numbers = [views.index(name) if name in views else i % len(views) for i, name in enumerate(shown)]
+    return np.array(numbers, dtype=np.int64)
 
 
 def _draw_outside(

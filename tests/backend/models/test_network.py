@@ -129,6 +129,20 @@ def test_a_sensor_the_data_lack_is_named() -> None:
         FruitNetwork(ModelConfig(modalities=("pressure",)), NetworkSpec({}, {}, 0, 2))
 
 
+def test_a_sensor_may_have_any_name() -> None:
+    """Words that torch uses for itself, and the name of the encoder of stacked sensors."""
+    channels = {"type": 3, "keys": 1, "early": 2}
+    spec = NetworkSpec(channels, dict.fromkeys(channels, 2), readings=0, outputs=4)
+    images = {name: torch.rand(5, 2, count, 16, 16) for name, count in channels.items()}
+    present = {name: torch.ones(5, 2, dtype=torch.bool) for name in channels}
+    nothing = torch.zeros(5, 0)
+    fruit = FruitBatch(images, present, nothing, nothing.bool(), torch.zeros(5, 4), torch.arange(5))
+    for fusion, encoders in (("late", list(channels)), ("early", ["early"])):
+        model = FruitNetwork(ModelConfig(modalities=tuple(channels), fusion=fusion), spec)
+        assert list(model.encoders) == encoders and model(fruit).shape == (5, 4)
+        FruitNetwork(model.config, spec).load_state_dict(model.state_dict())
+
+
 def test_early_fusion_needs_the_same_views() -> None:
     spec = NetworkSpec({"rgb": 3, "nir": 1}, {"rgb": 2, "nir": 1}, 0, 2)
     with pytest.raises(ConfigError, match="late fusion"):

@@ -8,12 +8,13 @@ VIEWS = {"rgb": ("top", "left", "right"), "nir": ("left", "top")}
 """``right`` has no counterpart in NIR, and the two sensors name their views in another order."""
 
 
-def pool(positives, *, fruit=range(8), classes=None, missing=()):
+def pool(positives, *, fruit=range(8), classes=None, missing=(), registered=True):
     present = {name: np.ones((8, len(views)), dtype=bool) for name, views in VIEWS.items()}
     for modality, row, view in missing:
         present[modality][row, view] = False
     classes = None if classes is None else np.array(classes)
-    return SamplePool(present, VIEWS, np.array(list(fruit), dtype=np.int64), positives, classes)
+    rows = np.array(list(fruit), dtype=np.int64)
+    return SamplePool(present, VIEWS, rows, positives, classes, registered=registered)
 
 
 def rng():
@@ -33,6 +34,25 @@ def test_samples_are_views_that_every_sensor_has():
     # "top" is RGB's first and NIR's second view.
     assert samples.columns["rgb"][:2].tolist() == [0, 1]
     assert samples.columns["nir"][:2].tolist() == [1, 0]
+
+
+def test_no_picture_is_left_out_where_sensors_need_not_be_registered():
+    samples = pool("augment", registered=False)
+    assert len(samples) == 24
+    assert samples.columns["rgb"][:3].tolist() == [0, 1, 2]
+    # "top" and "left" are themselves; for "right", NIR's first view stands in.
+    assert samples.columns["nir"][:3].tolist() == [1, 0, 0]
+
+
+def test_sensors_without_a_view_in_common_are_pretrained_together():
+    views = {"top": ("a", "b", "c"), "side": ("left", "right")}
+    present = {name: np.ones((4, len(names)), dtype=bool) for name, names in views.items()}
+    samples = SamplePool(present, views, np.arange(4), "augment")
+    for name, names in views.items():
+        seen = set(zip(samples.fruit.tolist(), samples.columns[name].tolist(), strict=True))
+        assert seen == {(fruit, number) for fruit in range(4) for number in range(len(names))}
+    with pytest.raises(ConfigError, match="0 images with all of top, side"):
+        SamplePool(present, views, np.arange(4), "augment", registered=True)
 
 
 def test_missing_views_and_fruit_outside_the_pool_are_no_samples():

@@ -14,7 +14,8 @@ from backend.training.checkpoint import load_encoders, unpack_weights
 from backend.training.probing import probe_fold
 from backend.training.task import FoldTask, WorkerContext
 
-SENSORS = {"rgb+nir+depth": {"rgb": 3, "nir": 1, "depth": 1}, "nir": {"nir": 1}}
+SENSORS = {"rgb+early+type": {"rgb": 3, "early": 1, "type": 1}, "nir": {"nir": 1}}
+"""Two of them have names that torch or this program use for something else."""
 LONGER = {"dino": 16, "jigsaw": 16}
 """Epochs of methods that need more of them before the loss shows what they learned."""
 PROTOCOLS = ("mcc", "probe_accuracy", "knn_accuracy", "retrieval_map", "oneclass_auroc", "clustering_ari")
