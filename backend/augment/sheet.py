@@ -19,6 +19,7 @@ TILE = 96
 DRAWS = 8
 _GAP, _LABEL, _HEADER = 4, 132, 58
 _PAPER, _INK, _FAINT = (255, 255, 255), (20, 20, 20), (110, 110, 110)
+_NOTHING = np.zeros((TILE, TILE, 1), dtype=np.uint8)
 
 
 def contact_sheet(
@@ -30,9 +31,9 @@ def contact_sheet(
     which shows wherever they are registered. An asymmetric policy alternates first and second views.
 
     Args:
-        dataset: fruit from the whole manifest are taken, evenly spaced.
+        dataset: fruit from the whole manifest are taken, evenly spaced, of those that the most sensors saw.
         config: the augmentation.
-        fruits: how many, 1 or more; fewer where the data set has fewer with an image of each sensor.
+        fruits: how many, 1 or more; fewer where the data set has fewer.
         seed: of the draws.
         always: give every tile every operation, whatever its probability.
 
@@ -41,11 +42,12 @@ def contact_sheet(
 
     Raises:
         ConfigError: unknown policy or operation.
-        DataError: no fruit has an image of each sensor, or an image cannot be read.
+        DataError: no fruit has an image, or an image cannot be read.
     """
     augmenter = Augmenter(config, TILE, always=always)
-    rows = _choose(dataset, fruits)
-    original = {name: _load(dataset, name, rows) for name in dataset.modalities}
+    seen = _first_views(dataset)
+    rows = _choose(dataset, seen, fruits)
+    original = {name: _load(dataset, [paths[row] for row in rows]) for name, paths in seen.items()}
     generator = torch.Generator().manual_seed(seed)
     asymmetric = augmenter.policy.second_steps is not None
     columns, titles = [original], ["as it is"]
@@ -53,33 +55,41 @@ def contact_sheet(
         second = asymmetric and draw % 2 == 1
         columns.append(augmenter(original, generator, second_view=second))
         titles.append(f"view {1 + draw % 2}" if asymmetric else f"draw {draw + 1}")
-    labels = [(dataset.fruit_ids[row], name) for row in rows for name in dataset.modalities]
-    tiles = [[column[name][i] for column in columns] for i in range(len(rows)) for name in dataset.modalities]
+    places = [(i, name) for i, row in enumerate(rows) for name in seen if seen[name][row]]
+    labels = [(dataset.fruit_ids[rows[i]], name) for i, name in places]
+    tiles = [[column[name][i] for column in columns] for i, name in places]
     return _draw(tiles, labels, titles, _heading(augmenter, dataset, seed))
 
 
-def _choose(dataset: FruitDataset, fruits: int) -> list[int]:
-    """Rows of the manifest whose first view of each sensor exists, evenly spaced."""
-    columns = [dataset.paths[name, views[0]] for name, views in dataset.modalities.items()]
-    whole = [row for row in range(len(dataset)) if columns and all(paths[row] for paths in columns)]
-    if not whole:
+def _first_views(dataset: FruitDataset) -> dict[str, list[str]]:
+    """Sensor to the path of every fruit's first view that exists, "" = none; blind sensors are left out."""
+    found = {}
+    for name, views in dataset.modalities.items():
+        by_fruit = zip(*(dataset.paths[name, view] for view in views), strict=True)
+        found[name] = [next(filter(None, paths), "") for paths in by_fruit]
+    return {name: paths for name, paths in found.items() if any(paths)}
+
+
+def _choose(dataset: FruitDataset, seen: dict[str, list[str]], fruits: int) -> list[int]:
+    """Rows of the manifest that the most sensors saw, evenly spaced."""
+    if not seen:
         raise DataError(
-            "no fruit with an image of each sensor",
-            where=str(dataset.root),
-            expected=f"at least one with the first view of {', '.join(dataset.modalities) or 'a sensor'}",
+            "no fruit with an image", where=str(dataset.root), expected="at least one, of some sensor"
         )
-    return [whole[int(i)] for i in np.linspace(0, len(whole) - 1, min(fruits, len(whole)))]
+    sensors = np.array([[bool(path) for path in paths] for paths in seen.values()]).sum(axis=0)
+    best = np.flatnonzero(sensors == sensors.max())
+    return [int(best[int(i)]) for i in np.linspace(0, len(best) - 1, min(fruits, len(best)))]
 
 
-def _load(dataset: FruitDataset, modality: str, rows: list[int]) -> Tensor:
-    """(n, C, TILE, TILE) first views of one sensor; grey files among coloured ones become coloured."""
-    paths = dataset.paths[modality, dataset.modalities[modality][0]]
+def _load(dataset: FruitDataset, paths: list[str]) -> Tensor:
+    """(n, C, TILE, TILE) images of one sensor, black where a path is ""; all coloured where one is."""
     pixels = []
-    for row in rows:
+    for path in paths:
         try:
-            pixels.append(decode_image(str(dataset.root / paths[row]), TILE))
+            found = decode_image(str(dataset.root / path), TILE) if path else _NOTHING
         except DataError as error:
-            raise DataError(error.found, where=str(dataset.root / paths[row])) from error
+            raise DataError(error.found, where=str(dataset.root / path)) from error
+        pixels.append(found)
     channels = max(image.shape[2] for image in pixels)
     stack = np.stack([np.broadcast_to(image, (TILE, TILE, channels)) for image in pixels])
     return to_float(torch.from_numpy(stack))

@@ -120,6 +120,12 @@ def _opened(path: str) -> Iterator[ImageFile.ImageFile]:
     except FileNotFoundError as error:
         raise DataError("missing image", action="add the file or leave the cell empty") from error
     except UnidentifiedImageError as error:
+        if _is_tiff(path):
+            raise DataError(
+                "unreadable image, a TIFF",
+                expected="a whole file with 1 or 3 channels of 8 or 16 bits",
+                action="replace it, or make other channels sensors of their own, image:<sensor>:<view>",
+            ) from error
         formats = ", ".join(_FORMATS[:-1])
         raise DataError("not an image", expected=f"{formats} or GIF", action="replace the file") from error
     except (
@@ -129,6 +135,11 @@ def _opened(path: str) -> Iterator[ImageFile.ImageFile]:
         raise DataError(
             f"unreadable image ({reason})", expected="a whole, undamaged file", action="replace it"
         ) from error
+
+
+def _is_tiff(path: str) -> bool:
+    with open(path, "rb") as file:  # noqa: PTH123 - as above
+        return file.read(4) in (b"II*\0", b"MM\0*")
 
 
 def _too_large(size: str) -> DataError:

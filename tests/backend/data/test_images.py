@@ -1,5 +1,7 @@
 """One image to one square: every bit depth and colour model, and every kind of broken file."""
 
+import struct
+
 import cv2
 import numpy as np
 import pytest
@@ -35,6 +37,16 @@ def test_grey_has_one_channel(tmp_path, colour, mode):
     assert pixels.shape == (16, 16, 1)
     np.testing.assert_array_equal(pixels[:, :, 0], np.asarray(image.convert("L")))
     assert inspect_image(str(path)).grey
+
+
+def test_a_tiff_of_five_channels_is_refused_with_a_way_out(tmp_path):
+    path = tmp_path / "five.tif"
+    entries = [(256, 4), (257, 4), (258, 8), (259, 1), (262, 1), (273, 8), (277, 5), (278, 4), (279, 80)]
+    directory = b"".join(struct.pack("<HHII", tag, 3, 1, value) for tag, value in entries)
+    head = b"II*\0" + struct.pack("<IH", 8, len(entries)) + directory + bytes(4)
+    path.write_bytes(head + bytes(80))
+    with pytest.raises(DataError, match=r"unreadable image, a TIFF.*1 or 3 channels.*sensors of their own"):
+        decode_image(str(path), 8)
 
 
 def test_palette_and_cmyk_become_colour(tmp_path, colour):
