@@ -121,10 +121,11 @@ _COMPOSITIONS = {
 def sound_fruit(dataset: FruitDataset, labels: NDArray[np.float32]) -> NDArray[np.bool_]:
     """(n,) fruit that are known to be healthy, from their (n, D) labels.
 
-    Multiclass: of the healthy class. Multilabel: labelled for some defect and positive for none.
+    Multiclass: of the healthy class, where there is one. Multilabel: labelled for some defect and positive for
+    none.
     """
     if dataset.task == MULTICLASS:
-        healthy: NDArray[np.bool_] = labels[:, dataset.defect_names.index(dataset.healthy)] == 1
-        return healthy
+        healthy = [name == dataset.healthy for name in dataset.defect_names]
+        return np.logical_or.reduce(labels[:, healthy] == 1, axis=1)
     sound: NDArray[np.bool_] = ~np.isnan(labels).all(axis=1) & ~(labels == 1).any(axis=1)
     return sound

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from backend.config import CORESETS, SELECTIONS, DataConfig, RunConfig
+from backend.data.dataset import MULTICLASS
 from backend.data.manifest import read_dataset
 from backend.errors import ConfigError
 from backend.training.selecting import select_pool, sound_fruit
@@ -59,6 +60,13 @@ def test_compositions_look_at_known_labels_only(dataset, pool, known):
     assert sound_fruit(dataset, dataset.labels[healthy]).all()
     assert (dataset.labels[defective] == 1).any(axis=1).all()
     assert sorted([*healthy, *defective]) == half.tolist()
+
+
+def test_classes_of_which_none_is_healthy_have_no_sound_fruit(dataset):
+    labels = np.eye(3, dtype=np.float32)
+    named = replace(dataset, task=MULTICLASS, healthy=dataset.defect_names[1])
+    assert sound_fruit(named, labels).tolist() == [False, True, False]
+    assert not sound_fruit(replace(named, healthy=""), labels).any()
 
 
 def test_balanced_takes_as_many_of_each_defect_as_of_the_rarest(dataset, pool, known):
