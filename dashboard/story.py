@@ -48,7 +48,8 @@ def pack_of(scope: Scope, exhibits: list[Exhibit], title: str = "") -> Pack:
         title: of the pack; empty = a plain one.
     """
     place = WORDS["place"].format(dataset=scope.dataset.name, study=scope.study)
-    return Pack(title or WORDS["pack_title"], place, tuple(exhibits), datetime.now(UTC))
+    title = title or WORDS["pack_title"].format(dataset=scope.dataset.name)
+    return Pack(title, place, tuple(exhibits), datetime.now(UTC))
 
 
 def chosen_scope(store: Store, dataset: str = "", study: str = "", defect: str = "") -> Scope:

@@ -58,7 +58,8 @@ def _downloads(scope: Scope, items: list[BasketItem], exhibits: list[Exhibit]) -
         st.markdown(plain(WORDS["nothing_to_tell"]))
         return
     with st.container(width=520):
-        title = st.text_input(WORDS["title_of_pack"], value=WORDS["pack_title"], key="pack-title")
+        usual = WORDS["pack_title"].format(dataset=scope.dataset.name)
+        title = st.text_input(WORDS["title_of_pack"], value=usual, key="pack-title")
     with st.container(horizontal=True, gap="small"):
         for ending, label in LABELS.items():
             st.download_button(

@@ -128,6 +128,7 @@ def test_the_default_pack_answers_the_questions(full_store: Path) -> None:
     scope = story.chosen_scope(open_store(full_store))
     titles = [exhibit.figure.name for exhibit in story.told(scope)]
     assert titles[:2] == ["defect-by-defect-recall", "decisions"] and "where-it-looks" in titles
+    assert story.pack_of(scope, []).title == f"{scope.dataset.name}: review", "not every fruit is an avocado"
     assert any(name.startswith("sensors") for name in titles) and len(titles) >= 6
     for exhibit in story.told(scope):
         assert exhibit.stamp.runs and exhibit.stamp.commit and exhibit.figure.sentence
