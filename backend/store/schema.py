@@ -83,7 +83,7 @@ TABLES: dict[str, str] = {
             fold INTEGER NOT NULL,
             seconds REAL NOT NULL,
             finished TEXT NOT NULL,
-            notes TEXT NOT NULL DEFAULT '{}',  -- JSON: kept epoch, thresholds, halved batch
+            notes TEXT NOT NULL DEFAULT '{}',  -- JSON: kept epoch, thresholds, halved batch, why pruned
             PRIMARY KEY (run_id, fold)
         ) WITHOUT ROWID""",
     "curve": """

@@ -151,6 +151,7 @@ class RunStore(FindingsStore):
         """
         self._require_run(run_id)
         fold, now = int(bundle.fold), utc_now()
+        notes = dict(bundle.notes) | ({"pruned": bundle.pruned} if bundle.pruned else {})
         files = self._keep_files(run_id, bundle.artifacts, fold)
         before = self.rows("SELECT path FROM artifact WHERE run_id = ? AND fold = ?", run_id, fold)
         with self.transaction(durable=True) as connection:
@@ -165,7 +166,7 @@ class RunStore(FindingsStore):
             self._insert_embeddings(run_id, bundle.embeddings, fold)
             connection.execute(
                 "INSERT INTO run_fold (run_id, fold, seconds, finished, notes) VALUES (?, ?, ?, ?, ?)",
-                (run_id, fold, bundle.seconds, now, compact_json(dict(bundle.notes))),
+                (run_id, fold, bundle.seconds, now, compact_json(notes)),
             )
             connection.execute("UPDATE run SET heartbeat = ? WHERE run_id = ?", (now, run_id))
         kept = {row["path"] for row in files}
@@ -264,6 +265,11 @@ class RunStore(FindingsStore):
     def finished_folds(self, run_id: str) -> set[int]:
         """The folds of a run that are in the store."""
         return {row[0] for row in self.rows("SELECT fold FROM run_fold WHERE run_id = ?", run_id)}
+
+    def pruned_folds(self, run_id: str) -> dict[int, str]:
+        """The finished folds of a run that were pruned, and why."""
+        sql = "SELECT fold, notes ->> '$.pruned' FROM run_fold WHERE run_id = ? AND notes ->> '$.pruned' <> ''"
+        return {row[0]: row[1] for row in self.rows(sql, run_id)}
 
     def load_predictions(self, run_id: str, fold: int | None = None) -> Predictions:
         """The predictions of a run (or one fold), bit for bit: see ``folds.load_predictions``."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -53,16 +53,39 @@ class RunResult:
     curve: tuple[float, ...] = ()
 
 
+@dataclass(frozen=True)
+class _Stop:
+    """Why a run ends at a fold: that fold was pruned or failed, and those behind it would be in vain."""
+
+    fold: int
+    status: str
+    reason: str
+    curves: tuple[CurvePoint, ...] = ()
+
+
 @dataclass
 class _Open:
-    """A run whose folds are on their way."""
+    """A run whose folds are on their way.
+
+    With one worker the folds behind one that stops are never run. With more they may come first, so the
+    lowest fold that stops decides, once those before it are in.
+    """
 
     row: RunRow
     config: RunConfig
     folds: tuple[int, ...]
     missing: set[int]
-    curves: dict[int, tuple[CurvePoint, ...]] = field(default_factory=dict)
+    stop: _Stop | None = None
     ended: str = ""
+
+    def needs(self, fold: int) -> bool:
+        """Whether a fold can still decide something."""
+        return fold in self.missing and (self.stop is None or fold < self.stop.fold)
+
+    def stop_at(self, stop: _Stop) -> None:
+        """Take note of a fold that stopped."""
+        if self.stop is None or stop.fold < self.stop.fold:
+            self.stop = stop
 
 
 class Driver:
@@ -155,10 +178,10 @@ class Driver:
             if twin is not None:
                 return _Open(replace(row, run_id=twin), config, folds, set(), ended=COMPLETE)
         self.store.start_run(row)
-        missing = set(folds) - self.store.finished_folds(row.run_id)
-        run = _Open(row, config, folds, missing)
-        if not missing:
-            self._finish(run)
+        run = _Open(row, config, folds, set(folds) - self.store.finished_folds(row.run_id))
+        for fold, reason in self.store.pruned_folds(row.run_id).items():
+            run.stop_at(_Stop(fold, PRUNED, reason))
+        self._settle(run)
         return run
 
     def _tasks(
@@ -166,7 +189,7 @@ class Driver:
     ) -> Iterator[FoldTask]:
         for run in runs:
             for fold in sorted(run.missing):
-                if run.ended:  # a fold of this run has failed: the others would be in vain
+                if not run.needs(fold):
                     self.progress.skip()
                     continue
                 yield FoldTask(
@@ -180,26 +203,32 @@ class Driver:
 
     def _take(self, run: _Open, outcome: Outcome) -> None:
         """Store what came back for one fold."""
-        run_id, bundle = run.row.run_id, outcome.bundle
+        run_id, fold, bundle = run.row.run_id, outcome.task.fold, outcome.bundle
+        run.missing.discard(fold)
         if bundle is None:
-            if not run.ended:
-                run.ended = FAILED
-                reason = f"fold {outcome.task.fold}: {outcome.error}"
-                self.store.end_run(run_id, FAILED, reason, {outcome.task.fold: outcome.curves})
+            run.stop_at(_Stop(fold, FAILED, f"fold {fold}: {outcome.error}", outcome.curves))
+            self._settle(run)
             self.progress.failed(run.row.name, outcome.error)
             return
         self.store.write_fold(run_id, bundle)
-        run.curves[bundle.fold] = bundle.curves
-        run.missing.discard(bundle.fold)
         self.on_fold(run.config, bundle.seconds)
-        if (checkpoint := self.context.checkpoint(run_id, bundle.fold)) is not None:
+        if (checkpoint := self.context.checkpoint(run_id, fold)) is not None:
             checkpoint.unlink(missing_ok=True)
         if bundle.pruned:
-            run.ended = PRUNED
-            self.store.end_run(run_id, PRUNED, bundle.pruned)
-        elif not run.missing and not run.ended:
-            self._finish(run)
+            run.stop_at(_Stop(fold, PRUNED, bundle.pruned))
+        self._settle(run)
         self.progress.advance(run.row.name, bundle.seconds)
+
+    def _settle(self, run: _Open) -> None:
+        """End the run if no fold that is still out can change how it ends."""
+        if run.ended or any(run.needs(fold) for fold in run.missing):
+            return
+        if (stop := run.stop) is None:
+            self._finish(run)
+            return
+        unfinished = {stop.fold: stop.curves} if stop.status == FAILED else {}
+        self.store.end_run(run.row.run_id, stop.status, stop.reason, unfinished)
+        run.ended = stop.status
 
     def _finish(self, run: _Open) -> None:
         """Compute the run's own metrics from the pooled predictions of its folds."""

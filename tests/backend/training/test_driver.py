@@ -1,0 +1,115 @@
+"""How a run ends: by its lowest fold that stops, whatever the order of folds and whenever the driver dies."""
+
+import itertools
+from contextlib import suppress
+
+import pytest
+
+from backend.errors import AvocadoError
+from backend.store.bundle import CurvePoint, FoldBundle, MetricValue
+from backend.store.rows import StudyRow
+from backend.store.writer import RunStore
+from backend.training.driver import Driver
+from backend.training.executor import Outcome
+from backend.training.progress import StudyProgress
+
+SCORES = (0.5, 0.25)
+
+
+class Script:
+    """Ends folds as told, in the order told; without an order as one worker does."""
+
+    workers = 1
+
+    def __init__(self, ends, order=None):
+        self.ends, self.order, self.handed_out = ends, order, []
+
+    def run(self, tasks):
+        if self.order is not None:
+            tasks = sorted(tasks, key=lambda task: self.order.index(task.fold))
+        for task in tasks:
+            self.handed_out.append(task.fold)
+            yield self.outcome(task)
+
+    def outcome(self, task):
+        end = self.ends[task.fold]
+        curves = (CurvePoint(1, "validation", "mcc", SCORES[task.fold]),)
+        if end == "fails":
+            return Outcome(task, None, "the loss became nan", curves)
+        bundle = FoldBundle(
+            fold=task.fold,
+            seconds=1.0,
+            metrics=(MetricValue("inner_mcc", SCORES[task.fold]), MetricValue("inner_mcc_error", 0.1)),
+            curves=curves,
+            pruned="behind" if end == "pruned" else "",
+        )
+        return Outcome(task, bundle)
+
+
+@pytest.fixture
+def drive(multilabel_context, small_run, tmp_path):
+    """``drive(ends, order)``: a trial of two folds; its result, its status, why, and the folds handed out."""
+
+    def run(ends, order=None, name="store"):
+        script = Script(ends, order)
+        data = multilabel_context.dataset
+        with RunStore(tmp_path / f"{name}.db") as store:
+            store.add_dataset(data, [])
+            store.recover()
+            store.start_study(StudyRow("study", "study", {"seed": 0}, data.dataset_id, "mcc", {"f012": 0}))
+            driver = Driver(store, script, multilabel_context, "study", 0, StudyProgress(quiet=True))
+            (result,) = driver.run([small_run(purpose="tune")])
+            status, error = tuple(store.row("SELECT status, error FROM run"))
+        return result, status, error, script.handed_out
+
+    return run
+
+
+def test_a_trial_is_pruned_by_its_first_fold_and_the_second_is_not_run(drive):
+    result, status, error, folds = drive(("pruned", "ends"))
+    assert (result.status, status, error, folds) == ("pruned", "pruned", "behind", [0])
+
+
+@pytest.mark.parametrize("ends", list(itertools.product(("ends", "pruned", "fails"), repeat=2)))
+def test_the_order_in_which_folds_end_changes_nothing(drive, ends):
+    alone, *told = drive(ends)[:3]
+    for number, order in enumerate(([0, 1], [1, 0])):
+        other, *found = drive(ends, order, name=f"store{number}")[:3]
+        assert (other.status, other.curve, *found) == (alone.status, alone.curve, *told)
+    if ends == ("ends", "ends"):
+        assert alone.inner_score == pytest.approx(sum(SCORES) / 2)
+
+
+@pytest.mark.parametrize("ends", [("pruned", "ends"), ("ends", "pruned")])
+@pytest.mark.parametrize("order", [[0, 1], [1, 0]])
+@pytest.mark.parametrize("verb", ["write_fold", "end_run", "finish_run"])
+def test_a_driver_that_dies_forgets_no_pruning(drive, monkeypatch, ends, order, verb):
+    whole = drive(ends, name="whole")[0]
+    original = getattr(RunStore, verb)
+
+    def die(self, *arguments):
+        original(self, *arguments)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunStore, verb, die)
+        with suppress(KeyboardInterrupt):
+            drive(ends, order)
+    result, status, error, _ = drive(ends)
+    assert (result.status, result.curve) == (whole.status, whole.curve)
+    assert (status, error) == ("pruned", "behind")
+
+
+def test_a_run_that_failed_is_tried_again_where_it_failed(drive):
+    assert drive(("ends", "fails"))[1:] == ("failed", "fold 1: the loss became nan", [0, 1])
+    result, status, error, folds = drive(("ends", "ends"))
+    assert (result.status, status, error, folds) == ("complete", "complete", None, [1])
+
+
+def test_a_disk_that_fails_is_not_taken_for_a_fold_that_does(drive, monkeypatch):
+    def full(self, run_id, bundle):
+        raise AvocadoError("the disk is full")
+
+    monkeypatch.setattr(RunStore, "write_fold", full)
+    with pytest.raises(AvocadoError, match="full"):
+        drive(("ends", "ends"))
