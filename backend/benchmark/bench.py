@@ -134,7 +134,7 @@ class Bench:
         name = PREFIX + self.benchmark.name + (QUICK if self.quick else "")
         digest = short_hash([plan, self.dataset.dataset_id])[:8]
         study = StudyRow(f"{PREFIX}{self.benchmark.name}-{digest}", name, plan, self.dataset.dataset_id, "")
-        self.store.recover(study.study_id)
+        self.store.recover()
         self.store.start_study(study)
         self.facts = StudyFacts(
             self.benchmark.name,

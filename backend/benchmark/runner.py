@@ -70,7 +70,7 @@ def run_one(benchmark: Benchmark, options: Options) -> Outcome:
             status = COMPLETE
         finally:
             if status != COMPLETE:
-                store.recover(study_id)
+                store.recover()
             store.finish_study(study_id, status, store.summarise_study(study_id))
         tables = module.tables(bench.facts, bench.results())
         bench.keep_tables(tables)

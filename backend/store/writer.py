@@ -227,38 +227,21 @@ class RunStore(FindingsStore):
             )
             connection.execute("UPDATE study SET heartbeat = ? WHERE study_id = ?", (now, study_id))
 
-    def recover(self, study_id: str | None = None) -> dict[str, set[int]]:
-        """Take stock after a crash. Whoever holds the lock is the only writer, so no older run is alive.
+    def recover(self) -> None:
+        """Mark every run and study that is still ``running`` as interrupted.
 
-        Args:
-            study_id: the study to go on with; None = every study.
-
-        Returns:
-            Run id to finished folds, for every run that is not complete. Runs and studies that were
-            ``running`` become ``interrupted``; ``start_study`` and ``start_run`` take them up again.
+        Whoever holds the lock is the only writer, so the drivers of all of them are gone, whatever study they
+        were on; ``start_study`` and ``start_run`` take them up again.
         """
-        study = {"study": study_id}
         with self.transaction() as connection:
             connection.execute(
                 "UPDATE run SET status = 'interrupted', finished = COALESCE(heartbeat, started), "
-                "error = 'the driver ended before the run did' "
-                "WHERE status = 'running' AND (:study IS NULL OR study_id = :study)",
-                study,
+                "error = 'the driver ended before the run did' WHERE status = 'running'"
             )
             connection.execute(
                 "UPDATE study SET status = 'interrupted', finished = COALESCE(heartbeat, started) "
-                "WHERE status = 'running' AND (:study IS NULL OR study_id = :study)",
-                study,
+                "WHERE status = 'running'"
             )
-            rows = connection.execute(
-                "SELECT run_id, fold FROM run LEFT JOIN run_fold USING (run_id) "
-                "WHERE status <> 'complete' AND (:study IS NULL OR study_id = :study)",
-                study,
-            ).fetchall()
-        finished: dict[str, set[int]] = {}
-        for run_id, fold in rows:
-            finished.setdefault(run_id, set()).update(() if fold is None else (fold,))
-        return finished
 
     # What a resumed study reads back
 
@@ -268,7 +251,9 @@ class RunStore(FindingsStore):
 
     def pruned_folds(self, run_id: str) -> dict[int, str]:
         """The finished folds of a run that were pruned, and why."""
-        sql = "SELECT fold, notes ->> '$.pruned' FROM run_fold WHERE run_id = ? AND notes ->> '$.pruned' <> ''"
+        sql = (
+            "SELECT fold, notes ->> '$.pruned' FROM run_fold WHERE run_id = ? AND notes ->> '$.pruned' <> ''"
+        )
         return {row[0]: row[1] for row in self.rows(sql, run_id)}
 
     def load_predictions(self, run_id: str, fold: int | None = None) -> Predictions:

@@ -49,7 +49,7 @@ def run_study(plan: Plan, options: StudyOptions, *, seed: int = 0) -> dict[str, 
     study_id = study.row.study_id
     with RunStore(options.store, study_id) as store, study_log(options.store, study_id) as log_file:
         store.add_dataset(study.context.dataset, study.warnings)
-        store.recover(study_id)
+        store.recover()
         budget = open_budget(study, options, store)
         store.start_study(in_force(study.row, budget.state) if budget.limit else study.row)
         status = FAILED
@@ -64,7 +64,7 @@ def run_study(plan: Plan, options: StudyOptions, *, seed: int = 0) -> dict[str, 
             raise
         finally:
             if status != COMPLETE:
-                store.recover(study_id)
+                store.recover()
             summary = {
                 "seconds": budget.spent,
                 "budget": budget.limit,

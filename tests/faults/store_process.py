@@ -74,7 +74,7 @@ def write(path: Path, runs: int) -> None:
     """Drive the study to its end."""
     with RunStore(path, "torment") as store:
         store.add_dataset(DATASET, [])
-        store.recover("torment")
+        store.recover()
         store.start_study(StudyRow("torment", "torment", {}, DATASET.dataset_id, "mcc", FOLD_OF))
         for seed in range(runs):
             config = RunConfig(seed=seed, data=DataConfig(folds=N_FOLDS))

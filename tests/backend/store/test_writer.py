@@ -136,8 +136,10 @@ def test_interrupted_runs_are_recovered_with_their_folds(
     store.finish_run(done.run_id, [])
     store.close()
     with RunStore(store_path) as resumed:
-        assert resumed.recover("study-1") == {first.run_id: {1}, second.run_id: set()}
-        assert resumed.recover("another study") == {}
+        resumed.recover()
+        assert resumed.finished_folds(first.run_id) == {1}
+        assert resumed.finished_folds(second.run_id) == set()
+        assert resumed.study("study-1").status == "interrupted"
         assert resumed.run_status(first.run_id) == "interrupted"
         assert resumed.row("SELECT error FROM run WHERE run_id = ?", first.run_id)[0]
         resumed.start_run(first)
