@@ -79,18 +79,14 @@ QUICK: dict[str, tuple[str, ...]] = {
 def run(bench: Bench) -> None:
     """The script of that name with its settings, each setting a cell."""
     name = bench.benchmark.name
-    for arguments in (QUICK[name],) if bench.quick else FULL[name]:
+    device = ("--device", "cuda") if name == "throughput" and bench.device == "cuda" else ()
+    for chosen in (QUICK[name],) if bench.quick else FULL[name]:
+        arguments = (*chosen, *device)
         config = RunConfig(kind="probe", method=MethodConfig(f"speed_{name}"))
-        bench.cell(
-            config,
-            {"arguments": " ".join(arguments)},
-            functools.partial(_measure, name, arguments, bench.device),
-        )
+        bench.cell(config, {"arguments": " ".join(arguments)}, functools.partial(_measure, name, arguments))
 
 
-def _measure(name: str, arguments: tuple[str, ...], device: str, config: RunConfig) -> Measured:
-    if name == "throughput" and device == "cuda":
-        arguments = (*arguments, "--device", "cuda")
+def _measure(name: str, arguments: tuple[str, ...], config: RunConfig) -> Measured:
     found = run_script(SCRIPTS / f"{name}.py", (*arguments, "--json"))
     metrics = [
         MetricValue(f"{column}|{what}", float(value))
