@@ -98,7 +98,8 @@ def prepare_study(plan: Plan, options: StudyOptions, seed: int) -> PreparedStudy
     folds = outer_folds(dataset.labels, dataset.groups, plan.folds, seed, fixed_split=dataset.fixed_split)
     cache = open_cache(dataset, plan.resolution, options.cache, progress=not options.quiet)
     row = study_row(plan, dataset, folds, seed, modalities, options.budget)
-    context = WorkerContext(dataset, cache, folds, device, options.store.parent.resolve() / "checkpoints")
+    scratch = options.store.parent.resolve() / "checkpoints" / options.store.stem
+    context = WorkerContext(dataset, cache, folds, device, scratch)
     return PreparedStudy(plan, row, context, modalities, warnings, seed)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -35,7 +36,7 @@ from backend.store.bundle import CurvePoint
 from backend.training.checkpoint import ENCODERS, pack_weights
 from backend.training.feed import FruitFeed
 from backend.training.optim import cosine_schedule, make_fabric, make_optimizer, require_finite
-from backend.training.pretrain_state import load_state, save_state
+from backend.training.pretrain_state import Progress, load_state, save_state
 from backend.training.ranks import run_on_devices
 from backend.training.samples import EpochOrder, IntArray, SampleFeed, SamplePool
 from backend.training.task import TrainingStoppedError
@@ -56,12 +57,18 @@ class EpochReport:
         loss: mean over the epoch's steps.
         health: measures of ``backend.evaluation.health``, averaged over the encoders.
         encoders: in evaluation mode, for a probe or kNN; not to be changed.
+        scores: what was answered after the epochs before this one, in earlier sessions too.
     """
 
     epoch: int
     loss: float
     health: dict[str, float]
     encoders: nn.ModuleDict
+    scores: tuple[float, ...] = ()
+
+
+OnEpoch = Callable[[EpochReport], float | None]
+"""Called after each epoch; what it answers is kept as the curve (validation, mcc)."""
 
 
 @dataclass(frozen=True)
@@ -72,11 +79,13 @@ class PretrainResult:
         weights: safetensors bytes; names start with ``encoders.``, as a ``FruitNetwork`` has them.
         curves: loss, task scores and health by epoch.
         notes: (key, value) facts worth keeping.
+        seconds_before: that earlier sessions spent on it.
     """
 
     weights: bytes
     curves: tuple[CurvePoint, ...]
     notes: tuple[tuple[str, str], ...]
+    seconds_before: float = 0.0
 
 
 def pretrain(
@@ -89,7 +98,7 @@ def pretrain(
     device: str = "cpu",
     labels: NDArray[np.float32] | None = None,
     checkpoint: Path | None = None,
-    on_epoch: Callable[[EpochReport], None] | None = None,
+    on_epoch: OnEpoch | None = None,
 ) -> PretrainResult:
     """Pretrain the encoders of a configuration.
 
@@ -103,7 +112,7 @@ def pretrain(
         labels: (n, D) for metric learning, NaN wherever a label may not be used. Methods that are
             registered with ``labels="never"`` do not see them.
         checkpoint: a file to write after each epoch and to go on from; removed by the caller.
-        on_epoch: called after each epoch; an exception it raises ends the training.
+        on_epoch: called after each epoch, before it counts as done; an exception it raises ends the training.
 
     Raises:
         ConfigError: a method, its positives or hyper-parameters that cannot work on these data.
@@ -137,9 +146,7 @@ class _Job:
     checkpoint: Path | None
 
 
-def _train(
-    fabric: Fabric, job: _Job, batch_size: int, on_epoch: Callable[[EpochReport], None] | None = None
-) -> PretrainResult:
+def _train(fabric: Fabric, job: _Job, batch_size: int, on_epoch: OnEpoch | None = None) -> PretrainResult:
     """Pretrain on the device of ``fabric``, alone or as one of several."""
     feed = FruitFeed(job.dataset, job.cache, job.config.model.image_modalities, str(fabric.device))
     pool = make_pool(job.config, feed, job.fruit, job.labels)
@@ -228,13 +235,13 @@ class Pretraining:
             method = nn.SyncBatchNorm.convert_sync_batchnorm(method)
         return method
 
-    def run(self, checkpoint: Path | None, on_epoch: Callable[[EpochReport], None] | None) -> PretrainResult:
+    def run(self, checkpoint: Path | None, on_epoch: OnEpoch | None) -> PretrainResult:
         """Train the epochs that are left."""
         parts = (self.method, self.optimizer, self.schedule)
-        done = 0
-        if checkpoint is not None:
-            done, self.curves = load_state(checkpoint, self.identity, parts)
-        for epoch in range(done + 1, self.config.optim.epochs + 1):
+        started = time.perf_counter()
+        before = Progress() if checkpoint is None else load_state(checkpoint, self.identity, parts)
+        self.curves = list(before.curves)
+        for epoch in range(before.epoch + 1, self.config.optim.epochs + 1):
             try:
                 loss = self._epoch(epoch)
                 if not self.fabric.is_global_zero:
@@ -242,14 +249,24 @@ class Pretraining:
                 health = self._require_health(epoch)
             except TrainingError as error:
                 raise TrainingStoppedError(error, tuple(self.curves)) from error
+            if on_epoch is not None:
+                self._ask(on_epoch, epoch, loss, health)
             if checkpoint is not None:
+                seconds = before.seconds + time.perf_counter() - started
                 # A disk that is full costs the way back to this epoch, not the training.
                 with suppress(OSError, SafetensorError):
-                    save_state(checkpoint, self.identity, epoch, self.curves, parts)
-            if on_epoch is not None:
-                on_epoch(EpochReport(epoch, loss, health, self.method.encoders))
+                    save_state(checkpoint, self.identity, Progress(epoch, seconds, tuple(self.curves)), parts)
         encoders = {ENCODERS + name: value for name, value in self.method.encoders.state_dict().items()}
-        return PretrainResult(pack_weights(encoders), tuple(self.curves), self._notes())
+        return PretrainResult(
+            pack_weights(encoders), tuple(self.curves), self._notes(), seconds_before=before.seconds
+        )
+
+    def _ask(self, on_epoch: OnEpoch, epoch: int, loss: float, health: dict[str, float]) -> None:
+        """Let the caller judge an epoch; the score is saved with it, so that no session forgets it."""
+        judged = [point.value for point in self.curves if point.split == "validation"]
+        score = on_epoch(EpochReport(epoch, loss, health, self.method.encoders, tuple(judged)))
+        if score is not None:
+            self._record(epoch, "validation", {"mcc": score})
 
     def _epoch(self, epoch: int) -> float:
         """Train one epoch; returns the mean loss. Nothing waits for the device before its end."""

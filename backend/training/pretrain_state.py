@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,20 +24,27 @@ from backend.store.bundle import CurvePoint
 _METHOD, _OPTIMIZER, _ABOUT = "method.", "optimizer.", "about"
 
 
+@dataclass(frozen=True)
+class Progress:
+    """How far a training is: epochs done, the seconds they took in all sessions, and the curves so far."""
+
+    epoch: int = 0
+    seconds: float = 0.0
+    curves: tuple[CurvePoint, ...] = ()
+
+
 def save_state(
     path: Path,
     identity: str,
-    epoch: int,
-    curves: list[CurvePoint],
+    progress: Progress,
     parts: tuple[Method, torch.optim.Optimizer, LambdaLR],
 ) -> None:
-    """Write the state after an epoch; the file is whole or the one before stays.
+    """Write the state after an epoch; the file is whole, and on the disk, or the one before stays.
 
     Args:
         path: where to.
         identity: what is trained on what; only the same training may go on from the file.
-        epoch: epochs done.
-        curves: so far.
+        progress: so far.
         parts: method, optimiser and schedule.
     """
     method, optimizer, schedule = parts
@@ -47,8 +54,7 @@ def save_state(
         tensors |= {f"{_OPTIMIZER}{index}.{slot}": value for slot, value in slots.items()}
     about = {
         "identity": identity,
-        "epoch": epoch,
-        "curves": [asdict(point) for point in curves],
+        "progress": asdict(progress),
         "groups": state["param_groups"],
         "schedule": {key: value for key, value in schedule.state_dict().items() if key != "lr_lambdas"},
     }
@@ -60,33 +66,34 @@ def save_state(
         temporary,
         metadata={_ABOUT: json.dumps(about)},
     )
-    os.replace(temporary, path)  # noqa: PTH105 - atomic, and Path.replace is the same call
+    with temporary.open("rb") as file:
+        os.fsync(file.fileno())  # a power cut may otherwise keep the name and lose the content
+    temporary.replace(path)
 
 
-def load_state(
-    path: Path, identity: str, parts: tuple[Method, torch.optim.Optimizer, LambdaLR]
-) -> tuple[int, list[CurvePoint]]:
+def load_state(path: Path, identity: str, parts: tuple[Method, torch.optim.Optimizer, LambdaLR]) -> Progress:
     """Go on from a file, if it is there, whole, and of the same training.
 
     Returns:
-        Epochs done and the curves so far; 0 and none where the training starts anew.
+        How far the training was; no epoch where it starts anew.
     """
     if not path.exists():
-        return 0, []
+        return Progress()
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             about = json.loads(file.metadata()[_ABOUT])
+            progress = _progress(about["progress"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
     except (safetensors.SafetensorError, OSError, KeyError, TypeError, ValueError):
-        return 0, []
+        return Progress()
     if about["identity"] != identity:
-        return 0, []
+        return Progress()
     method, optimizer, schedule = parts
     weights = {
         name.removeprefix(_METHOD): value for name, value in tensors.items() if name.startswith(_METHOD)
     }
     if _shapes(weights) != _shapes(method.state_dict()):
-        return 0, []  # written by another version of the method
+        return Progress()  # written by another version of the method
     method.load_state_dict(weights)
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     slots: dict[int, dict[str, Any]] = {}
@@ -99,7 +106,11 @@ def load_state(
             slots.setdefault(int(index), {})[slot] = laid_out.detach()
     optimizer.load_state_dict({"state": slots, "param_groups": about["groups"]})
     schedule.load_state_dict(about["schedule"] | {"lr_lambdas": [None] * len(about["groups"])})
-    return about["epoch"], [CurvePoint(**point) for point in about["curves"]]
+    return progress
+
+
+def _progress(values: dict[str, Any]) -> Progress:
+    return Progress(**values | {"curves": tuple(CurvePoint(**point) for point in values["curves"])})
 
 
 def _shapes(tensors: dict[str, Tensor]) -> dict[str, torch.Size]:

@@ -71,18 +71,15 @@ def pretrain_fold(task: FoldTask, context: WorkerContext) -> FoldBundle:
         )
     except Pruned as decision:
         pruned = str(decision)
-    curves = (*result.curves, *watch.curves)
+    score = watch.scores[-1] if watch.scores else watch.score(result.weights)
     artifacts: tuple[ArtifactData, ...] = ()
-    if watch.curves:
-        score = watch.curves[-1].value
-    else:
-        score = watch.score(result.weights)
+    if task.config.purpose != "tune":
         artifacts = (ArtifactData(f"fold{task.fold}/{WEIGHTS}", "encoders", result.weights),)
     return FoldBundle(
         fold=task.fold,
-        seconds=time.perf_counter() - started,
+        seconds=time.perf_counter() - started + result.seconds_before,
         metrics=(MetricValue("inner_mcc", score), MetricValue("inner_mcc_error", watch.error)),
-        curves=curves,
+        curves=result.curves or watch.curves,
         artifacts=artifacts,
         notes=result.notes,
         pruned=pruned,
@@ -110,8 +107,8 @@ class _Watch:
 
     def __init__(self, task: FoldTask, context: WorkerContext, parts: FoldParts) -> None:
         self._task, self._context, self._parts = task, context, parts
-        self.curves: list[CurvePoint] = []
-        self.best, self.error = -1.0, 0.0
+        self.scores: tuple[float, ...] = ()
+        self.error = 0.0
 
     def score(self, weights: bytes) -> float:
         """MCC of inner validation; its standard error is kept."""
@@ -122,10 +119,17 @@ class _Watch:
         self.error = inner_mcc_error(labels[parts.validation], score, self._context.dataset.task)
         return inner_mcc(labels[parts.validation], score, self._context.dataset.task)
 
-    def after_epoch(self, report: EpochReport) -> None:
+    @property
+    def curves(self) -> tuple[CurvePoint, ...]:
+        """What a pruned trial leaves."""
+        return tuple(
+            CurvePoint(epoch, "validation", "mcc", n) for epoch, n in enumerate(self.scores, start=1)
+        )
+
+    def after_epoch(self, report: EpochReport) -> float:
         """Score the encoders; raise ``Pruned`` where they lag behind earlier trials."""
         encoders = {ENCODERS + name: value for name, value in report.encoders.state_dict().items()}
         value = self.score(pack_weights(encoders))
-        self.best = max(self.best, value)
-        self.curves.append(CurvePoint(report.epoch, "validation", "mcc", value))
-        self._task.require_floor(report.epoch, self.best)
+        self.scores = (*report.scores, value)
+        self._task.require_floor(report.epoch, max(self.scores))
+        return value

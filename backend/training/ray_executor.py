@@ -138,6 +138,8 @@ def portable(context: WorkerContext) -> WorkerContext:
     """The context as it can be sent to a machine that shares no disk with this one."""
     scratch = os.environ.get(SCRATCH)
     folder = Path(scratch) if scratch else Path(tempfile.gettempdir()) / "avocado-checkpoints"
+    if context.scratch is not None:  # one folder a store, as beside it
+        folder /= context.scratch.name
     return replace(context, cache=MemoryCache.of(context.cache), scratch=folder)
 
 

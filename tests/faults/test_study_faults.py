@@ -138,7 +138,7 @@ def test_kill_9_of_the_driver_or_a_worker_changes_no_number(multilabel_folder, t
     assert driver.returncode == 0
     assert kills
     assert tables(store) == tables(reference)
-    assert not list((out / "checkpoints").glob("*.safetensors"))
+    assert not list((out / "checkpoints").rglob("*.safetensors"))
 
 
 def strike(driver, rng):

@@ -15,7 +15,7 @@ def test_resumes_bit_by_bit(train, drawn, nir, small_method, method, tmp_path):
         pass
 
     def kill(report):
-        if report.epoch == 2:
+        if report.epoch == 3:
             raise KilledError
 
     whole = train(method, data, epochs=3).result
