@@ -35,8 +35,9 @@ class TimeLimit:
     """How long a fold may take before it counts as hung: as given, else from the folds that have ended.
 
     Args:
-        given: seconds; None = ``FACTOR`` times the longest fold of the same kind so far, but never below
-            ``SHORTEST``; ``FIRST`` until one has ended.
+        given: seconds; None = ``FACTOR`` times the longest fold of the same kind so far, or as many epochs
+            of the slowest (a trial is much shorter than what it is for), but never below ``SHORTEST``;
+            ``FIRST`` until one has ended.
     """
 
     FACTOR, SHORTEST, FIRST = 20.0, 900.0, 12 * 3600.0
@@ -44,19 +45,24 @@ class TimeLimit:
     def __init__(self, given: float | None = None) -> None:
         self.given = given
         self._longest: dict[str, float] = {}
+        self._slowest: dict[str, float] = {}
 
     def seconds(self, task: FoldTask) -> float:
         """The limit of a task."""
         if self.given is not None:
             return self.given
-        longest = self._longest.get(task.config.kind)
-        return self.FIRST if longest is None else max(self.SHORTEST, self.FACTOR * longest)
+        kind, epochs = task.config.kind, task.config.optim.epochs
+        if kind not in self._longest:
+            return self.FIRST
+        return max(self.SHORTEST, self.FACTOR * max(self._longest[kind], self._slowest[kind] * epochs))
 
     def learn(self, outcome: Outcome) -> None:
         """Take note of how long a fold took."""
         if outcome.bundle is not None and not outcome.task.measure:
-            kind = outcome.task.config.kind
-            self._longest[kind] = max(outcome.bundle.seconds, self._longest.get(kind, 0.0))
+            kind, seconds = outcome.task.config.kind, outcome.bundle.seconds
+            epoch = seconds / outcome.task.config.optim.epochs
+            self._longest[kind] = max(seconds, self._longest.get(kind, 0.0))
+            self._slowest[kind] = max(epoch, self._slowest.get(kind, 0.0))
 
 
 class Executor(Protocol):

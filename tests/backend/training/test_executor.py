@@ -106,3 +106,14 @@ def test_the_limit_of_a_fold_follows_the_longest_so_far(small_run):
     limit.learn(Outcome(task, FoldBundle(0, seconds=1000.0)))
     limit.learn(Outcome(task, None, "failed"))
     assert limit.seconds(task) == TimeLimit.FACTOR * 1000
+
+
+def test_a_final_run_has_as_much_more_time_as_it_has_more_epochs_than_the_trials(small_run):
+    """Eight epochs of a trial in a minute: 400 epochs take 50 minutes and are not hung after 20."""
+    trial, final = (FoldTask("run", small_run(epochs=epochs), 0, 0) for epochs in (8, 400))
+    limit = TimeLimit()
+    limit.learn(Outcome(trial, FoldBundle(0, seconds=60.0)))
+    assert limit.seconds(trial) == TimeLimit.FACTOR * 60
+    assert limit.seconds(final) == TimeLimit.FACTOR * 50 * 60
+    limit.learn(Outcome(final, FoldBundle(0, seconds=3000.0)))
+    assert limit.seconds(trial) == TimeLimit.FACTOR * 3000
