@@ -87,10 +87,12 @@ def train(task: FoldTask, context: WorkerContext) -> FoldBundle:
 
 
 def describe_failure(error: BaseException) -> str:
-    """The reason of a failure for the store: one line for what the user can mend, else a traceback's end."""
+    """The reason of a failure in one line for the store; a defect of ours has its traceback below."""
     if isinstance(error, AvocadoError):
         return str(error)
-    return "".join(traceback.format_exception(error))[-_TRACEBACK_CHARACTERS:].strip()
+    words = " ".join(str(error).split())
+    trace = "".join(traceback.format_exception(error))[-_TRACEBACK_CHARACTERS:].strip()
+    return f"{type(error).__name__}: {words}\n{trace}"
 
 
 def run_safely(function: TaskFunction, task: FoldTask, context: WorkerContext) -> Outcome:

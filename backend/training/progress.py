@@ -67,7 +67,7 @@ class StudyProgress:
     def failed(self, name: str, error: str) -> None:
         """A fold is lost, and why."""
         self.done += 1
-        self._bar.write(f"failed: {name}: {error.splitlines()[-1] if error else ''}", file=sys.stderr)
+        self._bar.write(f"failed: {name}: {error.splitlines()[0] if error else ''}", file=sys.stderr)
         self._bar.update(1)
         log.error("failed: %s: %s", name, error)
         self._say("failed", run=name, error=error)

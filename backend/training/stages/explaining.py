@@ -128,7 +128,7 @@ def _run(driver: Driver, chosen: list[_Explained], tasks: list[tuple[_Explained,
 
 
 def _fail(driver: Driver, explained: _Explained, fold: int, error: str) -> None:
-    line = error.splitlines()[-1] if error else "unknown fault"
+    line = error.splitlines()[0] if error else "unknown fault"
     explained.faults.append(f"fold {fold} is not explained: {line}")
     driver.progress.failed("explanations", error)
 

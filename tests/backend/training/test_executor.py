@@ -30,7 +30,11 @@ def test_in_process_keeps_going_after_a_fault(small_run, behave):
 
 def test_a_reason_is_one_line_where_the_user_can_mend_it():
     assert describe_failure(DataError("x", where="y")) == "y: x"
-    assert "ZeroDivisionError" in describe_failure(ZeroDivisionError("z"))
+    with pytest.raises(ZeroDivisionError) as caught:
+        raise ZeroDivisionError("z,\nsaid in two lines")
+    reason = describe_failure(caught.value)
+    assert reason.splitlines()[0] == "ZeroDivisionError: z, said in two lines"
+    assert "Traceback" in reason
 
 
 def test_workers_are_reused_and_survive_each_others_death(small_run, behave):
