@@ -26,8 +26,10 @@ MAX_JACKKNIFE = 400
 _BLOCK = 1 << 17
 """Weights held at once: 1 MB, so a block of resamples stays in the processor's cache."""
 
-MIN_DEFINED = 0.5
-"""Share of resamples in which a statistic must be defined for it to get an interval."""
+MIN_DEFINED = 0.75
+"""Share of resamples in which a statistic must be defined for it to get an interval. What hangs on one group,
+such as a defect of a single pallet, is undefined without it, in 1/e = 37 % of them; all others hold that very
+group, as another season would not."""
 
 
 @dataclass(frozen=True)
@@ -67,17 +69,21 @@ class Bootstrap:
     def interval(self, column: int, alpha: float = 0.05) -> Interval:
         """The BCa interval of one statistic at confidence 1 - ``alpha``.
 
-        Resamples in which the statistic is undefined (no positive group drawn) are left out; with more than
-        half of them undefined there is no interval.
+        Resamples in which the statistic is undefined (no positive group drawn) are left out. There is no
+        interval where they are more than a quarter, where the others are all alike, or with one group.
         """
         point, values = float(self.point[column]), self.samples[:, column]
         defined = values[~np.isnan(values)]
         if np.isnan(point) or not len(defined):
             return Interval(None, None)
+        if len(self.jackknife) < 2:
+            return Interval(None, None, "every fruit is of one group, which says nothing about others")
         if len(defined) < MIN_DEFINED * len(values):
             return Interval(
                 None, None, f"undefined in {len(values) - len(defined)} of {len(values)} resamples"
             )
+        if np.ptp(defined) == 0 and len(defined) < len(values):
+            return Interval(None, None, "the same in every resample that defines it: too few groups tell")
         if np.ptp(defined) == 0:
             return Interval(point, point, "no resample changes it: too few fruit or errors for an interval")
         low, high = np.quantile(defined, self._levels(column, point, defined, alpha))

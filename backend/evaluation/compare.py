@@ -136,7 +136,7 @@ def _bootstrap_rows(pair: Pair, boot: Bootstrap, columns: list[int]) -> list[Com
 
 def _bootstrap_row(pair: Pair, key: Key, found: Difference, p_adjusted: float, level: float) -> ComparisonRow:
     interval = found.interval(level)
-    needed = found.fruit_needed(level)
+    needed = found.fruit_needed(level) if interval.low is not None else math.inf
     row = _row(pair, key, BOOTSTRAP, found.delta, found.p_value(), p_adjusted)
     return replace(
         row,
@@ -172,15 +172,14 @@ def _test_rows(
             test = tests[i]
             row = _row(pair, keys[i], name, test.delta if test else math.nan, p_value, float(p_adjusted))
             if test is not None:
-                effect = test.effect_size if math.isfinite(test.effect_size) else None
-                row = replace(row, ci_low=test.low, ci_high=test.high, n=test.n, effect_size=effect)
+                row = replace(row, ci_low=test.low, ci_high=test.high, n=test.n, effect_size=test.effect_size)
             rows.append(replace(row, verdict=_test_verdict(pair, name, keys[i], test, float(p_adjusted))))
     return rows
 
 
 def _test_verdict(pair: Pair, name: str, key: Key, test: PairedTest | None, p_adjusted: float) -> str:
     if test is None:
-        return "no test: fewer than two folds or seeds in which the difference is defined"
+        return "no test: no two folds or seeds in which the difference is defined and not the same"
     found = "no difference" if p_adjusted > ALPHA else ("better" if test.delta > 0 else "worse")
     if name == CORRECTED_T:
         return f"{found} over {test.n} folds x seeds (adjusted p = {p_adjusted:.3f})"

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+_ROUNDING = 1e-9
+"""Differences of metrics that are closer than this differ by rounding alone."""
 EXACT_BELOW = 25
 """McNemar's test is exact with fewer discordant fruit than this."""
 
@@ -47,7 +49,8 @@ def corrected_t(
 
     Returns:
         The test, its effect size the mean over the standard deviation (Cohen's d_z); None with fewer than
-        two defined differences.
+        two defined differences, or where all are the same and not 0: a few fruit more in each of a few
+        folds may well be, and give no spread to judge by.
     """
     from scipy.special import stdtr, stdtrit
 
@@ -55,12 +58,12 @@ def corrected_t(
     n = len(d)
     if n < 2:
         return None
+    if not d.any():
+        return PairedTest(0.0, 0.0, 0.0, 1.0, 0.0, n)
+    if np.ptp(d) <= _ROUNDING:
+        return None
     mean, variance = float(d.mean()), float(d.var(ddof=1))
     error = float(np.sqrt((1 / n + test_ratio) * variance))
-    if error == 0:
-        # Every pair differs by the same amount: no spread to judge by unless that amount is 0.
-        same = mean == 0
-        return PairedTest(mean, mean, mean, float(same), 0.0 if same else np.copysign(np.inf, mean), n)
     reach = float(stdtrit(n - 1, 1 - alpha / 2)) * error
     p_value = 2 * float(stdtr(n - 1, -abs(mean) / error))
     return PairedTest(mean, mean - reach, mean + reach, p_value, mean / np.sqrt(variance), n)

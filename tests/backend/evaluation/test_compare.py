@@ -107,6 +107,30 @@ def test_one_training_a_side_in_one_fold_says_that_luck_is_assumed(new_bench, pi
     assert pick(several, "corrected-t").n == 2
 
 
+def test_fruit_of_one_group_give_no_verdict(new_bench, pick):
+    """A test part of one pallet: every resample is the same, which must not look like certainty."""
+    bench = new_bench(0, n_folds=1, per_group=320)
+    row = pick(bench.compare([bench.run("a")], [bench.run("b", skill=(9, 9, 9))]))
+    assert row.delta > 0
+    assert (row.ci_low, row.ci_high, row.p_value, row.n_needed) == (None, None, None, None)
+    assert row.verdict.startswith("no verdict: every fruit is of one group")
+
+
+def test_a_defect_of_one_group_gives_no_verdict(new_bench, pick):
+    """One pallet has it: six of its ten fruit found instead of five say nothing about the next pallet."""
+    bench = new_bench(0, per_group=10)
+    bench.true[:, 0] = np.arange(320) < 10
+    runs = [bench.run(name) for name in ("a", "b")]
+    for run, found in zip(runs, (5, 6), strict=True):
+        run.predictions.y_pred[:10, 0] = np.arange(10) < found
+        run.predictions.y_pred[10:, 0] = 0
+    rows = bench.compare([runs[0]], [runs[1]], metrics=("mcc", "recall"))
+    for metric in ("mcc", "recall"):
+        row = pick(rows, defect="stem-end rot", metric=metric)
+        assert row.delta > 0
+        assert row.verdict.startswith("no verdict: undefined in ")
+
+
 def test_an_undefined_defect_has_no_verdict(new_bench, pick):
     bench = new_bench(0)
     bench.true[:, 0] = 0
@@ -219,4 +243,4 @@ def test_a_test_without_data_has_no_fruit(new_bench, pick):
     bench.true[:, 0] = 0
     row = pick(bench.compare([bench.run("a")], [bench.run("b")]), "corrected-t", "stem-end rot")
     assert (row.n, row.p_value, row.ci_low) == (0, None, None)
-    assert row.verdict.startswith("no test: fewer than two folds or seeds")
+    assert row.verdict.startswith("no test: no two folds or seeds")
