@@ -1,4 +1,4 @@
-"""What in the data deserves a second look: likely label errors, near-duplicates, outliers.
+"""What in the data deserves a second look: likely label errors and outliers.
 
 These are suggestions for people, ranked by strength; nothing is changed or left out because of them.
 """
@@ -11,11 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.data.dataset import MULTICLASS
-from backend.evaluation.features import Features, Groups, l2_normalise, nearest, row_blocks
 from backend.store.bundle import Predictions
-
-DUPLICATE = 0.995
-"""Cosine similarity from which two fruit look like one picture taken twice."""
 
 OUTLYING = 5.0
 """Robust standard deviations from which a fruit is far from all others."""
@@ -38,15 +34,6 @@ class LabelError:
     given: int
     suggested: str
     quality: float
-
-
-@dataclass(frozen=True)
-class Duplicate:
-    """Two rows of one feature matrix that are nearly the same."""
-
-    first: int
-    second: int
-    similarity: float
 
 
 def label_errors(predictions: Predictions, task: str) -> list[LabelError]:
@@ -108,47 +95,6 @@ def _confident(
 
     suspects = find_label_issues(classes, probability, return_indices_ranked_by="self_confidence", n_jobs=1)
     return np.asarray(suspects, dtype=np.intp), np.asarray(get_label_quality_scores(classes, probability))
-
-
-def near_duplicates(
-    features: Features, *, groups: Groups | None = None, threshold: float = DUPLICATE, limit: int = 1000
-) -> list[Duplicate]:
-    """Pairs of rows of (n, F) features that are nearly the same, most alike first.
-
-    Args:
-        features: (n, F).
-        groups: (n,); given, only pairs across groups count, which would leak between folds.
-        threshold: least cosine similarity.
-        limit: most pairs to return.
-    """
-    unit = l2_normalise(features)
-    pairs: list[Duplicate] = []
-    for rows in row_blocks(len(unit), len(unit)):
-        similarity = unit[rows] @ unit[rows.start :].T
-        alike = np.triu(similarity >= threshold, k=1)
-        if groups is not None:
-            alike &= groups[rows, None] != groups[rows.start :]
-        pairs += [
-            Duplicate(int(rows.start + i), int(rows.start + j), float(similarity[i, j]))
-            for i, j in zip(*np.nonzero(alike), strict=True)
-        ]
-        pairs = sorted(pairs, key=lambda pair: (-pair.similarity, pair.first, pair.second))[:limit]
-    return pairs
-
-
-def outliers(
-    features: Features, *, k: int = 10, threshold: float = OUTLYING
-) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    """Rows of (n, F) features that lie far from all others, farthest first: see ``outlying``.
-
-    Returns:
-        The rows, and the mean distance of every row to its k nearest in units of the median row's, (n,).
-    """
-    n = len(features)
-    if n < 3:
-        return np.zeros(0, np.intp), np.ones(n)
-    distance, _ = nearest(features, features, min(k, n - 1), skip_self=True)
-    return outlying(distance.mean(axis=1).astype(np.float64), threshold=threshold)
 
 
 def outlying(

@@ -257,10 +257,3 @@ def _values(card: Scorecard, point: NDArray[np.float64]) -> list[MetricValue]:
         MetricValue(key.metric, None if np.isnan(value) else float(value), key.defect, reason=reason)
         for key, value, reason in zip(card.keys, point, card.reasons(point), strict=True)
     ]
-
-
-def renamed(
-    values: list[MetricValue], prefix: str, metrics: tuple[str, ...] = ("accuracy", "mcc")
-) -> list[MetricValue]:
-    """The metrics of an evaluation protocol under its own names, e.g. ``probe_accuracy``."""
-    return [replace(value, metric=f"{prefix}_{value.metric}") for value in values if value.metric in metrics]

@@ -18,7 +18,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.evaluation.features import (
-    Features,
     Groups,
     Part,
     known_labels,
@@ -104,31 +103,3 @@ def _ranked(
     precision = np.cumsum(found, axis=1) / np.arange(1, found.shape[1] + 1)
     average = (precision * found).sum(axis=1) / found.sum(axis=1)
     return average, found.argmax(axis=1) + 1
-
-
-def class_similarity(
-    gallery: Part, query: Part, *, task: str, names: tuple[str, ...], healthy: str
-) -> tuple[tuple[str, ...], NDArray[np.float64]]:
-    """How alike the classes look: the mean cosine similarity between query and gallery fruit.
-
-    Args:
-        gallery: features (g, F) and labels (g, D).
-        query: features (m, F) and labels (m, D), of other groups.
-        task: ``multilabel`` or ``multiclass``.
-        names: D defect or class names.
-        healthy: name of the class without defects, added first in a multilabel data set.
-
-    Returns:
-        C class names and (C, C) similarities, queries in rows; NaN where a class has no fruit.
-    """
-    classes = names if len(names) == memberships(query.labels[:0], task).shape[1] else (healthy, *names)
-    rows, columns = _class_means(query, task), _class_means(gallery, task)
-    # The mean over pairs of dot products is the dot product of the means.
-    return classes, (rows @ columns.T).astype(np.float64)
-
-
-def _class_means(part: Part, task: str) -> Features:
-    member = memberships(part.labels, task)
-    total, n = member.T @ l2_normalise(part.features), member.sum(axis=0)[:, None]
-    means: Features = np.divide(total, n, out=np.full_like(total, np.nan), where=n > 0)
-    return means

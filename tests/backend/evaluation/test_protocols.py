@@ -9,7 +9,7 @@ from backend.evaluation.clustering import clustering, purity_score
 from backend.evaluation.features import Part
 from backend.evaluation.knn import knn, knn_scores, neighbours
 from backend.evaluation.probe import GRID, linear_probe
-from backend.evaluation.retrieval import class_similarity, retrieve
+from backend.evaluation.retrieval import retrieve
 
 
 def blobs(n, seed, n_classes=3, spread=1.0, width=12):
@@ -196,27 +196,6 @@ def test_unlabelled_fruit_neither_ask_nor_answer():
     )
     query.labels[:7] = np.nan
     assert retrieve(gallery, query, task="multilabel").left_out == whole.left_out + 7
-
-
-def test_class_similarity_is_the_mean_over_pairs():
-    gallery, query = defects(40, 0), defects(30, 1)
-    names, matrix = class_similarity(
-        gallery, query, task="multilabel", names=("a", "b", "c"), healthy="a-quality"
-    )
-    assert names == ("a-quality", "a", "b", "c")
-    unit = [p.features / np.linalg.norm(p.features, axis=1, keepdims=True) for p in (query, gallery)]
-    cos = unit[0] @ unit[1].T
-    healthy = [~p.labels.any(axis=1) for p in (query, gallery)]
-    assert matrix[0, 0] == pytest.approx(cos[np.ix_(*healthy)].mean(), abs=1e-6)
-    pairs = np.ix_(query.labels[:, 1] == 1, gallery.labels[:, 2] == 1)
-    assert matrix[2, 3] == pytest.approx(cos[pairs].mean(), abs=1e-6)
-    gallery.labels[:, 0] = 0
-    names, matrix = class_similarity(gallery, query, task="multilabel", names=("a", "b", "c"), healthy="-")
-    assert np.isnan(matrix[:, 1]).all()
-    names, _ = class_similarity(
-        blobs(9, 0), blobs(9, 1), task="multiclass", names=("a", "b", "c"), healthy="a"
-    )
-    assert names == ("a", "b", "c")
 
 
 def test_clusters_of_separate_blobs_agree_with_the_classes():
