@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
@@ -26,12 +27,13 @@ class FindingsStore(WriteSession):
         """A complete run of another study that did exactly this: same data, folds, settings and seeds.
 
         Returns:
-            The run's id, the oldest one first; None where there is none.
+            The run's id, the oldest one first; None where there is none that still has files of every fold.
         """
         value = self.value(
             "SELECT run_id FROM run JOIN study USING (study_id) WHERE run.study_id <> ? "
             "AND run.status = 'complete' AND run.dataset_id = ? AND run.config_hash = ? AND run.seed = ? "
             "AND run.n_folds = ? AND study.fold_version = ? AND json_extract(study.plan, '$.seed') = ? "
+            "AND run.n_folds = (SELECT COUNT(DISTINCT fold) FROM artifact AS a WHERE a.run_id = run.run_id) "
             "ORDER BY run.started LIMIT 1",
             row.study_id,
             row.dataset_id,
@@ -154,20 +156,37 @@ class FindingsStore(WriteSession):
             self._insert_attributions(run_id, attributions, fold)
 
     def load_artifact(self, run_id: str, name: str) -> bytes | None:
-        """The content of an artifact; None where there is none of that name, or its file was lost.
+        """The content of an artifact; None where there is none of that name, or its file is lost or damaged.
 
         Raises:
             StoreError: the file is there and cannot be read.
         """
-        if self.value("SELECT 1 FROM artifact WHERE run_id = ? AND name = ?", run_id, name) is None:
+        known = self.value("SELECT sha256 FROM artifact WHERE run_id = ? AND name = ?", run_id, name)
+        if known is None:
             return None
         path = self.artifact_path(run_id, name)
         try:
-            return path.read_bytes()
+            data = path.read_bytes()
         except FileNotFoundError:
             return None
         except OSError as error:
             raise StoreError(f"the artifact cannot be read ({error.strerror})", where=str(path)) from error
+        return data if hashlib.sha256(data).hexdigest() == known else None
+
+    def require_artifact(self, run_id: str, name: str) -> bytes:
+        """The content of an artifact that cannot be done without.
+
+        Raises:
+            StoreError: there is none of that name, or its file is lost or damaged.
+        """
+        data = self.load_artifact(run_id, name)
+        if data is None:
+            raise StoreError(
+                f"the file of artifact {name!r} of run {run_id} is missing or damaged",
+                where=str(self.path),
+                action="restore it from a copy, or start the study in a new --store",
+            )
+        return data
 
     def add_artifact(self, run_id: str, artifact: ArtifactData) -> Path:
         """Keep a file with a run, replacing one of the same name; returns where it lies."""

@@ -23,4 +23,4 @@ class ParentWeights:
             return None
         # A pretraining on unlabelled fruit alone serves every fold.
         source = self._driver.outer_folds[0] if config.data.pool == "unlabelled" else fold
-        return self._driver.store.artifact_path(config.parent, f"fold{source}/{WEIGHTS}").read_bytes()
+        return self._driver.store.require_artifact(config.parent, f"fold{source}/{WEIGHTS}")

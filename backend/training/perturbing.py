@@ -97,8 +97,8 @@ class _FoldModel:
         self.dataset, self.seed = context.dataset, derive_seed(driver.study_seed, run.run_id, fold)
         self.rows: NDArray[np.int64] = np.flatnonzero(context.folds == fold)
         feed = FruitFeed(context.dataset, context.cache, run.config.model.modalities, context.device)
-        weights = store.artifact_path(run.run_id, f"fold{fold}/model.safetensors").read_bytes()
-        card = json.loads(store.artifact_path(run.run_id, f"fold{fold}/model.json").read_text("utf-8"))
+        weights = store.require_artifact(run.run_id, f"fold{fold}/model.safetensors")
+        card = json.loads(store.require_artifact(run.run_id, f"fold{fold}/model.json"))
         self.thresholds = np.array(card["thresholds"], dtype=np.float64)
         model = load_network(run.config.model, feed.spec, weights)
         self.model: FruitNetwork = model.to(context.device, memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -107,7 +107,7 @@ def _encoder_weights(driver: Driver, run_id: str, config: RunConfig, fold: int) 
     if config.kind == "probe":
         return ParentWeights(driver)(config, fold)
     name = WEIGHTS if config.kind == "pretrain" else CLASSIFIER
-    return driver.store.artifact_path(run_id, f"fold{fold}/{name}").read_bytes()
+    return driver.store.require_artifact(run_id, f"fold{fold}/{name}")
 
 
 def find_neighbours(

@@ -1,6 +1,7 @@
 """What is found out beside numbers: neighbours of fruit and findings about the data."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -71,10 +72,28 @@ def test_heat_maps_belong_to_the_fold_whose_model_they_explain(store, fill):
     assert store.value("SELECT fold FROM artifact WHERE name = ?", picture.name) == 0
 
 
-def test_an_artifact_is_read_back_unless_it_was_lost(store, fill):
+def test_an_artifact_is_read_back_unless_it_was_lost_or_damaged(store, fill):
     run_id = fill(store)
     path = store.add_artifact(run_id, ArtifactData("facts.json", "json", b"{}"))
-    assert store.load_artifact(run_id, "facts.json") == b"{}"
+    assert store.load_artifact(run_id, "facts.json") == store.require_artifact(run_id, "facts.json") == b"{}"
     assert store.load_artifact(run_id, "nothing.json") is None
+    path.write_bytes(b"[]")
+    assert store.load_artifact(run_id, "facts.json") is None
     path.unlink()
     assert store.load_artifact(run_id, "facts.json") is None
+    with pytest.raises(StoreError, match=rf"'facts.json' of run {run_id} is missing or damaged"):
+        store.require_artifact(run_id, "facts.json")
+
+
+def test_a_run_of_another_study_stands_for_the_same_one_while_its_files_are_there(store, fill, make_run):
+    twin = fill(store)
+    ours = make_run(study_id="study-2")
+    folds = store.study("study-1").fold_version
+    store.connection.execute("UPDATE study SET plan = '{\"seed\": 7}'")
+    assert store.twin_run(ours, folds, 7) == twin
+    for other in (replace(ours, seed=1), replace(ours, n_folds=1), replace(ours, study_id="study-1")):
+        assert store.twin_run(other, folds, 7) is None
+    assert store.twin_run(ours, "other folds", 7) is None
+    assert store.twin_run(ours, folds, 8) is None
+    store.connection.execute("DELETE FROM artifact WHERE fold = 1")  # as `gc --artifacts-only` may
+    assert store.twin_run(ours, folds, 7) is None
