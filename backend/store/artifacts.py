@@ -23,7 +23,6 @@ TRASH = ".trash"
 """Folder inside a store's artifact folder where ``doctor --fix`` puts what it takes away."""
 
 _FORBIDDEN = re.compile(r'[\x00-\x1f\\:*?"<>|]')
-_CHUNK = 1 << 20
 
 
 def artifact_root(store: Path) -> Path:
@@ -80,12 +79,8 @@ def write_artifact(store: Path, run_id: str, artifact: ArtifactData, fold: int |
     partial = target.with_name(f".{target.name[:200]}.partial")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as handle:
-            handle.write(artifact.data)
-            handle.flush()
-            os.fsync(handle.fileno())
-        partial.replace(target)
-        _sync_folder(target.parent)
+        partial.write_bytes(artifact.data)
+        _put_in_place(partial, target)
     except OSError as error:
         raise _not_written(target, error) from error
     finally:
@@ -136,7 +131,7 @@ def copy_artifact(source: Path, target: Path, sha256: str) -> str:
         shutil.copyfile(source, partial)
         if file_sha256(partial) != sha256:
             return "the content does not have its checksum"
-        partial.replace(target)
+        _put_in_place(partial, target)
     except OSError as error:
         raise _not_written(target, error) from error
     finally:
@@ -166,9 +161,16 @@ def remove_empty_folders(root: Path) -> None:
             path.rmdir()
 
 
-def _sync_folder(folder: Path) -> None:
-    """Put the names in ``folder`` on the disk; without it a power cut may lose a renamed file."""
-    handle = os.open(folder, os.O_RDONLY)
+def _put_in_place(partial: Path, target: Path) -> None:
+    """Give a file its name, so that a power cut takes neither content nor name."""
+    _sync(partial)
+    partial.replace(target)
+    _sync(target.parent)
+
+
+def _sync(path: Path) -> None:
+    """Put the content of a file, or the names in a folder, on the disk."""
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:

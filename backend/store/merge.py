@@ -168,9 +168,24 @@ def _copy(
     )
 
 
+def _upsert(names: list[str], table: str) -> str:
+    """The statement that puts a row of ``table`` in the place of the one with its id."""
+    columns, marks = ", ".join(names), ", ".join("?" * len(names))
+    renewed = ", ".join(f"{name} = excluded.{name}" for name in names if name != f"{table}_id")
+    return (
+        f"INSERT INTO {table} ({columns}) VALUES ({marks}) "  # noqa: S608 - our own names
+        f"ON CONFLICT ({table}_id) DO UPDATE SET {renewed}"
+    )
+
+
 def _copy_studies(connection: sqlite3.Connection, other: sqlite3.Connection, session: WriteSession) -> None:
+    """Copy studies that are not here, or that came to their end there alone."""
     known = {row[0] for row in connection.execute("SELECT study_id FROM study")}
-    _copy(session, other, "study", "OR IGNORE")
+    names = _columns(session, "study")
+    connection.executemany(
+        f"{_upsert(names, 'study')} WHERE study.status <> 'complete' AND excluded.status = 'complete'",
+        map(tuple, other.execute(f"SELECT {', '.join(names)} FROM study")),  # noqa: S608 - our own names
+    )
     connection.executemany(
         # Whatever runs elsewhere does not run here.
         "UPDATE study SET status = 'interrupted' WHERE study_id = ? AND status = 'running'",
@@ -182,14 +197,8 @@ def _copy_run(session: WriteSession, other: sqlite3.Connection, run_id: str) -> 
     """Put one run in the place of what is here of it; comparisons with it stay."""
     connection = session.connection
     names = _columns(session, "run")
-    columns, marks = ", ".join(names), ", ".join("?" * len(names))
-    renewed = ", ".join(f"{name} = excluded.{name}" for name in names if name != "run_id")
-    row = other.execute(f"SELECT {columns} FROM run WHERE run_id = ?", (run_id,)).fetchone()  # noqa: S608
-    connection.execute(
-        f"INSERT INTO run ({columns}) VALUES ({marks}) "  # noqa: S608 - our own names
-        f"ON CONFLICT (run_id) DO UPDATE SET {renewed}",
-        tuple(row),
-    )
+    row = other.execute(f"SELECT {', '.join(names)} FROM run WHERE run_id = ?", (run_id,)).fetchone()  # noqa: S608
+    connection.execute(_upsert(names, "run"), tuple(row))
     connection.execute(
         "UPDATE run SET status = 'interrupted', error = 'was running when its store was merged' "
         "WHERE run_id = ? AND status = 'running'",

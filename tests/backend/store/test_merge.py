@@ -88,6 +88,25 @@ def test_the_further_run_wins_whichever_side_it_is_on(tmp_path, start, make_run,
     assert merge(ours, [theirs])[0].known == 3
 
 
+def test_a_study_that_has_ended_since_the_last_merge_has_ended_here_too(tmp_path, fill, contents):
+    ours, theirs = tmp_path / "ours.db", tmp_path / "theirs.db"
+    with RunStore(theirs) as store:
+        fill(store)
+    merge(ours, [theirs])
+    with RunStore(theirs) as store:
+        store.update_progress("study-1", {"stage": "data report"})
+        store.finish_study("study-1", "complete", {"runs": {"complete": 1}})
+    for _ in range(2):
+        merge(ours, [theirs])
+        assert contents(ours)["study"] == contents(theirs)["study"]
+    with RunStore(theirs) as store:  # started again there: what has ended here stays so
+        store.start_study(store.study("study-1"))
+    merge(ours, [theirs])
+    assert contents(ours)["study"] != contents(theirs)["study"]
+    with RunStore(ours) as store:
+        assert store.study("study-1").status == "complete"
+
+
 def test_a_pretraining_may_come_after_its_child(tmp_path, fill, make_run):
     theirs = tmp_path / "theirs.db"
     with RunStore(theirs) as store:
