@@ -89,17 +89,17 @@ def tune(
         ConfigError: not one trial finished.
     """
     study = optuna.create_study(study_name=name, storage=storage, direction="maximize", load_if_exists=True)
-    while (done := len(ended := study.get_trials(deepcopy=False))) < trials and not (done and stop(done)):
+    while (done := len(ended := _told(study))) < trials and not (done and stop(done)):
         # A driver that died while it told a generation has left the rest of it: the same trials, asked again.
         ended = ended[: done - done % generation]
         asked = _ask(study, ended, suggest, first, driver.study_seed, min(generation, trials - len(ended)))
         configs = [configure(parameters) for _, parameters in asked]
         results = driver.run(configs, folds=folds, prune_floor=prune_floor(ended))
-        # Another driver of this study asks the very same trials; what it has told already is not told twice.
-        told = len(study.get_trials(deepcopy=False)) - len(ended)
-        for (trial, parameters), result in list(zip(asked, results, strict=True))[told:]:
-            study.add_trial(_ended_trial(trial, parameters, result))
-    finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        told = len(_told(study))
+        for place, ((trial, parameters), result) in enumerate(zip(asked, results, strict=True), len(ended)):
+            if place >= told:
+                study.add_trial(_ended_trial(place, trial, parameters, result))
+    finished = [trial for trial in _told(study) if trial.state == TrialState.COMPLETE]
     if not finished:
         raise ConfigError(
             f"none of {trials} trials finished",
@@ -112,6 +112,18 @@ def tune(
     if at_length is None or chosen.number == 0:
         return found
     return found if _confirmed(driver, [at_length(first), at_length(found)], folds) else first
+
+
+def _told(study: optuna.Study) -> list[FrozenTrial]:
+    """The trials that have ended, in the order in which they were asked.
+
+    Another driver of this study asks the very same trials; one that two of them told at the same moment
+    counts once.
+    """
+    trials: dict[int, FrozenTrial] = {}
+    for trial in study.get_trials(deepcopy=False):
+        trials.setdefault(trial.user_attrs.get("place", trial.number), trial)
+    return [trials[place] for place in sorted(trials)]
 
 
 def _chosen(finished: list[FrozenTrial]) -> FrozenTrial:
@@ -169,8 +181,10 @@ def _ask(
     return asked
 
 
-def _ended_trial(trial: optuna.Trial, parameters: dict[str, Any], result: RunResult) -> FrozenTrial:
-    """The trial as the storage keeps it: its parameters, its epochs, its end."""
+def _ended_trial(
+    place: int, trial: optuna.Trial, parameters: dict[str, Any], result: RunResult
+) -> FrozenTrial:
+    """The trial as the storage keeps it: its place among all, its parameters, its epochs, its end."""
     complete = result.status == COMPLETE and np.isfinite(result.inner_score)
     state = TrialState.PRUNED if result.status == PRUNED else TrialState.FAIL
     return optuna.trial.create_trial(
@@ -178,7 +192,12 @@ def _ended_trial(trial: optuna.Trial, parameters: dict[str, Any], result: RunRes
         value=result.inner_score if complete else None,
         params=trial.params,
         distributions=trial.distributions,
-        user_attrs={"parameters": parameters, "run_id": result.run_id, "error": result.inner_error},
+        user_attrs={
+            "place": place,
+            "parameters": parameters,
+            "run_id": result.run_id,
+            "error": result.inner_error,
+        },
         intermediate_values=dict(enumerate(result.curve, start=1)),
     )
 

@@ -122,6 +122,22 @@ def test_a_driver_that_dies_while_it_tells_a_generation_is_asked_the_same_again(
     assert rates == whole.rates
 
 
+def test_a_trial_that_two_drivers_tell_at_the_same_moment_counts_once(monkeypatch):
+    whole = FakeDriver()
+    best = search(whole, memory())
+    add = optuna.Study.add_trial
+
+    def twice(study, trial):
+        add(study, trial)
+        if study.study_name == "search":
+            add(study, trial)
+
+    monkeypatch.setattr(optuna.Study, "add_trial", twice)
+    driver = FakeDriver()
+    assert search(driver, memory()) == best
+    assert driver.rates == whole.rates
+
+
 class Judge(FakeDriver):
     """Scores trials as they come; what runs at full length by what it was told."""
 
