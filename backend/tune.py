@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import signal
 import sys
@@ -14,6 +15,13 @@ from backend.errors import ConfigError
 
 DEMO = Path("runs/datasets/demo")
 DEMO_FRUITS, DEMO_SEED, DEMO_UNLABELLED = 2000, 1, 0.25
+LIMITS = (
+    ("trials", 1, math.inf),
+    ("workers", 0, math.inf),
+    ("devices", 1, math.inf),
+    ("seed", 0, 2**32 - 1),
+)
+"""Option, least and most; scikit-learn knows no larger seeds."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -111,12 +119,11 @@ def _check_numbers(options: argparse.Namespace) -> None:
         raise ConfigError(
             str(options.gpu_share), where="--gpu-share", expected="above 0, up to 8", action="correct it"
         )
-    for name, lowest in (("trials", 1), ("workers", 0), ("devices", 1), ("seed", 0)):
+    for name, lowest, highest in LIMITS:
         value = getattr(options, name)
-        if value is not None and value < lowest:
-            raise ConfigError(
-                str(value), where=f"--{name}", expected=f"{lowest} or more", action="correct it"
-            )
+        if value is not None and not lowest <= value <= highest:
+            expected = f"{lowest} or more" if highest == math.inf else f"{lowest} to {highest}"
+            raise ConfigError(str(value), where=f"--{name}", expected=expected, action="correct it")
 
 
 def _dataset(given: Path | None, *, quiet: bool) -> Path:

@@ -22,6 +22,7 @@ from backend.training.settings import (
     PretrainingSetStage,
     PretrainingStage,
     ProjectionStage,
+    each_once,
 )
 
 PLANS = Path(__file__).parent.parent / "plans"
@@ -100,8 +101,7 @@ class Plan:
         """Check every field."""
         if self.folds < 2:
             raise ConfigError(repr(self.folds), where="plan folds", expected="2 or more")
-        if not self.seeds:
-            raise ConfigError("no seed", where="plan seeds", expected="at least one number")
+        each_once("plan", seeds=self.seeds)
         if self.threads < 1:
             raise ConfigError(repr(self.threads), where="plan threads", expected="1 or more")
         for name in ("pixels", "images"):

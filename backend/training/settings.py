@@ -20,11 +20,12 @@ def at_least(lowest: float, stage: str, **values: float) -> None:
             raise ConfigError(repr(value), where=f"{stage}.{name}", expected=f"{lowest:g} or more")
 
 
-def not_empty(stage: str, **values: tuple[object, ...]) -> None:
-    """Raise a ``ConfigError`` for the first list that is empty."""
+def each_once(where: str, **values: tuple[object, ...]) -> None:
+    """Raise a ``ConfigError`` for the first list that is empty or holds something twice."""
     for name, value in values.items():
-        if not value:
-            raise ConfigError("an empty list", where=f"{stage}.{name}", expected="at least one entry")
+        if not value or len(set(value)) < len(value):
+            found = repr(list(value)) if value else "an empty list"
+            raise ConfigError(found, where=f"{where}.{name}", expected="at least one entry, each once")
 
 
 def shares(stage: str, **values: tuple[float, ...]) -> None:
@@ -72,7 +73,7 @@ class BaselineStage:
             tune_epochs=self.tune_epochs,
             epochs=self.epochs,
         )
-        not_empty("baseline", backbones=self.backbones)
+        each_once("baseline", backbones=self.backbones)
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,7 @@ class PretrainingStage:
             tune_epochs=self.tune_epochs,
             devices=self.devices,
         )
-        not_empty("pretraining", seeds=self.seeds)
+        each_once("pretraining", seeds=self.seeds)
         if self.pool not in POOLS:
             raise unknown_name("pool", self.pool, POOLS, "pretraining.pool")
 
@@ -166,7 +167,7 @@ class PretrainingSetStage:
         """Check every field."""
         at_least(1, "pretraining_sets", epochs=self.epochs)
         shares("pretraining_sets", shares=self.shares, fractions=self.fractions)
-        not_empty("pretraining_sets", selections=self.selections, seeds=self.seeds)
+        each_once("pretraining_sets", selections=self.selections, seeds=self.seeds)
         for selection in self.selections:
             if selection not in SELECTIONS:
                 raise unknown_name("selection", selection, SELECTIONS, "pretraining_sets.selections")
@@ -194,7 +195,7 @@ class InputAblationStage:
         """Check every field."""
         at_least(0, "input_ablation", epochs=self.epochs)
         at_least(1, "input_ablation", repeats=self.repeats)
-        not_empty("input_ablation", seeds=self.seeds)
+        each_once("input_ablation", seeds=self.seeds)
 
 
 @dataclass(frozen=True)
@@ -233,7 +234,7 @@ class AugmentationStage:
         """Check every field."""
         at_least(1, "augmentations", epochs=self.epochs, folds=self.folds)
         at_least(0, "augmentations", confirm=self.confirm)
-        not_empty("augmentations", seeds=self.seeds)
+        each_once("augmentations", seeds=self.seeds)
         if not all(0 <= strength <= 2 for strength in self.strengths):
             raise ConfigError(
                 repr(list(self.strengths)), where="augmentations.strengths", expected="numbers from 0 to 2"

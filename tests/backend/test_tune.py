@@ -177,6 +177,7 @@ def test_a_dry_run_says_what_would_run_and_makes_no_store(multiclass_folder, tmp
         (["--budget", "0h"], ["--budget", "8h"]),
         (["--timeout", "-1h"], ["--timeout"]),
         (["--gpu-share", "0"], ["--gpu-share"]),
+        (["--seed", "4294967296"], ["--seed", "0 to 4294967295"]),
         (["--storage", "nosuch://host/db"], ["--storage"]),
     ],
 )
