@@ -24,6 +24,7 @@ from backend.training.prepare import (
 )
 from backend.training.progress import StudyProgress, study_log
 from backend.training.stages import STAGES, StageContext
+from backend.training.tuning import forget_searches
 
 __all__ = ["StudyOptions", "default_workers", "expect_study", "run_study"]
 
@@ -50,6 +51,9 @@ def run_study(plan: Plan, options: StudyOptions, *, seed: int = 0) -> dict[str, 
     with RunStore(options.store, study_id) as store, study_log(options.store, study_id) as log_file:
         store.add_dataset(study.context.dataset, study.warnings)
         store.recover()
+        if store.study(study_id) is None and not options.storage:
+            # The file beside the store may be that of a store that was deleted since.
+            forget_searches(storage_url(options), study_id)
         budget = open_budget(study, options, store)
         store.start_study(in_force(study.row, budget.state) if budget.limit else study.row)
         status = FAILED

@@ -53,6 +53,14 @@ def open_storage(url: str) -> optuna.storages.BaseStorage:
         ) from error
 
 
+def forget_searches(url: str, study_id: str) -> None:
+    """Forget the searches of a study: trials whose runs are in no store."""
+    storage = open_storage(url)
+    for name in optuna.study.get_all_study_names(storage):
+        if name.startswith(f"{study_id}/"):
+            optuna.delete_study(study_name=name, storage=storage)
+
+
 def tune(
     driver: Driver,
     storage: optuna.storages.BaseStorage,

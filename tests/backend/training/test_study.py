@@ -1,8 +1,10 @@
 """The whole chain on tiny fruit: folder in, run store out."""
 
 import json
+import shutil
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,7 @@ from sklearn.metrics import matthews_corrcoef
 
 from backend.errors import ConfigError, DataError
 from backend.training.plan import Plan
-from backend.training.settings import BaselineStage
+from backend.training.settings import BaselineStage, DataReportStage
 from backend.training.study import StudyOptions, default_workers, run_study
 
 PLAN = Plan(
@@ -126,6 +128,47 @@ def test_an_interrupted_study_ends_with_the_same_numbers(finished, multilabel_fo
     assert summary["status"] == "complete"
     assert len(set(written)) == len(written) == 5
     assert query(tmp_path / "store.db", NUMBERS) == query(finished[0], NUMBERS)
+
+
+def test_what_another_study_left_running_is_interrupted(finished, multiclass_folder, tmp_path):
+    """Whoever holds the store is its only driver: no other study runs, whatever a killed one left."""
+    store = Path(shutil.copy(finished[0], tmp_path))
+    with closing(sqlite3.connect(store)) as connection, connection:
+        connection.execute("UPDATE study SET status = 'running'")
+        connection.execute("UPDATE run SET status = 'running' WHERE purpose = 'final'")
+    trial = BaselineStage(trials=1, tune_epochs=1, epochs=1)
+    run_study(replace(PLAN, name="other", baseline=trial), options(multiclass_folder, tmp_path))
+    states = query(store, "SELECT name, status FROM study ORDER BY name")
+    assert states == [("other · tiny-classes", "complete"), ("tiny · tiny", "interrupted")]
+    assert query(store, "SELECT COUNT(*) FROM run WHERE status = 'interrupted'") == [(1,)]
+
+
+def test_a_search_left_by_a_store_that_is_gone_is_not_taken_for_this_one_s(multiclass_folder, tmp_path):
+    small = replace(PLAN, baseline=replace(PLAN.baseline, tune_epochs=1, epochs=1))
+    first = run_study(small, options(multiclass_folder, tmp_path))
+    for file in tmp_path.glob("store.db*"):
+        file.unlink()
+    again = run_study(small, options(multiclass_folder, tmp_path))
+    assert again["runs"] == first["runs"] == {"complete": 4}
+    assert again["best"] == first["best"]
+
+
+def test_what_a_stage_costs_is_not_learned_from_a_study_that_has_it_already(multiclass_folder, tmp_path):
+    small = replace(
+        PLAN,
+        baseline=BaselineStage(trials=1, tune_epochs=1, epochs=1),
+        data_report=DataReportStage(enabled=True),
+    )
+
+    def learned():
+        (costs,) = json.loads((tmp_path / "calibration.json").read_text()).values()
+        return costs["stages"]
+
+    run_study(small, options(multiclass_folder, tmp_path))
+    first = learned()
+    assert first["data_report"] > 0
+    run_study(small, options(multiclass_folder, tmp_path))
+    assert learned() == first
 
 
 def test_a_finished_study_is_not_run_again(finished, multilabel_folder, monkeypatch):
