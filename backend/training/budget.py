@@ -168,6 +168,11 @@ class Budget:
         self.forecast: Forecast | None = None
 
     @property
+    def resumed(self) -> bool:
+        """Whether an earlier session of the study has done some of the work."""
+        return self._before > 0
+
+    @property
     def spent(self) -> float:
         """Seconds that the study has run, earlier sessions included."""
         return self._before + time.monotonic() - self._started

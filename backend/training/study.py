@@ -121,7 +121,8 @@ def _run_stages(study: PreparedStudy, store: RunStore, options: StudyOptions, bu
             before = budget.spent
             stage.plan = budget.plan_for(stage_field(name))
             run_stage(stage)
-            costs.stages[stage_field(name)] = budget.spent - before
+            if not budget.resumed:  # else some of it may have been in the store already
+                costs.stages[stage_field(name)] = budget.spent - before
     finally:
         executor.close()
         progress.close()
