@@ -54,16 +54,10 @@ def train_fold(task: FoldTask, context: WorkerContext) -> FoldBundle:
     started = time.perf_counter()
     parts = fold_parts(context, task.config, task.fold)
     batch_size = task.config.optim.batch_size
-    while True:
-        try:
-            fold = FoldTraining(task, context, parts, batch_size)
-            pruned = fold.fit()
-            break
-        except torch.OutOfMemoryError:
-            if batch_size <= 2:
-                raise
-            batch_size //= 2
-            torch.cuda.empty_cache()
+    while (trained := _train(task, context, parts, batch_size)) is None:
+        batch_size //= 2
+        torch.cuda.empty_cache()
+    fold, pruned = trained
     notes = fold.notes()
     if batch_size != task.config.optim.batch_size:
         notes = (*notes, ("batch_size", f"{batch_size} (halved: the device ran out of memory)"))
@@ -87,6 +81,22 @@ def train_fold(task: FoldTask, context: WorkerContext) -> FoldBundle:
         notes=notes,
         pruned=pruned,
     )
+
+
+def _train(
+    task: FoldTask, context: WorkerContext, parts: FoldParts, batch_size: int
+) -> tuple[FoldTraining, str] | None:
+    """A trained fold and why it was pruned; None where it needs more memory than the device has.
+
+    A function of its own, so that nothing of a failed attempt is left in memory during the next.
+    """
+    try:
+        fold = FoldTraining(task, context, parts, batch_size)
+        return fold, fold.fit()
+    except torch.OutOfMemoryError:
+        if batch_size <= 2:
+            raise
+        return None
 
 
 def fold_metrics(predictions: Predictions, dataset: FruitDataset) -> list[MetricValue]:

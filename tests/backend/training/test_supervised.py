@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import weakref
 
 import numpy as np
 import pytest
@@ -165,11 +166,13 @@ def test_a_diverged_loss_is_an_error_in_words(multilabel_context, small_run):
 
 
 def test_out_of_memory_halves_the_batch_and_says_so(multilabel_context, small_run, monkeypatch):
-    original = FoldTraining.step
+    original, attempts = FoldTraining.step, []
 
     def short_of_memory(self, index, advance):
         if len(index) > 4:
+            attempts.append(weakref.ref(self))
             raise torch.OutOfMemoryError("too large")
+        assert [attempt() for attempt in attempts] == [None], "the failed attempt still takes its memory"
         return original(self, index, advance)
 
     monkeypatch.setattr(FoldTraining, "step", short_of_memory)
