@@ -121,7 +121,8 @@ def _store_shapley(stage: StageContext, sensors: tuple[str, ...], runs: Subsets)
     if len(sensors) < 2 or not all(run.status == COMPLETE for members in runs.values() for run in members):
         return
     names = [f"shapley:{sensor}" for sensor in sensors]
-    if set(names) <= stage.driver.store.pooled_metric_names(runs[sensors][0].run_id):
+    # With every seed's run, for a driver that was killed here may have stored it with some of them only.
+    if all(set(names) <= stage.driver.store.pooled_metric_names(run.run_id) for run in runs[sensors]):
         return
     load = stage.driver.store.load_predictions
     coalitions = list(runs)

@@ -2,6 +2,7 @@
 
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
@@ -127,6 +128,23 @@ def test_a_finished_ablation_is_not_computed_again(ablated, multilabel_folder, m
     before = query(ablated, "SELECT COUNT(*) FROM run")
     assert study(tiny(pretrained=True), multilabel_folder, ablated.parent) == ablated
     assert query(ablated, "SELECT COUNT(*) FROM run") == before
+
+
+def test_a_share_that_only_some_seeds_have_is_stored_with_all(multilabel_folder, tmp_path):
+    """A driver that was killed between two seeds leaves the second one without."""
+    plan = replace(
+        tiny(seeds=(0, 1)).narrowed(modalities=("nir", "pressure")), pretraining=PretrainingStage()
+    )
+    store = study(plan, multilabel_folder, tmp_path)
+    shares = "SELECT run_id, defect, metric, value FROM metric WHERE metric LIKE 'shapley:%' ORDER BY 1, 2, 3"
+    whole = query(store, shares)
+    runs = sorted({row[0] for row in whole})
+    assert len(runs) == 2
+    for run_id in runs:
+        with closing(sqlite3.connect(store)) as connection, connection:
+            connection.execute("DELETE FROM metric WHERE metric LIKE 'shapley:%' AND run_id = ?", (run_id,))
+        assert study(plan, multilabel_folder, tmp_path) == store
+        assert query(store, shares) == whole
 
 
 def test_with_epochs_of_its_own_the_full_set_is_run_like_its_subsets(write_folder, tmp_path):
