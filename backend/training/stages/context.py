@@ -24,6 +24,7 @@ class StageContext:
         baseline_parameters: what the search chose, once it has.
         baselines: the final baseline runs, one a seed.
         finetunes: method to its fine-tunes with the most labels, one a seed.
+        pretrained: complete pretrainings, each with its probe at the most labels.
     """
 
     plan: Plan
@@ -35,3 +36,17 @@ class StageContext:
     baseline_parameters: dict[str, Any] = field(default_factory=dict)
     baselines: list[RunResult] = field(default_factory=list)
     finetunes: dict[str, list[RunResult]] = field(default_factory=dict)
+    pretrained: list[tuple[RunResult, RunResult]] = field(default_factory=list)
+
+    @property
+    def has_images(self) -> bool:
+        """Whether there is anything to look at beside the pressure."""
+        return any(name != PRESSURE for name in self.modalities)
+
+
+def best_run(runs: Iterable[RunResult]) -> RunResult | None:
+    """The complete run with the highest inner-validation MCC: test fruit choose nothing. None without one."""
+    complete = [run for run in runs if run.status == COMPLETE]
+    return max(
+        complete, key=lambda run: -math.inf if math.isnan(run.inner_score) else run.inner_score, default=None
+    )

@@ -21,7 +21,7 @@ from backend.store.rows import COMPLETE
 from backend.training.driver import Driver, RunResult
 from backend.training.explanation import ExplainTask, Values, numbers_file
 from backend.training.settings import ExplanationStage
-from backend.training.stages.context import StageContext
+from backend.training.stages.context import StageContext, best_run
 
 log = logging.getLogger(__name__)
 
@@ -44,16 +44,10 @@ def run_explanations(stage: StageContext) -> None:
         return
     tuned = [run for runs in stage.finetunes.values() for run in runs]
     try:
-        _explain(stage.driver, settings, _best(stage.baselines), _best(tuned))
+        _explain(stage.driver, settings, best_run(stage.baselines), best_run(tuned))
     except Exception as error:
         log.exception("explanations")
         stage.driver.progress.failed("explanations", str(error))
-
-
-def _best(runs: list[RunResult]) -> RunResult | None:
-    """The complete run with the highest inner-validation MCC: the test fruit choose nothing."""
-    complete = [run for run in runs if run.status == COMPLETE]
-    return max(complete, key=lambda run: np.nan_to_num(run.inner_score, nan=-2.0), default=None)
 
 
 def _explain(

@@ -106,7 +106,14 @@ def _run_method(stage: StageContext, name: str, settings: list[Setting]) -> dict
     parents = _parents(stage, name, settings)
     started = {s: run for s, run in parents.items() if run is None or run.status == COMPLETE}
     weights = ParentWeights(stage.driver)
-    stage.driver.run([probe_config(stage, name, s, run) for s, run in started.items()], weights=weights)
+    configs = [probe_config(stage, name, s, run) for s, run in started.items()]
+    probes = stage.driver.run(configs, weights=weights)
+    most = max(stage.plan.pretraining.fractions)
+    stage.pretrained += [
+        (run, probe)
+        for (s, run), probe in zip(started.items(), probes, strict=True)
+        if run is not None and s.fraction == most
+    ]
     if name == "random_init":  # fine-tuned, it would be the supervised partner itself
         return {}
     configs = [_finetune(stage, name, s, run) for s, run in started.items()]

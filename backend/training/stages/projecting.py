@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,11 +11,9 @@ import numpy as np
 from backend.explain.groups import group_probe
 from backend.explain.projection import Projector, projection_names, trustworthiness
 from backend.store.bundle import EmbeddingData, MetricValue
-from backend.store.queries import runs as run_queries
 from backend.store.rows import COMPLETE
-from backend.training.driver import RunResult
 from backend.training.space import FeatureSpace, feature_space, find_neighbours
-from backend.training.stages.context import StageContext
+from backend.training.stages.context import StageContext, best_run
 from backend.training.stages.pieces import piece, pulse
 
 NEIGHBOURS = "neighbours and groups"
@@ -37,34 +34,13 @@ def shown_runs(stage: StageContext) -> list[str]:
     Best is what inner validation says, as everywhere where something is chosen. A pretraining is shown as its
     probe where it has one: the features are the same, and the probe has predictions to colour them by.
     """
-    baseline = best_baseline(stage)
+    baseline = best_run(stage.baselines)
     found = [baseline.run_id] if baseline and baseline.config.model.image_modalities else []
-    with stage.driver.store.reading() as connection:
-        chosen = run_queries.RunFilter(
-            study_id=stage.driver.study_id, purposes=("final",), statuses=(COMPLETE,)
-        )
-        table = run_queries.run_table(connection, chosen, metric="inner_mcc")
-        table = table[(table.kind == "pretrain") & table.score.notna()]
-        if table.empty:
-            return found
-        table = table[table.label_fraction == table.label_fraction.max()]
-        parent = str(table.sort_values(["score", "run_id"], ascending=[False, True]).run_id.iloc[0])
-        family = run_queries.lineage(connection, parent)
-    probes = family[
-        (family.distance == 1)
-        & (family.kind == "probe")
-        & (family.purpose == "final")
-        & (family.status == COMPLETE)
-    ]
-    return [*found, parent if probes.empty else str(probes.run_id.iloc[0])]
-
-
-def best_baseline(stage: StageContext) -> RunResult | None:
-    """The complete final baseline with the highest inner-validation MCC; None where none is complete."""
-    complete = [run for run in stage.baselines if run.status == COMPLETE]
-    return max(
-        complete, key=lambda run: -math.inf if math.isnan(run.inner_score) else run.inner_score, default=None
-    )
+    parent = best_run(parent for parent, _ in stage.pretrained)
+    if parent is None:
+        return found
+    probe = next(probe for other, probe in stage.pretrained if other is parent)
+    return [*found, probe.run_id if probe.status == COMPLETE else parent.run_id]
 
 
 @dataclass(frozen=True)

@@ -31,9 +31,8 @@ from backend.store.rows import FindingRow
 from backend.training.driver import RunResult
 from backend.training.space import feature_space, find_neighbours
 from backend.training.stages.cards import write_cards
-from backend.training.stages.context import StageContext
+from backend.training.stages.context import StageContext, best_run
 from backend.training.stages.pieces import piece, pulse
-from backend.training.stages.projecting import best_baseline
 
 REPORT = "data_report.json"
 """Artifact of the baseline behind a report: how much was found, and by which limits. Written last."""
@@ -41,7 +40,7 @@ REPORT = "data_report.json"
 
 def run_reports(stage: StageContext) -> None:
     """The data report, where the plan asks for one, and the cards of every final run."""
-    baseline = best_baseline(stage)
+    baseline = best_run(stage.baselines)
     if stage.plan.data_report.enabled and baseline is not None:
         report = DataReport(stage, baseline)
         if not report.is_made:

@@ -5,11 +5,14 @@ import sqlite3
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from backend.config import ModelConfig, RunConfig
 from backend.store.queries import open_readonly
+from backend.training.driver import RunResult
 from backend.training.plan import Plan
 from backend.training.settings import BaselineStage, DataReportStage, PretrainingStage, ProjectionStage
 from backend.training.stages import projecting, reporting
@@ -61,6 +64,25 @@ def test_baseline_and_pretraining_have_every_map_of_every_fruit(store):
         for name in MAPS
     ]
     assert query(store, "SELECT COUNT(*) FROM embedding WHERE x IS NULL OR y IS NULL") == [(0,)]
+
+
+def test_the_best_pretraining_is_shown_by_its_probe_whichever_study_it_was_made_in():
+    def result(name, score, status="complete", modalities=("rgb",)):
+        config = RunConfig(model=ModelConfig(modalities=modalities))
+        return RunResult(name, config, status, score)
+
+    pairs = [
+        (result("worse", 0.2), result("probe of worse", float("nan"))),
+        (result("twin", 0.5), result("probe of twin", float("nan"))),
+    ]
+    stage = SimpleNamespace(baselines=[result("a", 0.1), result("b", 0.3)], pretrained=pairs)
+    assert projecting.shown_runs(stage) == ["b", "probe of twin"]
+    pairs[1] = (pairs[1][0], result("probe of twin", float("nan"), "failed"))
+    assert projecting.shown_runs(stage) == ["b", "twin"]
+    stage.baselines = [result("a", 0.1, modalities=("pressure",))]
+    assert projecting.shown_runs(stage) == ["twin"]
+    stage.pretrained = []
+    assert projecting.shown_runs(stage) == []
 
 
 def test_every_map_says_how_far_it_may_be_believed(store):
