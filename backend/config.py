@@ -163,6 +163,10 @@ class OptimConfig:
         _require(self.min_steps >= 0, repr(self.min_steps), "OptimConfig.min_steps", "0 or more")
         _one_of(self.imbalance, IMBALANCES, "OptimConfig.imbalance")
 
+    def lasting(self, epochs: int) -> OptimConfig:
+        """The same over another number of epochs, the fewest steps in proportion."""
+        return dataclasses.replace(self, epochs=epochs, min_steps=self.min_steps * epochs // self.epochs)
+
 
 @dataclass(frozen=True)
 class DataConfig:

@@ -105,8 +105,6 @@ class RunRow:
         n_folds: int,
         environment: dict[str, Any],
         git_commit: str | None = None,
-        augmentations: tuple[str, ...] | None = None,
-        transductive: bool | None = None,
     ) -> RunRow:
         """The row of a run that is about to start.
 
@@ -117,15 +115,9 @@ class RunRow:
             n_folds: outer folds it will have.
             environment: from ``backend.store.environment.environment``.
             git_commit: from ``backend.store.environment.git_commit``.
-            augmentations: names of the operations in force; None = as the configuration names them.
-            transductive: None = pretraining on ``pool = all``.
         """
-        if augmentations is None:
-            chosen = config.augment
-            named = chosen.operations if chosen.policy == "custom" else (chosen.policy,)
-            augmentations = (*named, *(f"without {name}" for name in chosen.without))
-        if transductive is None:
-            transductive = config.kind != "baseline" and config.data.pool == "all"
+        chosen = config.augment
+        named = chosen.operations if chosen.policy == "custom" else (chosen.policy,)
         return cls(
             run_id=run_identity(config, study_id, dataset_id),
             study_id=study_id,
@@ -138,13 +130,13 @@ class RunRow:
             backbone=config.model.backbone,
             init=config.model.init,
             modalities=config.model.modalities,
-            augmentations=augmentations,
+            augmentations=(*named, *(f"without {name}" for name in chosen.without)),
             label_fraction=config.data.label_fraction,
             seed=config.seed,
             params=to_dict(config),
             config_hash=config_hash(config),
             n_folds=n_folds,
-            transductive=transductive,
+            transductive=is_transductive(config),
             git_commit=git_commit,
             environment=environment,
         )
@@ -207,6 +199,11 @@ class FindingRow:
     value: float | None = None
     detail: dict[str, Any] = field(default_factory=dict)
     run_id: str | None = None
+
+
+def is_transductive(config: RunConfig) -> bool:
+    """Whether the pretraining behind a run saw test fruit: for study only, never compared."""
+    return config.kind != "baseline" and config.data.pool == "all"
 
 
 def run_identity(config: RunConfig, study_id: str, dataset_id: str) -> str:

@@ -7,10 +7,9 @@ from dataclasses import asdict
 
 import numpy as np
 
-from backend.config import RunConfig
 from backend.evaluation import compare
 from backend.evaluation.pairing import RunMeta, RunPredictions
-from backend.store.rows import COMPLETE, ComparisonRow
+from backend.store.rows import COMPLETE, ComparisonRow, is_transductive
 from backend.training.driver import Driver, RunResult
 
 METRICS = ("mcc", "recall")
@@ -53,11 +52,6 @@ def compare_runs(
     rows = [ComparisonRow(**asdict(row) | {"family": f"{family}: {row.family}"}) for row in found]
     driver.store.add_comparisons(rows)
     return rows
-
-
-def is_transductive(config: RunConfig) -> bool:
-    """Whether the run's pretraining saw test fruit: for study only, never compared."""
-    return config.kind != "baseline" and config.data.pool == "all"
 
 
 def _counts(run: RunResult) -> bool:

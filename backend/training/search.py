@@ -66,7 +66,15 @@ def baseline_config(
 ) -> RunConfig:
     """The run that a set of parameters stands for; tuning runs are shorter than final ones."""
     stage = plan.baseline
-    tuning = purpose == "tune"
+    optim = OptimConfig(
+        epochs=stage.epochs,
+        min_steps=stage.min_steps,
+        patience=stage.patience,
+        batch_size=parameters["batch_size"],
+        learning_rate=parameters["learning_rate"],
+        weight_decay=parameters["weight_decay"],
+        imbalance=parameters["imbalance"],
+    )
     return RunConfig(
         kind="baseline",
         purpose=purpose,
@@ -78,15 +86,7 @@ def baseline_config(
             dropout=parameters["dropout"],
         ),
         augment=AugmentConfig(policy="whole_fruit", strength=parameters["augment_strength"]),
-        optim=OptimConfig(
-            epochs=stage.tune_epochs if tuning else stage.epochs,
-            min_steps=stage.min_steps * stage.tune_epochs // stage.epochs if tuning else stage.min_steps,
-            patience=stage.patience,
-            batch_size=parameters["batch_size"],
-            learning_rate=parameters["learning_rate"],
-            weight_decay=parameters["weight_decay"],
-            imbalance=parameters["imbalance"],
-        ),
+        optim=optim.lasting(stage.tune_epochs) if purpose == "tune" else optim,
         data=DataConfig(resolution=plan.resolution, folds=plan.folds, split_seed=split_seed),
         seed=seed,
         threads=plan.threads,

@@ -50,7 +50,7 @@ def run_augmentation_ablation(stage: StageContext) -> None:
     settings = stage.plan.augmentations
     if not settings.method:
         return
-    if all(name == PRESSURE for name in stage.modalities):
+    if not stage.has_images:
         log.info("augmentations: no image sensor, so there is nothing to augment")
         return
     for method in dict.fromkeys((settings.method, *settings.methods)):
@@ -224,9 +224,8 @@ class _Ablation:
         return replace(self.final, purpose=PURPOSE, augment=policy, seed=seed, label=name)
 
     def _cheap_baseline(self, policy: AugmentConfig, seed: int, name: str) -> RunConfig:
-        config, epochs = self._baseline(policy, seed, name), self.settings.epochs
-        steps = config.optim.min_steps * epochs // config.optim.epochs
-        return replace(config, optim=replace(config.optim, epochs=epochs, min_steps=steps))
+        config = self._baseline(policy, seed, name)
+        return replace(config, optim=config.optim.lasting(self.settings.epochs))
 
     def _pretrain(self, policy: AugmentConfig, seed: int, name: str) -> RunConfig:
         plan = self.stage.plan.pretraining

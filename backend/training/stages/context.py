@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from backend.config import PRESSURE
+from backend.store.rows import COMPLETE
 from backend.training.budget import Budget
 from backend.training.driver import Driver, RunResult
 from backend.training.plan import Plan

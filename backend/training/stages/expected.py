@@ -185,10 +185,7 @@ def expected_inputs(outlook: Outlook) -> list[Work]:
 
 
 def _shortened(config: RunConfig, epochs: int) -> RunConfig:
-    if not epochs:
-        return config
-    steps = config.optim.min_steps * epochs // config.optim.epochs
-    return replace(config, optim=replace(config.optim, epochs=epochs, min_steps=steps))
+    return replace(config, optim=config.optim.lasting(epochs)) if epochs else config
 
 
 def expected_augmentations(outlook: Outlook) -> list[Work]:

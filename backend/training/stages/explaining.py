@@ -13,11 +13,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from backend.config import PRESSURE
 from backend.evaluation.bootstrap import bootstrap
 from backend.explain.choose import Choice, changed, found, surest, unique
 from backend.store.bundle import MetricValue
-from backend.store.rows import COMPLETE
 from backend.training.driver import Driver, RunResult
 from backend.training.explanation import ExplainTask, Values, numbers_file
 from backend.training.settings import ExplanationStage
@@ -40,7 +38,7 @@ class _Explained:
 def run_explanations(stage: StageContext) -> None:
     """Explain the best baseline and the best fine-tune; a fault is reported and the study goes on."""
     settings = stage.plan.explanations
-    if not settings.enabled or all(name == PRESSURE for name in stage.modalities):
+    if not settings.enabled or not stage.has_images:
         return
     tuned = [run for runs in stage.finetunes.values() for run in runs]
     try:

@@ -60,12 +60,7 @@ def _shortened(stage: StageContext, config: RunConfig) -> RunConfig:
     epochs = stage.plan.input_ablation.epochs
     if epochs in (0, config.optim.epochs):
         return config
-    steps = config.optim.min_steps * epochs // config.optim.epochs
-    return replace(
-        config,
-        purpose=PURPOSE,
-        optim=replace(config.optim, epochs=epochs, min_steps=steps),
-    )
+    return replace(config, purpose=PURPOSE, optim=config.optim.lasting(epochs))
 
 
 def best_finetunes(stage: StageContext) -> list[RunResult]:

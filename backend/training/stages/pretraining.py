@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from backend.config import PRESSURE, MethodConfig, ModelConfig, RunConfig
+from backend.config import MethodConfig, ModelConfig, RunConfig
 from backend.methods.registry import (
     default_augment,
     default_method_config,
@@ -73,7 +73,7 @@ def runs_known_ahead(stage: StageContext) -> list[RunConfig]:
 
 
 def _has_work(stage: StageContext) -> bool:
-    return bool(stage.plan.pretraining.methods) and any(name != PRESSURE for name in stage.modalities)
+    return bool(stage.plan.pretraining.methods) and stage.has_images
 
 
 def _settings(stage: StageContext) -> list[Setting]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from backend.config import CORESETS, PRESSURE, RunConfig
+from backend.config import CORESETS, RunConfig
 from backend.store.rows import COMPLETE
 from backend.training.comparing import compare_runs
 from backend.training.driver import RunResult
@@ -35,7 +35,7 @@ class _Probed:
 def run_pretraining_sets(stage: StageContext) -> None:
     """Pretrain on every set of the plan, probe, and compare with the random set of the same size."""
     plan = stage.plan.pretraining_sets
-    if not plan.method or all(name == PRESSURE for name in stage.modalities):
+    if not plan.method or not stage.has_images:
         return
     probed = {
         (found.subset, found.setting): found.run
