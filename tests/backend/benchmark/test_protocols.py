@@ -2,6 +2,7 @@
 
 import json
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -148,6 +149,22 @@ def test_what_the_scripts_print_becomes_a_table(benchmark_command, monkeypatch, 
     numbers = [cell["value"] for row in rows for cell in row.values() if isinstance(cell, dict)]
     assert len(rows) == (2 if name == "store" else 1)
     assert len(numbers) == {"throughput": 5, "dashboard": 4, "store": 3, "explain": 8}[name]
+
+
+def test_what_was_measured_on_a_cpu_does_not_answer_for_a_gpu():
+    def cells(device):
+        asked = []
+        bench = SimpleNamespace(
+            benchmark=SimpleNamespace(name="throughput"),
+            quick=True,
+            device=device,
+            cell=lambda config, facts, measure: asked.append(facts["arguments"]),
+        )
+        speed.run(bench)
+        return asked
+
+    assert cells("cpu") == ["--quick"]
+    assert cells("cuda") == ["--quick --device cuda"]
 
 
 def test_a_script_that_fails_is_not_measured(benchmark_command, monkeypatch, tmp_path):
