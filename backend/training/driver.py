@@ -150,15 +150,19 @@ class Driver:
             weights: encoder weights that a fold of a run starts from.
         """
         folds = self.outer_folds if folds is None else folds
-        runs = [self._open(config, folds) for config in configs]
-        by_id = {run.row.run_id: run for run in runs}
+        asked = [self._open(config, folds) for config in configs]
+        # Two that differ in their label alone are one run.
+        by_id: dict[str, _Open] = {}
+        for run in asked:
+            by_id.setdefault(run.row.run_id, run)
+        runs = list(by_id.values())
         self.progress.expect(sum(len(run.missing) for run in runs))
         for outcome in self.executor.run(self._tasks(runs, prune_floor, weights)):
             if outcome is None:
                 self.store.heartbeat([run.row.run_id for run in runs if not run.ended], self.study_id)
                 continue
             self._take(by_id[outcome.task.run_id], outcome)
-        return [self._result(run) for run in runs]
+        return [self._result(by_id[run.row.run_id]) for run in asked]
 
     def _open(self, config: RunConfig, folds: tuple[int, ...]) -> _Open:
         row = RunRow.from_config(

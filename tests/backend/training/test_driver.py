@@ -50,7 +50,7 @@ class Script:
 def drive(multilabel_context, small_run, tmp_path):
     """``drive(ends, order)``: a trial of two folds; its result, its status, why, and the folds handed out."""
 
-    def run(ends, order=None, name="store"):
+    def run(ends, order=None, name="store", labels=("",)):
         script = Script(ends, order)
         data = multilabel_context.dataset
         with RunStore(tmp_path / f"{name}.db") as store:
@@ -58,9 +58,10 @@ def drive(multilabel_context, small_run, tmp_path):
             store.recover()
             store.start_study(StudyRow("study", "study", {"seed": 0}, data.dataset_id, "mcc", {"f012": 0}))
             driver = Driver(store, script, multilabel_context, "study", 0, StudyProgress(quiet=True))
-            (result,) = driver.run([small_run(purpose="tune")])
+            results = driver.run([small_run(purpose="tune", label=label) for label in labels])
+            assert all(result == results[0] for result in results)
             status, error = tuple(store.row("SELECT status, error FROM run"))
-        return result, status, error, script.handed_out
+        return results[0], status, error, script.handed_out
 
     return run
 
@@ -104,6 +105,12 @@ def test_a_run_that_failed_is_tried_again_where_it_failed(drive):
     assert drive(("ends", "fails"))[1:] == ("failed", "fold 1: the loss became nan", [0, 1])
     result, status, error, folds = drive(("ends", "ends"))
     assert (result.status, status, error, folds) == ("complete", "complete", None, [1])
+
+
+def test_the_same_run_under_two_names_is_made_once(drive):
+    """As where a plan names the policy that is a method's own anyway."""
+    result, status, _, folds = drive(("ends", "ends"), labels=("own policy", "policy fruit"))
+    assert (result.status, status, folds) == ("complete", "complete", [0, 1])
 
 
 def test_a_disk_that_fails_is_not_taken_for_a_fold_that_does(drive, monkeypatch):
