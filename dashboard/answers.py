@@ -87,15 +87,21 @@ def compared(
         _level(metrics, challenger, reference, defect),
         settled(test) if verdict == UNCLEAR else "",
     ]
-    return Answer(_on_share(text, challenger), " ".join(part for part in more if part), verdict)
+    return Answer(on_share(text, challenger.share), " ".join(part for part in more if part), verdict)
 
 
-def _on_share(sentence: str, contender: Contender) -> str:
-    """The sentence, opened by the share of the labels where that is not all of them."""
-    if contender.share >= 1:
+def on_share(sentence: str, share: float, *, lower: bool = True) -> str:
+    """The sentence, opened by the share of the labels where that is not all of them.
+
+    Args:
+        sentence: what is said.
+        share: of the labels, 0 to 1.
+        lower: whether the sentence may begin with a small letter; a method's name may not.
+    """
+    if share >= 1:
         return sentence
-    rest = sentence[:1].lower() + sentence[1:]
-    return SAY["few_labels"].format(share=percent(contender.share), sentence=rest)
+    rest = sentence[:1].lower() + sentence[1:] if lower else sentence
+    return SAY["few_labels"].format(share=percent(share), sentence=rest)
 
 
 def settled(test: dict[str, Any]) -> str:
@@ -199,7 +205,7 @@ def _untested(
         theirs=per_hundred(theirs["value"]),
         what=what,
     )
-    return Answer(_on_share(text, challenger), level, UNTESTED)
+    return Answer(on_share(text, challenger.share), level, UNTESTED)
 
 
 def average(who: str, metrics: pd.DataFrame, fruit: int, *, multiclass: bool) -> Answer:
@@ -228,17 +234,20 @@ def average(who: str, metrics: pd.DataFrame, fruit: int, *, multiclass: bool) ->
     return Answer(SAY["mean"].format(**values), alarms)
 
 
-def classified(who: str, confusion: pd.DataFrame) -> Answer:
+def classified(who: str, confusion: pd.DataFrame, metrics: pd.DataFrame | None = None) -> Answer:
     """What a multiclass run amounts to.
 
     Args:
         who: the subject: "the baseline".
         confusion: true_class, predicted_class, n.
+        metrics: of this run, whose interval of ``accuracy`` is quoted; None = these are other decisions.
     """
     n = int(confusion["n"].sum())
     right = int(confusion.loc[confusion["true_class"] == confusion["predicted_class"], "n"].sum())
+    metric = None if metrics is None else _pick(metrics, "accuracy", None)
+    ends = "" if metric is None else _hundred_ends(metric)
     text = SAY["classes"].format(
-        Who=sentence_start(who), found=per_hundred(right / n if n else None), brackets=_brackets("", n)
+        Who=sentence_start(who), found=per_hundred(right / n if n else None), brackets=_brackets(ends, n)
     )
     return Answer(text)
 

@@ -40,6 +40,18 @@ def layered(frame: pd.DataFrame, height: int, *layers: alt.Chart) -> alt.LayerCh
     return alt.LayerChart(layer=list(layers), data=data(frame)).properties(height=height)
 
 
+def haloed(words: alt.Chart, look: Look, **style: Any) -> tuple[alt.Chart, alt.Chart]:
+    """Words that stay readable on lines and points: the same words in the background's colour lie under them.
+
+    Args:
+        words: encodes ``text`` and where it stands.
+        look: light or dark.
+        style: of the words, as ``mark_text`` takes it.
+    """
+    under = {"stroke": look.background, "strokeWidth": 5, "strokeJoin": "round", "aria": False}
+    return words.mark_text(**style | under), words.mark_text(**style)
+
+
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """Rows as JSON types; NaN becomes None, which JSON can say."""
     rows = frame.astype(object).where(frame.notna(), None).to_dict("records")

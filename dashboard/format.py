@@ -89,9 +89,9 @@ def per_hundred(share: float | None) -> str:
 
 
 def signed_hundred(share: float) -> str:
-    """A difference of shares in fruit of 100, with its sign."""
-    text = per_hundred(share)
-    return f"+{text}" if not missing(share) and share > 0 else text
+    """A difference of shares in fruit of 100, with its sign; of less than a tenth nobody can say more."""
+    text = "0" if abs(share) < 0.0005 else per_hundred(share)
+    return f"+{text}" if not missing(share) and share > 0 and text != "0" else text
 
 
 def percent(share: float | None) -> str:

@@ -13,7 +13,12 @@ from dashboard.scope import labelled
 
 @dataclass(frozen=True)
 class Run:
-    """A run that can be chosen; ``subject`` is what a sentence about it begins with."""
+    """A run that can be chosen.
+
+    Attributes:
+        subject: what a sentence about it begins with.
+        share: of the labels that it was trained on, 0 to 1.
+    """
 
     run_id: str
     label: str
@@ -21,6 +26,7 @@ class Run:
     finished: str
     commit: object
     seeds: int
+    share: float
 
 
 def run_options(runs: pd.DataFrame) -> list[Run]:
@@ -36,7 +42,8 @@ def run_options(runs: pd.DataFrame) -> list[Run]:
     seeds = runs.groupby("name")["seed"].transform("nunique")
     subjects = [subject(str(method)) for method in runs["method"]]
     columns = (runs["run_id"], labels, subjects, runs["finished"], runs["git_commit"], seeds)
-    return [Run(str(a), b, c, str(d), e, int(f)) for a, b, c, d, e, f in zip(*columns, strict=True)]
+    rows = zip(*columns, runs["label_fraction"], strict=True)
+    return [Run(str(a), b, c, str(d), e, int(f), float(g)) for a, b, c, d, e, f, g in rows]
 
 
 def favourite(options: list[Run], runs: pd.DataFrame) -> Run:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import altair as alt
 import pandas as pd
 
-from dashboard.figure import layered
+from dashboard.figure import haloed, layered
 from dashboard.theme import Look, Tint
 
 SHARE = alt.Scale(domain=[0, 1])
@@ -94,9 +94,16 @@ def cost_curve(
     )
     cheapest = base.transform_filter(alt.datum.part == "cheapest")
     ring = cheapest.mark_point(color=look.text, filled=False, strokeWidth=3, size=140, opacity=1)
-    words = cheapest.mark_text(dy=-16, baseline="bottom").encode(text="label:N")
+    # Centred above the ring, except near an end of the axis, where half of the words would be cut.
+    words = haloed(
+        cheapest.encode(text="label:N"),
+        look,
+        align=alt.ExprRef(expr="datum.threshold < 0.2 ? 'left' : datum.threshold > 0.8 ? 'right' : 'center'"),
+        dy=-16,
+        baseline="bottom",
+    )
     # Often without a row; an empty layer must not be announced.
     chosen = base.transform_filter(alt.datum.part == "chosen").mark_point(
         color=look.text, size=130, opacity=1, aria=False
     )
-    return layered(frame, height, now, curve, ring, words, chosen)
+    return layered(frame, height, now, curve, ring, *words, chosen)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import altair as alt
 import pandas as pd
 
-from dashboard.figure import layered
+from dashboard.figure import haloed, layered
 from dashboard.theme import Look, Tint
 
 ROW = 52
@@ -43,7 +43,12 @@ def group_rates(
     )
     named = base.encode(x=x, text="label:N", color=alt.value(look.text))
     # Names stand where there are fewer dots: right of their own, unless that is near the edge.
-    inner = named.transform_filter(alt.datum.end == "left").mark_text(align="left", dx=9, dy=6)
-    outer = named.transform_filter(alt.datum.end == "right").mark_text(align="right", dx=-9, dy=6)
-    chart = layered(frame, ROW * max(1, len(order)) + AXIS, dots, mean, heading, inner, outer)
+    words = haloed(
+        named,
+        look,
+        align=alt.ExprRef(expr="datum.end === 'left' ? 'left' : 'right'"),
+        dx=alt.ExprRef(expr="datum.end === 'left' ? 9 : -9"),
+        dy=6,
+    )
+    chart = layered(frame, ROW * max(1, len(order)) + AXIS, dots, mean, heading, *words)
     return chart.properties(padding={"left": 4, "top": 4, "bottom": 4, "right": 12})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import altair as alt
 import pandas as pd
 
-from dashboard.figure import layered
+from dashboard.figure import haloed, layered
 from dashboard.theme import Look
 
 
@@ -49,11 +49,13 @@ def bands(
     quiet = base.transform_filter(thin).mark_line(strokeWidth=1.25, opacity=0.7).encode(y=y)
     loud = base.transform_filter(~thin).mark_line(strokeWidth=3).encode(y=y)
     dots = base.mark_point(size=60, opacity=0.9).encode(y=y, tooltip=[alt.Tooltip("words:N", title="·")])
-    named = base.encode(y=y, text="label:N")
-    above = named.transform_filter(alt.datum.side == "above").mark_text(align="right", dy=-16, fontWeight=600)
-    below = named.transform_filter(alt.datum.side == "below").mark_text(align="right", dy=18, fontWeight=600)
-    # A line that stopped early has room to its right; most charts have none, and announce nothing.
-    beside = named.transform_filter(alt.datum.side == "right").mark_text(
-        align="left", dx=10, fontWeight=600, aria=False
+    # A line that stopped early has room to its right.
+    names = haloed(
+        base.encode(y=y, text="label:N"),
+        look,
+        align=alt.ExprRef(expr="datum.side === 'right' ? 'left' : 'right'"),
+        dx=alt.ExprRef(expr="datum.side === 'right' ? 10 : 0"),
+        dy=alt.ExprRef(expr="{above: -16, below: 18, right: 0}[datum.side]"),
+        fontWeight=600,
     )
-    return layered(frame, height, area, quiet, loud, dots, above, below, beside)
+    return layered(frame, height, area, quiet, loud, dots, *names)

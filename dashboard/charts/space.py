@@ -5,7 +5,7 @@ from __future__ import annotations
 import altair as alt
 import pandas as pd
 
-from dashboard.figure import layered
+from dashboard.figure import haloed, layered
 from dashboard.theme import Look, Tint
 
 BOX = "box"
@@ -58,8 +58,8 @@ def feature_space(
     )
     named = base.transform_filter(alt.datum.label != "")
     rings = named.mark_point(filled=False, size=190, strokeWidth=2.5, color=look.text, opacity=1, aria=False)
-    words = named.mark_text(align="left", dx=11, fontWeight=600, aria=False).encode(text="label:N")
+    words = haloed(named.encode(text="label:N"), look, align="left", dx=11, fontWeight=600, aria=False)
     # One picture with one description: as drawing the box would leave parts that screen readers cannot name.
-    return layered(frame, height, dots.add_params(box), rings, words).properties(
+    return layered(frame, height, dots.add_params(box), rings, *words).properties(
         usermeta={"embedOptions": {"renderer": "canvas"}}
     )

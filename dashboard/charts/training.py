@@ -5,7 +5,7 @@ from __future__ import annotations
 import altair as alt
 import pandas as pd
 
-from dashboard.figure import layered
+from dashboard.figure import haloed, layered
 from dashboard.theme import Look
 
 
@@ -37,5 +37,5 @@ def training_curve(
     ]
     lines = base.mark_line(opacity=0.75, strokeWidth=2).encode(detail="fold:N")
     dots = base.mark_point(opacity=0, size=120).encode(tooltip=tooltip)
-    words = base.mark_text(align="right", dy=-12, fontWeight=600).encode(text="label:N")
-    return layered(frame, height, lines, dots, words)
+    words = haloed(base.encode(text="label:N"), look, align="right", dy=-12, fontWeight=600)
+    return layered(frame, height, lines, dots, *words)

@@ -8,7 +8,7 @@ from typing import Literal
 import altair as alt
 import pandas as pd
 
-from dashboard.figure import layered
+from dashboard.figure import haloed, layered
 from dashboard.theme import Look
 
 SCORES = alt.Scale(zero=False, padding=14)
@@ -33,10 +33,10 @@ def history(frame: pd.DataFrame, look: Look, *, axes: tuple[str, str], height: i
     best = alt.Y("best:Q", title=axes[1])
     dots = base.mark_point(size=55, opacity=0.8, color=look.reference).encode(y=score, tooltip=tooltip)
     line = base.mark_line(interpolate="step-after", color=look.accent).encode(y=best)
-    words = base.mark_text(align="right", dy=-14, fontWeight=600, color=look.accent).encode(
-        y=best, text="label:N"
+    words = haloed(
+        base.encode(y=best, text="label:N"), look, align="right", dy=-14, fontWeight=600, color=look.accent
     )
-    return layered(frame, height, dots, line, words)
+    return layered(frame, height, dots, line, *words)
 
 
 def setting(
@@ -96,11 +96,9 @@ def parallel(frame: pd.DataFrame, look: Look, *, order: tuple[str, ...], height:
     )
     ticks = base.transform_filter(alt.datum.part == "tick")
     shown = alt.ExprRef(expr=f"width < {TELEPHONE} ? 0 : 1")
-    words = ticks.mark_text(align="left", dx=6, stroke=look.background, strokeWidth=4, opacity=shown).encode(
-        text="text:N"
-    )
-    ink = ticks.mark_text(align="left", dx=6, opacity=shown).encode(text="text:N")
-    return layered(frame, height, lines, words, ink)
+    # So near to its axis that what is left of a line between them does not read as a minus sign.
+    words = haloed(ticks.encode(text="text:N"), look, align="left", dx=3, opacity=shown)
+    return layered(frame, height, lines, *words)
 
 
 def pareto(frame: pd.DataFrame, look: Look, *, axes: tuple[str, str], height: int = 300) -> alt.LayerChart:
@@ -122,5 +120,15 @@ def pareto(frame: pd.DataFrame, look: Look, *, axes: tuple[str, str], height: in
         size=50, opacity=0.7, color=look.reference
     )
     best = front.mark_point(size=110, opacity=1, color=look.accent)
-    words = front.mark_text(align="right", dx=-10, dy=-10, fontWeight=600).encode(text="label:N")
-    return layered(frame, height, line, others.encode(tooltip=tooltip), best.encode(tooltip=tooltip), words)
+    # What lies left has its words to the right, where the axis leaves room for them.
+    left = "datum.minutes < 0.3 * domain('x')[1]"
+    words = haloed(
+        front.encode(text="label:N"),
+        look,
+        align=alt.ExprRef(expr=f"{left} ? 'left' : 'right'"),
+        dx=alt.ExprRef(expr=f"{left} ? 12 : -10"),
+        dy=alt.ExprRef(expr=f"{left} ? 14 : -10"),
+        fontWeight=600,
+    )
+    points = [mark.encode(tooltip=tooltip) for mark in (others, best)]
+    return layered(frame, height, line, *points, *words)

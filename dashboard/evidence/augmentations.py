@@ -13,7 +13,7 @@ from dashboard.answers import BETTER, UNCLEAR, UNTESTED, Answer, test_verdict
 from dashboard.charts.bars import interval_bars
 from dashboard.charts.grid import difference_grid
 from dashboard.figure import Figure, records
-from dashboard.format import count, missing, number, per_hundred, signed
+from dashboard.format import count, missing, number, per_hundred, sentence_start, signed
 from dashboard.frames import augmentations as frames
 from dashboard.frames.augmentations import Policy
 from dashboard.frames.tests import deciding
@@ -97,7 +97,7 @@ def _confirmed(scope: Scope, ablation: Found, policy: Policy, row: dict[Any, Any
     parts += [] if missing(row["n"]) else [f"{count(row['n'])}\N{NO-BREAK SPACE}fruit"]
     text = WORDS[key].format(
         policy=policy.words,
-        Policy=policy.words[:1].upper() + policy.words[1:],
+        Policy=sentence_start(policy.words),
         method=method_words(ablation.method),
         n=per_hundred(abs(row["delta"])),
         direction=texts.DIRECTIONS[0 if row["delta"] >= 0 else 1],
@@ -118,9 +118,14 @@ def said(ablation: Found, tested: list[Confirmed], metric: str) -> Answer:
     ranked = ablation.scores(metric)
     base = frames.reference(ranked)
     best = max(ranked, key=lambda policy: ranked[policy])
-    against = "" if base is None else WORDS["base"].format(value=number(base))
-    proxy = WORDS["best"].format(
-        policy=best.words, value=number(ranked[best]), against=against, measure=_measured(ablation, metric)
+    value, none = number(ranked[best]), number(base)
+    key = "best_is_none" if ranked[best] == base else "level" if value == none else "best"
+    proxy = WORDS[key].format(
+        policy=best.words,
+        Policy=sentence_start(best.words),
+        value=value,
+        against="" if base is None else WORDS["base"].format(value=none),
+        measure=_measured(ablation, metric),
     )
     if tested:
         first = next((one for one in tested if one.verdict == BETTER), tested[0])

@@ -8,7 +8,7 @@ import pandas as pd
 
 from backend.store.queries import changes
 from dashboard import texts
-from dashboard.answers import UNTESTED, Answer, settled, test_verdict
+from dashboard.answers import UNTESTED, Answer, on_share, settled, test_verdict
 from dashboard.charts.changes import fixed_and_broken
 from dashboard.figure import Figure
 from dashboard.format import count, interval, sentence_start, signed, signed_count
@@ -47,8 +47,9 @@ def said(scope: Scope, before: Run, after: Run, rows: pd.DataFrame) -> Answer:
     fixed, broken = int(rows["fixed"].sum()), int(rows["broken"].sum())
     fruit = int(rows.groupby("defect")["n"].sum().sum() if scope.multiclass else _fruit(rows))
     key = "one" if scope.one_defect else "classes" if scope.multiclass else "all"
+    share = after.share if before.share == after.share else 1.0  # labels tell runs of unequal shares apart
     text = WORDS[key].format(
-        After=sentence_start(second),
+        After=second if share < 1 else sentence_start(second),
         after=second,
         before=first,
         fixed=count(fixed),
@@ -56,6 +57,7 @@ def said(scope: Scope, before: Run, after: Run, rows: pd.DataFrame) -> Answer:
         defect=defect_words(scope.one_defect or ""),
         fruit=count(fruit),
     )
+    text = on_share(text, share, lower=key == "one")
     tested = _tested(scope, before, after)
     if tested is not None:
         return Answer(text, f"{_parts(scope, rows)} {tested.text}".strip(), tested.verdict)

@@ -6,7 +6,7 @@ import pandas as pd
 
 from dashboard import loaders_findings as load
 from dashboard import texts
-from dashboard.answers import Answer
+from dashboard.answers import Answer, on_share
 from dashboard.charts.defects import defect_by_defect
 from dashboard.figure import Figure
 from dashboard.format import count, listing, missing, number, per_hundred, plural, sentence_start
@@ -43,25 +43,23 @@ def said(scope: Scope, run: Run, metrics: pd.DataFrame, maps: pd.DataFrame) -> A
     fruit = maps.loc[maps["defect"].isin(scope.defects), "fruit_id"].nunique()
     pointing = own[own["metric"] == POINTING]
     row = _overall(pointing, scope)
+    who = run.subject if run.share < 1 else sentence_start(run.subject)
     if row is None:
-        return Answer(
-            WORDS["unmasked"].format(
-                Who=sentence_start(run.subject), fruit=plural(fruit, WORDS["fruit"], WORDS["fruit"])
-            ),
-            _sanity(own, scope),
-        )
+        text = WORDS["unmasked"].format(Who=who, fruit=plural(fruit, WORDS["fruit"], WORDS["fruit"]))
+        return Answer(on_share(text, run.share, lower=False), _sanity(own, scope))
     n = sum(checked(scope, run, maps).get(name, 0) for name in scope.defects)
     low, high = row["ci_low"], row["ci_high"]
     ends = "" if missing(low) else f"{per_hundred(low)} to {per_hundred(high)}"
     inside = "; ".join(part for part in (ends, plural(n, WORDS["case"]) if n else "") if part)
     what = WORDS["the_defect"] if scope.one_defect is None else defect_words(scope.one_defect)
     text = WORDS["looks"].format(
-        Who=sentence_start(run.subject),
+        Who=who,
         n=per_hundred(row["value"]),
         what=what,
         brackets=f" ({inside})" if inside else "",
     )
-    return Answer(text, " ".join(part for part in (_least(pointing, scope), _sanity(own, scope)) if part))
+    detail = " ".join(part for part in (_least(pointing, scope), _sanity(own, scope)) if part)
+    return Answer(on_share(text, run.share, lower=False), detail)
 
 
 def checked(scope: Scope, run: Run, maps: pd.DataFrame) -> dict[str, int]:
@@ -119,10 +117,9 @@ def figure(
         answer: of the page.
         n: see ``checked``.
     """
-    sides = {"challenger": (run.run_id, sentence_start(run.subject))}
-    if against is not None:
-        sides = {"reference": (against.run_id, sentence_start(against.subject)), **sides}
-    frame = localisation_rows(metrics, sides, scope.defects, n)
+    sides = {"challenger": run} if against is None else {"reference": against, "challenger": run}
+    runs = {side: one.run_id for side, one in sides.items()}
+    frame = localisation_rows(metrics, runs, scope.defects, n)
     if frame.empty:
         return None
     return Figure(
@@ -134,7 +131,7 @@ def figure(
         options={
             "order": tuple(frame["defect"].drop_duplicates()),
             "axis": WORDS["pointing_axis"],
-            "sides": tuple(sides),
+            "sides": tuple((side, sentence_start(one.subject)) for side, one in sides.items()),
         },
     )
 

@@ -98,17 +98,22 @@ def telling_views(scope: Scope, ablation: Ablation) -> list[str]:
     names = {f"{HIDDEN_VIEW}:{sensor}:{view}": (sensor, view) for sensor, view in views}
     rows = scope.store.pooled_metrics((ablation.full or "",), tuple(names))
     rows = rows[rows["defect"].isin(scope.defects) & rows["ci_low"].notna()]
-    rows = rows.assign(sensor=[names[name][0] for name in rows["metric"]])
+    dark: dict[tuple[str, str], list[tuple[float, float, float, str]]] = {}
+    columns = (rows[name].tolist() for name in ("defect", "metric", "value", "ci_low", "ci_high"))
+    for defect, metric, *numbers in zip(*columns, strict=True):
+        sensor, view = names[metric]
+        value, low, high = map(float, numbers)
+        dark.setdefault((defect, sensor), []).append((value, low, high, view))
     said = []
-    for (defect, sensor), members in rows.groupby(["defect", "sensor"], sort=False):
-        worst, *rest = members.sort_values("value").itertuples()
-        if rest and worst.ci_high < min(other.ci_low for other in rest):
+    for (defect, sensor), members in dark.items():
+        (value, low, high, view), *rest = sorted(members)
+        if rest and high < min(other_low for _, other_low, *_ in rest):
             words = {
-                "Defect": sentence_start(defect_words(str(defect))),
-                "sensor": sensor_words(str(sensor)),
-                "view": names[worst.metric][1],
-                "then": with_interval(worst.value, worst.ci_low, worst.ci_high),
-                "rest": number(rest[0].value),
+                "Defect": sentence_start(defect_words(defect)),
+                "sensor": sensor_words(sensor),
+                "view": view,
+                "then": with_interval(value, low, high),
+                "rest": number(rest[0][0]),
             }
             said.append(WORDS["view_tells"].format(**words))
     return said

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pandas as pd
 
 from backend.store.queries import ablations as queries
@@ -10,9 +12,10 @@ from dashboard.answers import Answer
 from dashboard.charts.bars import interval_bars
 from dashboard.charts.grid import value_grid
 from dashboard.figure import Figure
-from dashboard.format import sentence_start
+from dashboard.format import number, sentence_start
 from dashboard.frames.defects import headed
 from dashboard.frames.inputs import Ablation, ablations, alone, grid_rows, sensor_words, shapley_rows
+from dashboard.names import subject
 from dashboard.scope import Scope
 from dashboard.theme import Tint
 
@@ -58,6 +61,25 @@ def heat_map(scope: Scope, ablation: Ablation, metric: str, answer: Answer) -> F
         },
         table=frame.loc[frame["part"] == "cell", ["row", "column", "value", "low", "high", "runs"]],
     )
+
+
+def own_training(scope: Scope, ablation: Ablation) -> str:
+    """What to make of it where this page's model with every sensor is another one than the final result."""
+    runs = scope.store.scored_runs(scope.dataset.dataset_id, scope.study_id, ("final",))
+    alike = [
+        subject(str(method)) == ablation.name and set(json.loads(sensors)) == set(ablation.sensors)
+        for method, sensors in zip(runs["method"], runs["modalities"], strict=True)
+    ]
+    finals = runs[pd.Series(alike, index=runs.index, dtype=bool) & (runs["label_fraction"] == 1)]
+    if ablation.full is None or finals.empty or ablation.full in set(finals["run_id"]):
+        return ""
+    ids = (ablation.full, str(finals["run_id"].iloc[0]))
+    known = scope.store.pooled_metrics(ids, ("mcc",))
+    whole = known[known["defect"].isna()].set_index("run_id")["value"]
+    if not {*ids} <= {*whole.index}:
+        return ""
+    here, final = (number(float(whole[run_id])) for run_id in ids)
+    return texts.CAVEATS["own_training"].format(here=here, final=final)
 
 
 def _overall(scope: Scope) -> str:

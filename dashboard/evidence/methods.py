@@ -90,11 +90,14 @@ def said(scope: Scope, found: Compared) -> Answer:
     first = few.iloc[0]
     curve = (theirs["fraction"].tolist(), theirs["value"].tolist())
     equal = frames.labels_needed(*curve, float(first["value"]))
-    text = WORDS[_relation(equal, float(first["fraction"]))].format(
+    verdict = _verdict(scope, found, float(first["fraction"]), scope.one_defect)
+    # What the curve gives by interpolation is no saving where the difference itself may be chance.
+    key = "saving_unclear" if verdict == UNCLEAR else _relation(equal, float(first["fraction"]))
+    text = WORDS[key].format(
         method=method_words(found.focus),
         few=percent(first["fraction"]),
         many=percent(equal.share),
-        brackets=_brackets(curve, first, equal),
+        brackets=_brackets(curve, first, equal if verdict != UNCLEAR else Equal(equal.share, 1)),
         on=_on(scope),
     )
     level = WORDS["level"].format(value=number(first["value"]), few=percent(first["fraction"]))
@@ -105,7 +108,7 @@ def said(scope: Scope, found: Compared) -> Answer:
             theirs=number(partner["value"].iloc[0]),
             few=percent(first["fraction"]),
         )
-    return Answer(text, level, _verdict(scope, found, float(first["fraction"]), scope.one_defect))
+    return Answer(text, level, verdict)
 
 
 def _relation(equal: Equal, few: float) -> str:

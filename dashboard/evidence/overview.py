@@ -136,7 +136,7 @@ def figure(scope: Scope, argument: Argument, metric: str) -> Figure:
             "order": tuple(defect_words(name) for name in scope.defects),
             "axis": WORDS[_axis(scope, metric)],
             "domain": _domain(low, metric),
-            "sides": tuple(sides),
+            "sides": tuple(names.items()),
         },
     )
 

@@ -70,6 +70,7 @@ def said(scope: Scope, run: Run, found: pd.DataFrame, points: int) -> Answer:
         chance=per_hundred(chance),
         defect="" if one is None else defect_words(one),
         n=count(points),
+        **_same(scope),
     )
     return Answer(text, _pallets(scope, run))
 
@@ -119,18 +120,25 @@ def scatter(projection: str, coloured: Coloured, rows: pd.DataFrame, title: str,
     )
 
 
-def neighbour_figure(found: pd.DataFrame, answer: Answer) -> Figure:
+def _same(scope: Scope) -> dict[str, str]:
+    """How fruit with the same label are called."""
+    what = WORDS["class" if scope.multiclass else "defect"]
+    return {"what": what, "alike": WORDS["of_same" if scope.multiclass else "with_same"].format(what=what)}
+
+
+def neighbour_figure(scope: Scope, found: pd.DataFrame, answer: Answer) -> Figure:
     """How often neighbours share each defect, against chance."""
     frame = likeness_rows(found)
     return Figure(
         name="neighbours",
-        title=WORDS["likeness"],
+        title=WORDS["likeness"].format(**_same(scope)),
         sentence=answer.text,
         chart=defect_by_defect,
         frame=frame,
         options={
             "order": tuple(frame["defect"].drop_duplicates()),
-            "axis": WORDS["likeness_axis"],
+            "axis": WORDS["likeness_axis"].format(**_same(scope)),
+            "sides": (("reference", WORDS["chance"]), ("challenger", WORDS["neighbours"])),
             "domain": (0.0, min(100.0, STEP * math.ceil(1.15 * frame["value"].max() / STEP))),
         },
         table=found,

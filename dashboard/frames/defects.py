@@ -14,8 +14,6 @@ from dashboard.format import count, missing, number, per_hundred, percent, signe
 from dashboard.names import defect_words
 from dashboard.theme import EXTERNAL, INTERNAL
 
-EDGE = 0.15
-"""A name that starts this near to an end of the axis, as a share of it, may be cut."""
 FEW = 20
 """Fewer fruit with a defect than this make its numbers shaky."""
 
@@ -54,8 +52,7 @@ def defect_rows(
         n: fruit with each defect, said beside its name.
 
     Returns:
-        defect, side, run, value, low, high, text, gap, delta, verdict, heading (the defect, once), name (on
-        the top row) and end (which end of the name stands at the point).
+        defect, side, run, value, low, high, text, gap, delta, verdict and heading (the defect, once).
     """
     scale = 100.0 if metric == "recall" else 1.0
     wanted = metrics[(metrics["metric"] == metric) & metrics["defect"].isin(order)]
@@ -85,8 +82,9 @@ def defect_rows(
                     "verdict": test_verdict(test) if argued and test is not None else "",
                 }
             )
-    heads = {name: headed(name, (n or {}).get(name)) for name in order}
-    return _placed(pd.DataFrame(rows), sides, {defect_words(name): head for name, head in heads.items()})
+    frame = pd.DataFrame(rows)
+    heads = {defect_words(name): headed(name, (n or {}).get(name)) for name in order}
+    return frame.assign(heading=frame["defect"].map(heads).where(~frame["defect"].duplicated(), ""))
 
 
 def headed(defect: str, n: int | None) -> str:
@@ -116,39 +114,6 @@ def _gap(test: dict[str, Any] | None, metric: str) -> str:
     size = signed_hundred(test["delta"]) if metric == "recall" else signed(test["delta"])
     verdict = test_verdict(test)
     return size if verdict in ("better", "worse") else texts.OVERVIEW["unclear"].format(n=size)
-
-
-def _placed(frame: pd.DataFrame, sides: dict[str, Contender], heads: dict[str, str]) -> pd.DataFrame:
-    """Direct labels on one row; the smaller value's name ends at its point, the larger one's starts.
-
-    Of equal values the reference counts as the smaller one, so that the names stand apart.
-    """
-    names = {side: contender.words for side, contender in sides.items()}
-    top = frame["defect"] == roomiest(frame)
-    values = frame.groupby("defect")["value"]
-    tied = (values.transform("nunique") < 2) & (frame["side"] == "reference") & (len(sides) > 1)
-    smaller = (frame["value"] < values.transform("max")) | tied
-    first = ~frame["defect"].duplicated()
-    return frame.assign(
-        heading=frame["defect"].map(heads).where(first, ""),
-        name=frame["side"].map(names).where(top & frame["value"].notna(), ""),
-        end=smaller.map({True: "right", False: "left"}),
-    )
-
-
-def roomiest(frame: pd.DataFrame) -> str:
-    """The defect whose points leave most room for their names: far from both ends, then far apart.
-
-    Args:
-        frame: ``defect`` and ``value``, a row a defect and side.
-    """
-    if not frame["value"].notna().any():
-        return ""
-    ends = frame.groupby("defect", sort=False)["value"].agg(["min", "max"]).dropna()
-    low, high = float(ends["min"].min()), float(ends["max"].max())
-    inside = (ends["min"] >= low + EDGE * (high - low)) & (ends["max"] <= high - EDGE * (high - low))
-    apart = (ends["max"] - ends["min"]).where(inside, -1.0)
-    return str(apart.idxmax())
 
 
 def balance_rows(order: tuple[str, ...], counts: pd.DataFrame) -> pd.DataFrame:

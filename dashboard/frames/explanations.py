@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 
 from dashboard import texts
 from dashboard.format import missing, per_hundred, signed_hundred
-from dashboard.frames.defects import headed, roomiest
+from dashboard.frames.defects import headed
 from dashboard.names import defect_words
 
 POINTING = "localisation_pointing"
@@ -89,7 +88,7 @@ def chosen(
 
 def localisation_rows(
     metrics: pd.DataFrame,
-    sides: dict[str, tuple[str, str]],
+    sides: dict[str, str],
     defects: tuple[str, ...],
     n: dict[str, int] | None = None,
 ) -> pd.DataFrame:
@@ -97,21 +96,19 @@ def localisation_rows(
 
     Args:
         metrics: see ``results.pooled_metrics``, of both runs.
-        sides: ``challenger`` and perhaps ``reference``, each with run id and name.
+        sides: ``challenger`` and perhaps ``reference``, each with its run id.
         defects: in the fixed order; those without a mask are left out.
         n: cases behind each defect of the challenger, said beside its name.
 
     Returns:
         Empty where no run has the metric.
     """
-    own = metrics[metrics["run_id"].isin([run_id for run_id, _ in sides.values()])]
+    own = metrics[metrics["run_id"].isin(sides.values())]
     wanted = own[(own["metric"] == POINTING) & own["value"].notna() & own["defect"].isin(defects)]
     shown = [name for name in defects if name in set(wanted["defect"])]
-    values = {
-        side: wanted[wanted["run_id"] == run_id].set_index("defect") for side, (run_id, _) in sides.items()
-    }
+    values = {side: wanted[wanted["run_id"] == run_id].set_index("defect") for side, run_id in sides.items()}
     rows = []
-    for side, (_, name) in sides.items():
+    for side in sides:
         own = values[side]
         for defect in shown:
             value = _number(own["value"].get(defect))
@@ -126,16 +123,9 @@ def localisation_rows(
                     "text": texts.OVERVIEW["of_hundred"].format(n=per_hundred(value)),
                     "gap": _gap(values, defect) if argued else "",
                     "heading": headed(defect, (n or {}).get(defect)) if argued else "",
-                    "name": name if len(sides) > 1 else "",
                 }
             )
-    frame = pd.DataFrame(rows)
-    if frame.empty:
-        return frame
-    shares = frame.groupby("defect")["value"]
-    frame["name"] = frame["name"].where(frame["defect"] == roomiest(frame), "")
-    tied = (shares.transform("nunique") < 2) & (frame["side"] == "reference")
-    return frame.assign(end=np.where((frame["value"] < shares.transform("max")) | tied, "right", "left"))
+    return pd.DataFrame(rows)
 
 
 def _gap(values: dict[str, pd.DataFrame], defect: str) -> str:

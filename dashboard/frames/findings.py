@@ -148,8 +148,9 @@ def group_rows(order: tuple[str, ...], groups: pd.DataFrame) -> pd.DataFrame:
         groups: see ``findings.groups``.
 
     Returns:
-        defect, group, rate (of 100), n, mean (of 100), words, label (the group's name, where it stands out),
-        heading (the defect, once), end (which end of the label stands at its dot).
+        defect, group, rate (of 100), n, mean (of 100), words, label (the name of the group
+        that stands out most; the first of several alike), heading (the defect, once), end (which end of the
+        label stands at its dot).
     """
     known = groups[groups["defect"].isin(order) & (groups["labelled"] >= FEW_IN_GROUP)]
     parts = []
@@ -176,7 +177,7 @@ def group_rows(order: tuple[str, ...], groups: pd.DataFrame) -> pd.DataFrame:
                         )
                         for g, r, k in zip(own["fruit_group"], rate, own["labelled"], strict=True)
                     ],
-                    "label": own["fruit_group"].where(outstanding, ""),
+                    "label": _first_of(own["fruit_group"], outstanding),
                     "heading": [defect_words(defect), *([""] * (len(own) - 1))],
                 }
             )
@@ -186,6 +187,16 @@ def group_rows(order: tuple[str, ...], groups: pd.DataFrame) -> pd.DataFrame:
         return pd.DataFrame(columns=columns)
     frame = pd.concat(parts, ignore_index=True)
     return frame.assign(end=np.where(frame["rate"] > 0.6 * frame["rate"].max(), "right", "left"))
+
+
+def _first_of(groups: pd.Series, outstanding: pd.Series) -> list[str]:
+    """The name of the first outstanding group, once: several stand at the same place."""
+    places = np.flatnonzero(outstanding)
+    labels = [""] * len(groups)
+    if len(places):
+        more = WORDS["and_more"].format(n=len(places) - 1) if len(places) > 1 else ""
+        labels[places[0]] = f"{groups.iloc[places[0]]}{more}"
+    return labels
 
 
 def missing_rows(present: pd.DataFrame, n_fruits: int) -> pd.DataFrame:

@@ -11,7 +11,7 @@ import pandas as pd
 from backend.config import PRESSURE
 from backend.store.queries.catalog import DatasetFacts
 from dashboard import texts
-from dashboard.format import count, missing, number, per_hundred, sensors, with_interval
+from dashboard.format import DASH, count, missing, number, per_hundred, sensors, with_interval
 from dashboard.names import defect_words, subject
 
 WORDS = texts.INPUTS
@@ -101,7 +101,7 @@ def alone(runs: pd.DataFrame) -> Ablation | None:
         return None
     last = runs.iloc[-1]
     sensors_of_it = tuple(json.loads(last["modalities"]))
-    one = {sensors_of_it: (str(last["run_id"]),)}
+    one: dict[Subset, tuple[str, ...]] = {sensors_of_it: (str(last["run_id"]),)}
     return Ablation(subject(last["method"]), sensors_of_it, one, last["git_commit"])
 
 
@@ -172,7 +172,7 @@ def _mark(row: str, column: str, has: bool, words: str) -> dict[str, object]:
 
 def _cell(row: str, column: str, known: Mean) -> dict[str, object]:
     value, low, high = known.value, known.low, known.high
-    large = per_hundred(value)
+    large = DASH if missing(value) else count(100 * value)
     return {
         "row": row,
         "column": column,

@@ -184,7 +184,7 @@ def curve_rows(rows: pd.DataFrame, focus: str, protocol: str) -> pd.DataFrame:
                     "series": name,
                     "tone": tone,
                     "label": ["" if i < len(line) - 1 else name for i in range(len(line))],
-                    "side": _side(tone, alone=len(line) == 1 and line["fraction"].iloc[0] < 1),
+                    "side": "right" if len(line) == 1 and line["fraction"].iloc[0] < 1 else "above",
                     "words": [
                         WORDS["point"].format(
                             method=name, share=percent(x), value=number(value), seeds=plural(seeds, "seed")
@@ -200,17 +200,16 @@ def curve_rows(rows: pd.DataFrame, focus: str, protocol: str) -> pd.DataFrame:
     return _apart(pd.concat(parts, ignore_index=True)) if parts else pd.DataFrame(columns=columns)
 
 
-def _side(tone: str, *, alone: bool) -> str:
-    """Where the name of a line stands: a single point at few labels has room to its right only."""
-    if alone:
-        return "right"
-    return "below" if tone == "reference" else "above"
-
-
 def _apart(frame: pd.DataFrame) -> pd.DataFrame:
-    """Without the names of quiet lines that would run into another name; tooltips still have them."""
+    """Names that keep apart: of two that are argued about the lower one's stands below its line.
+
+    Quiet lines go without a name that would run into another one; tooltips still have them.
+    """
     room = 0.09 * (frame["value"].max() - frame["value"].min())
     named = frame[frame["label"] != ""].sort_values("tone", key=lambda tones: tones == "other", kind="stable")
+    loud = named[(named["tone"] != "other") & (named["side"] == "above")]
+    side = frame["side"].copy()
+    side[loud.index[loud["value"].to_numpy().argsort(kind="stable")][:-1]] = "below"
     kept: list[float] = []
     label = frame["label"].copy()
     for row in named.index:
@@ -219,7 +218,7 @@ def _apart(frame: pd.DataFrame) -> pd.DataFrame:
             label[row] = ""
         else:
             kept.append(value)
-    return frame.assign(label=label)
+    return frame.assign(label=label, side=side)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import pandas as pd
 
 from dashboard import texts
 from dashboard.format import number, per_hundred
-from dashboard.frames.defects import headed, roomiest
+from dashboard.frames.defects import headed
 from dashboard.frames.fruit import DEFECT
 from dashboard.names import defect_words
 from dashboard.scores import ScoreTable
@@ -62,7 +62,10 @@ def by_defect(
     if sound not in names:
         names.append(sound)
         paints.append("reference" if len(defects) == 1 else Tint(HEALTHY))
-    return Coloured(pd.Series(values, dtype=object), (*names, WORDS["unlabelled"]), (*paints, "grid"))
+    if WORDS["unlabelled"] in values:
+        names.append(WORDS["unlabelled"])
+        paints.append("grid")
+    return Coloured(pd.Series(values, dtype=object), tuple(names), tuple(paints))
 
 
 def by_decision(table: ScoreTable, defects: tuple[str, ...]) -> Coloured:
@@ -167,29 +170,21 @@ def likeness(neighbours: pd.DataFrame, facts: pd.DataFrame, defects: tuple[str, 
 def likeness_rows(found: pd.DataFrame) -> pd.DataFrame:
     """``likeness`` as rows of ``charts.defects.defect_by_defect``: chance grey, neighbours in the accent."""
     rows = []
-    for side, column, name in (
-        ("reference", "chance", WORDS["chance"]),
-        ("challenger", "shared", WORDS["neighbours"]),
-    ):
+    for side, column in (("reference", "chance"), ("challenger", "shared")):
         for row in found.to_dict("records"):
-            value = 100 * row[column]
-            ahead = row["shared"] >= row["chance"]
             rows.append(
                 {
                     "defect": defect_words(row["defect"]),
                     "side": side,
-                    "value": value,
+                    "value": 100 * row[column],
                     "low": None,
                     "high": None,
                     "text": WORDS["of_hundred"].format(n=per_hundred(row[column])),
                     "gap": _times(row["shared"], row["chance"]) if side == "challenger" else "",
                     "heading": headed(row["defect"], row["n"]) if side == "reference" else "",
-                    "name": name,
-                    "end": "left" if ahead == (side == "challenger") else "right",
                 }
             )
-    frame = pd.DataFrame(rows)
-    return frame.assign(name=frame["name"].where(frame["defect"] == roomiest(frame), ""))
+    return pd.DataFrame(rows)
 
 
 def _times(shared: float, chance: float) -> str:

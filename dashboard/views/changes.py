@@ -127,7 +127,8 @@ def _fruit(scope: Scope, pair: Pair, rows: pd.DataFrame) -> None:
     fixed = SIDES[side or WORDS["fixed"]]
     within = "" if group == WORDS["every_group"] else group
     moved = evidence.fruit_that_moved(scope, pair.before, pair.after, fixed=fixed, group=within)
-    what = WORDS["any_defect"] if scope.one_defect is None else defect_words(scope.one_defect)
+    every = WORDS["any_class" if scope.multiclass else "any_defect"]
+    what = every if scope.one_defect is None else defect_words(scope.one_defect)
     key = "fixed_count" if fixed else "broken_count"
     quiet(WORDS[key].format(n=count(len(moved)), defect=what))
     if moved.empty:

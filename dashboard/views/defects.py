@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -203,12 +203,16 @@ def _agreed(scope: Scope, run: Run, chosen: Chosen, counts: pd.DataFrame) -> dic
 
 def _answer(scope: Scope, chosen: Chosen, counts: pd.DataFrame, saved: str) -> None:
     trained, who = chosen.threshold is None, chosen.run.subject
+    pooled = trained and chosen.fold is None
+    metrics = scope.store.pooled_metrics((chosen.run.run_id,), ("recall", "accuracy")) if pooled else None
     if scope.multiclass and scope.one_defect is None and trained:
-        said = answers.classified(who, scope.store.class_confusion(chosen.run.run_id, chosen.fold))
+        said = answers.classified(who, scope.store.class_confusion(chosen.run.run_id, chosen.fold), metrics)
     else:
-        pooled = trained and chosen.fold is None
-        metrics = scope.store.pooled_metrics((chosen.run.run_id,), ("recall",)) if pooled else None
         said = answers.decided(who, counts, metrics, what=scope.family)
+    if metrics is not None and not scope.multiclass and len(scope.defects) == len(scope.order) > 1:
+        # The Overview's number, with its interval: the mean over defects, not the sum of their fruit.
+        fruit = int(counts[["tp", "fp", "fn", "tn"]].sum(axis=1).max()) if len(counts) else 0
+        said = replace(said, text=answers.average(who, metrics, fruit, multiclass=False).text)
     said = with_agreement(said, who, _agreed(scope, chosen.run, chosen, counts), scope.defects)
     bill = priced(scope.dataset, counts)
     costs = WORDS["bill"].format(misses=money(bill["misses"].sum()), alarms=money(bill["alarms"].sum()))

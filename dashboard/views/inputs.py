@@ -177,4 +177,6 @@ def _caveats(scope: Scope, ablation: Ablation, lost: list[Loss]) -> list[str]:
         "seeds": all(len(runs) == 1 for runs in ablation.runs.values()),
         "costs": same_prices(scope.dataset),
     }
-    return [texts.CAVEATS[key] for key, applies in found.items() if applies]
+    caveats = [texts.CAVEATS[key] for key, applies in found.items() if applies]
+    own = evidence.own_training(scope, ablation)
+    return [own, *caveats] if own else caveats

@@ -118,6 +118,7 @@ def _time(scope: Scope) -> None:
     spent = time_figure(scope)
     if spent is not None:
         figures.figure(spent, page.provenance(scope, ()), "time")
+        quiet(spent.sentence)
 
 
 def _reason(row: dict[Any, Any]) -> str:

@@ -109,8 +109,17 @@ def _controls(scope: Scope) -> RunFilter:
 def _answer(scope: Scope, chosen: RunFilter) -> Answer:
     counts = scope.store.state_counts(chosen)
     parts = [f"{count(counts[state])} {words}" for state, words in texts.STATES.items() if counts.get(state)]
+    everything = sum(scope.store.state_counts(replace(chosen, purposes=())).values())
+    others = (
+        WORDS["others"].format(n=plural(everything, WORDS["run"]))
+        if everything > sum(counts.values())
+        else ""
+    )
+    if not parts:
+        return Answer(WORDS["none"], others)
+    purpose = "".join(WORDS["of_purpose"].format(purpose=texts.PURPOSES[name]) for name in chosen.purposes)
     total = plural(sum(counts.values()), WORDS["run"])
-    return Answer(WORDS["answer"].format(total=total, parts=listing(parts)) if parts else WORDS["none"])
+    return Answer(WORDS["answer"].format(total=total, purpose=purpose, parts=listing(parts)), others)
 
 
 def _table(runs: pd.DataFrame, notes: dict[str, Note]) -> None:
@@ -136,7 +145,7 @@ def _table(runs: pd.DataFrame, notes: dict[str, Note]) -> None:
             COLUMNS["labels"]: runs["label_fraction"].map(percent),
             COLUMNS["seed"]: runs["seed"],
             COLUMNS["started"]: started,
-            COLUMNS["duration"]: pd.to_numeric(runs["seconds"]),
+            COLUMNS["duration"]: pd.to_numeric(runs["seconds"]) / 60,
             COLUMNS["study"]: runs["study"],
         }
     )
@@ -156,7 +165,7 @@ def _table(runs: pd.DataFrame, notes: dict[str, Note]) -> None:
             COLUMNS["name"]: st.column_config.TextColumn(width=260),
             COLUMNS["score"]: st.column_config.NumberColumn(format="%.2f", help=texts.GLOSSARY["MCC"]),
             COLUMNS["started"]: st.column_config.DatetimeColumn(format="D MMM YYYY, HH:mm"),
-            COLUMNS["duration"]: st.column_config.NumberColumn(format="%d s"),
+            COLUMNS["duration"]: st.column_config.NumberColumn(format="%.1f min"),
         },
     )
     if len(table) == NEWEST:

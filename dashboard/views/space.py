@@ -80,7 +80,7 @@ def _body(scope: Scope, runs: pd.DataFrame) -> None:
     _fruit(scope, view)
     stamp = page.provenance(scope, (view.run.run_id,), view.run.commit, *view.filters())
     if len(found):
-        figures.figure(evidence.neighbour_figure(found, said), stamp, "neighbours")
+        figures.figure(evidence.neighbour_figure(scope, found, said), stamp, "neighbours")
     page.caveats(_caveats(scope, view))
 
 

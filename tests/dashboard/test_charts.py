@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import altair as alt
 import pandas as pd
 import pytest
@@ -25,9 +27,9 @@ CURVE = pd.DataFrame(
     {"recall": [0.1, None], "precision": [0.9, 0.5], "part": ["curve", "chosen"], "label": ["", "x"]}
 )
 SIDES = pd.DataFrame(
-    [("rot", "reference", "a", 60.0, 50.0, 70.0, "60 of 100", "", "rot", "baseline", "right"),
-     ("rot", "challenger", "b", 70.0, 60.0, None, "70 of 100", "+10", "", "SimCLR", "left")],
-    columns=["defect", "side", "run", "value", "low", "high", "text", "gap", "heading", "name", "end"],
+    [("rot", "reference", "a", 60.0, 50.0, 70.0, "60 of 100", "", "rot"),
+     ("rot", "challenger", "b", 70.0, 60.0, None, "70 of 100", "+10", "")],
+    columns=["defect", "side", "run", "value", "low", "high", "text", "gap", "heading"],
 )  # fmt: skip
 BINS = pd.DataFrame({"score": [0.1, 0.0], "rate": [0.2, 0.0], "n": [9, None], "part": ["bin", "ideal"]})
 COSTS = pd.DataFrame({"threshold": [0.1], "cost": [5.0], "part": ["curve"], "label": [None]})
@@ -77,6 +79,23 @@ def test_the_kept_specification_is_that_of_the_chart(drawn, shape) -> None:
     assert shape(kept) == shape(fresh)
     assert figure.spec(LIGHT)["config"]["background"] == LIGHT.background
     assert figure.spec(DARK)["config"]["background"] == DARK.background
+
+
+def test_the_sides_are_named_beside_all_rows_so_that_no_values_make_their_names_meet() -> None:
+    chart, frame, options = CHARTS["defects"]
+    names = (("reference", "baseline"), ("challenger", 'Barlow "Twins"'))
+    spec = chart(frame, LIGHT, **options, sides=names).to_dict()
+    legends = [
+        part["encoding"]["color"]["legend"]
+        for part in spec["layer"]
+        if part["encoding"].get("color", {}).get("field") == "side"
+    ]
+    assert legends and all(legend["orient"] == "top" for legend in legends)
+    assert all(json.dumps(dict(names)) in legend["labelExpr"] for legend in legends)
+    texts = {part["encoding"]["text"]["field"] for part in spec["layer"] if "text" in part["encoding"]}
+    assert texts == {"heading", "gap"}, "only what has a place of its own is written between the rows"
+    alone = chart(frame, LIGHT, **options, sides=names[1:]).to_dict()
+    assert "Twins" not in json.dumps(alone), "the title names who stands alone"
 
 
 def test_truth_is_down_and_the_decision_across() -> None:

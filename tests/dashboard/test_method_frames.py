@@ -100,5 +100,25 @@ def test_a_lone_point_at_few_labels_is_named_beside_itself() -> None:
         columns=["method", "fraction", "value"],
     ).assign(protocol="tuned", seeds=1, low=None, high=None, least=0.0, most=1.0)
     curves = methods.curve_rows(rows, "simclr", "tuned").set_index("label")["side"]
-    assert curves["SimCLR"] == "right" and curves["baseline"] == "below"
+    assert curves["SimCLR"] == "right" and curves["baseline"] == "above"
     assert methods.shown_protocols(rows, 0.1) == ("tuned",)
+
+
+@pytest.mark.parametrize(("ours", "expected"), [(0.7, "above"), (0.5, "below")])
+def test_of_two_lines_the_lower_one_is_named_below_itself(ours, expected) -> None:
+    columns = ["method", "protocol", "fraction", "value", "low", "high", "least", "most", "seeds"]
+    rows = pd.DataFrame(
+        [
+            (method, "tuned", share, value, None, None, value, value, 1)
+            for method, value in (("simclr", ours), ("supervised", 0.6))
+            for share in (0.1, 1.0)
+        ],
+        columns=columns,
+    )
+    named = methods.curve_rows(rows, "simclr", "tuned").query("label != ''").set_index("tone")["side"]
+    assert named["accent"] == expected != named["reference"]
+    alone = methods.curve_rows(rows[(rows["method"] != "simclr") | (rows["fraction"] < 1)], "simclr", "tuned")
+    assert alone.query("label != ''").set_index("tone")["side"].to_dict() == {
+        "accent": "right",
+        "reference": "above",
+    }
