@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from backend.evaluation.bootstrap import Bootstrap, bootstrap
-from backend.evaluation.difference import Difference, training_luck
+from backend.evaluation.difference import WIDEST, Difference, training_luck
 from backend.evaluation.metrics import Key
 from backend.evaluation.paired import PairedTest, corrected_t, holm, mcnemar
 from backend.evaluation.pairing import Pair, RunMeta, RunPredictions, comparable
@@ -125,7 +125,10 @@ def _bootstrap_rows(pair: Pair, boot: Bootstrap, columns: list[int]) -> list[Com
     luck = training_luck(pair.by_fold_and_seed()[..., columns], errors)
     chosen = Bootstrap(boot.point[columns], boot.samples[:, columns], boot.jackknife[:, columns])
     keys = [pair.keys[column] for column in columns]
-    found = [Difference(chosen, i, luck, pair.n_labelled(key), pair.n_groups) for i, key in enumerate(keys)]
+    found = [
+        Difference(chosen, i, luck, pair.n_labelled(key), pair.n_groups, WIDEST.get(key.metric, 1.0))
+        for i, key in enumerate(keys)
+    ]
     rows = []
     for family in _families(keys):
         corrected = holm(np.array([found[i].p_value() for i in family]), ALPHA)
@@ -145,7 +148,7 @@ def _bootstrap_row(pair: Pair, key: Key, found: Difference, p_adjusted: float, l
         n=found.n_fruit,
         verdict=found.verdict(key.metric, level),
         effect_size=found.effect_size(),
-        n_needed=math.ceil(needed) if math.isfinite(needed) else None,
+        n_needed=math.ceil(needed) if found.n_fruit < needed < math.inf else None,
     )
 
 

@@ -23,6 +23,9 @@ ASSUMED_LUCK = 3.0
 three times the error from the fruit: a guess, safe for hundreds of fruit and too small for thousands with
 unstable training, where only more seeds tell."""
 
+WIDEST = {"mcc": 2.0, "sorting_mcc": 2.0}
+"""How far two values of a metric can lie apart, where that is not 1."""
+
 HOPELESS = 100_000
 """More fruit than this is not worth naming."""
 
@@ -97,6 +100,7 @@ class Difference:
         luck: of training, of all differences.
         n_fruit: fruit compared.
         n_groups: groups they lie in.
+        widest: the largest difference that is possible.
     """
 
     boot: Bootstrap
@@ -104,6 +108,7 @@ class Difference:
     luck: TrainingLuck
     n_fruit: int
     n_groups: int
+    widest: float = 2.0
 
     @property
     def delta(self) -> float:
@@ -121,7 +126,7 @@ class Difference:
         training = float(quantile**2 * self.luck.variance[self.column])
         below, above = max(0.0, self.delta - fruit.low), max(0.0, fruit.high - self.delta)
         low, high = self.delta - np.sqrt(below**2 + training), self.delta + np.sqrt(above**2 + training)
-        return Interval(float(low), float(high), fruit.reason)
+        return Interval(max(float(low), -self.widest), min(float(high), self.widest), fruit.reason)
 
     def excludes_zero(self, alpha: float) -> bool:
         """Whether the interval at confidence 1 - ``alpha`` lies on one side of zero."""
@@ -181,6 +186,8 @@ class Difference:
             return (
                 "training runs differ more than the methods do: more seeds, not more fruit, would settle it"
             )
+        if needed <= self.n_fruit:  # the t-interval of a few trainings is far wider than their spread
+            return "too few training runs to tell: more seeds would settle it"
         if needed > HOPELESS:
             return f"a difference this small would take more than {HOPELESS:,} labelled fruit"
         more = max(1, round(needed - self.n_fruit))

@@ -121,8 +121,8 @@ _COMPOSITIONS = {
 def sound_fruit(dataset: FruitDataset, labels: NDArray[np.float32]) -> NDArray[np.bool_]:
     """(n,) fruit that are known to be healthy, from their (n, D) labels.
 
-    Multiclass: of the healthy class, where there is one. Multilabel: labelled for some defect and positive for
-    none.
+    Multiclass: of the healthy class, where there is one. Multilabel: labelled for some defect and positive
+    for none.
     """
     if dataset.task == MULTICLASS:
         healthy = [name == dataset.healthy for name in dataset.defect_names]

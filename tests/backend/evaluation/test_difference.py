@@ -1,6 +1,6 @@
 """One difference: its interval, its size in words, and how much of it is luck."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -58,6 +58,15 @@ def test_luck_and_fruit_join_by_their_squares():
     assert joined.high - found.delta == pytest.approx(np.hypot(plain.high - found.delta, reach))
 
 
+def test_no_interval_is_wider_than_the_metric():
+    """Two folds of one seed leave a t-interval that would reach from -300 to 400 of 100 fruit."""
+    few = TrainingLuck(np.array([0.05]), 1.0)
+    wild = difference(np.linspace(0.3, 0.7, 20), luck=few).interval(0.05)
+    assert (wild.low, wild.high) == (-2, 2)
+    recall = replace(difference(np.linspace(0.3, 0.7, 20), luck=few), widest=1.0).interval(0.05)
+    assert (recall.low, recall.high) == (-1, 1)
+
+
 def test_the_p_value_is_where_the_interval_stops_excluding_zero():
     found = difference(np.random.default_rng(0).normal(0.25, 1.0, 60))
     p = found.p_value()
@@ -80,6 +89,7 @@ def test_better_and_worse_are_said_the_same_way():
 @pytest.mark.parametrize(
     ("needed", "words"),
     [
+        (12, "too few training runs to tell: more seeds would settle it"),
         (201, "about 1 more labelled fruit would settle it"),
         (200.2, "about 1 more labelled fruit would settle it"),
         (207, "about 7 more labelled fruit would settle it"),
