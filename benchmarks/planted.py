@@ -4,8 +4,9 @@
                                      [--spec a=nir b=pressure c=rgb:2] [--workers N] [--json]
 
 Makes the data set, runs the plan on it and prints, for each defect and sensor, the verdict on leaving the
-sensor out and its Shapley value; for a defect planted in one view, the MCC that is left without each view.
-Exit code 1 where a verdict is wrong or intervals do not separate. A second call on the same OUT only prints.
+sensor out and its Shapley value; for a defect planted in one view, the MCC that is left without each view;
+where there are maps, how often their hottest point lies on the defect. Exit code 1 where a verdict is wrong,
+intervals do not separate or fewer than 80 % point at it. A second call on the same OUT only prints.
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ from backend.training.plan import load_plan
 from backend.training.study import StudyOptions, run_study
 
 FAMILY = "input-ablation: without "
+POINTING = "localisation_pointing"
+GOAL = 0.8
+"""Share of the defects found on which the hottest point of the maps has to lie."""
 
 
 def read_results(store: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -41,7 +45,10 @@ def read_results(store: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     tests = tests.assign(sensor=[next(name for name in sensors if name not in names) for names in rest])
     names = [f"shapley:{sensor}" for sensor in sensors]
     names += [f"mcc_without_view:{sensor}:{view}" for sensor in sensors for view in range(1, 5)]
-    return tests, ablations.whole_metrics(connection, [full], names)
+    # Maps are those of the best seed, everything else of the first.
+    every = runs.loc[runs["kind"] == "baseline", "run_id"].tolist()
+    maps = ablations.whole_metrics(connection, every, [POINTING])
+    return tests, pd.concat([ablations.whole_metrics(connection, [full], names), maps])
 
 
 def judge(spec: dict[str, str], tests: pd.DataFrame, metrics: pd.DataFrame) -> list[dict[str, Any]]:
@@ -64,6 +71,9 @@ def judge(spec: dict[str, str], tests: pd.DataFrame, metrics: pd.DataFrame) -> l
             row["apart"] &= bool(
                 blind < views.drop(index=f"mcc_without_view:{planted}:{view}")["ci_low"].min()
             )
+        row["points"] = POINTING not in own.index or bool(own.loc[POINTING, "value"] >= GOAL)
+        if POINTING in own.index:
+            row["pointing"] = _interval(own.loc[POINTING])
         rows.append(row)
     return rows
 
@@ -105,7 +115,9 @@ def main() -> int:
                 print(f"  with {sensor}: {text}; Shapley value {row['shapley'][sensor]}")
             for view, text in row.get("views", {}).items():
                 print(f"  MCC without view {view}: {text}")
-    return 0 if all(row["right"] and row["apart"] for row in rows) else 1
+            if "pointing" in row:
+                print(f"  hottest point on the defect: {row['pointing']}")
+    return 0 if all(row["right"] and row["apart"] and row["points"] for row in rows) else 1
 
 
 if __name__ == "__main__":
