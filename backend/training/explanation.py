@@ -19,10 +19,11 @@ from numpy.typing import NDArray
 
 from backend.config import derive_seed
 from backend.data.masks import read_masks
+from backend.explain.cells import cells_of, spread
 from backend.explain.choose import Choice, unique
 from backend.explain.curves import CurveAreas, deletion_and_insertion
 from backend.explain.gradcam import default_stage, local_cam
-from backend.explain.heatmap import enlarge, grey_png, pack_maps
+from backend.explain.heatmap import grey_png, pack_maps
 from backend.explain.sanity import randomised, rank_correlation
 from backend.explain.score import View, energy, iou, localisation, pointing, strongest_view
 from backend.models.batch import FruitBatch
@@ -110,6 +111,7 @@ class _FoldExplainer:
         self.feed = FruitFeed(dataset, context.cache, config.model.modalities, context.device)
         self.model = load_network(config.model, self.feed.spec, task.weights).to(self.feed.device)
         self.stage = default_stage(self.model, self.side)
+        self.cells = cells_of(self.model, self.stage)
         self.masks = read_masks(dataset)
         self._row = {name: row for row, name in enumerate(dataset.fruit_ids)}
         self._column = {name: column for column, name in enumerate(dataset.defect_names)}
@@ -144,7 +146,7 @@ class _FoldExplainer:
     def heat(self, maps: Maps) -> Maps:
         """Class maps at the working resolution."""
         stacked = torch.from_numpy(np.stack(list(maps.values()))).unsqueeze(1)
-        return dict(zip(maps, enlarge(stacked, self.side).squeeze(1).numpy(), strict=True))
+        return dict(zip(maps, spread(stacked, self.side, self.cells).squeeze(1).numpy(), strict=True))
 
     def judge(self, choice: Choice, maps: Maps) -> dict[str, float]:
         """How well a fruit's maps agree with its masks."""
@@ -174,7 +176,7 @@ class _FoldExplainer:
             return chances.gather(1, targets.unsqueeze(1)).squeeze(1)
 
         maps = local_cam(self.model, batch, targets, self.stage).maps
-        heat = {name: enlarge(value, self.side) for name, value in maps.items()}
+        heat = {name: spread(value, self.side, self.cells) for name, value in maps.items()}
         return deletion_and_insertion(batch, heat, scores)
 
     def draw(self, choice: Choice, maps: Maps) -> tuple[list[AttributionData], list[ArtifactData]]:

@@ -123,7 +123,7 @@ def test_weights_keep_no_gradients(make_network, make_batch):
     assert all(parameter.grad is None for parameter in model.parameters())
 
 
-@pytest.mark.parametrize(("side", "stage"), [(128, 2), (96, 2), (64, 1), (48, 1), (32, 0), (8, 0)])
+@pytest.mark.parametrize(("side", "stage"), [(128, 2), (96, 2), (64, 1), (48, 1), (32, 1), (8, 1)])
 def test_the_default_stage_is_the_deepest_with_enough_positions(make_network, side, stage):
     model = make_network()
     assert default_stage(model, side) == stage
