@@ -93,7 +93,7 @@ def inner_split(
 
     Args:
         labels: (n, D); only the rows in ``train_index`` are looked at.
-        groups: n group names; a group never straddles the parts.
+        groups: n group names; a group never straddles the parts, unless it is the only one.
         train_index: rows of the outer training part; unlabelled ones are left out of both parts.
         seed: of the draw.
         share: of the training part that validates, above 0 to 0.5; 1 / share is rounded to whole folds.
@@ -105,7 +105,7 @@ def inner_split(
 
     Raises:
         ConfigError: ``share`` out of range.
-        DataError: fewer than two labelled groups in ``train_index``.
+        DataError: fewer than two labelled fruit in ``train_index``.
     """
     if not 0 < share <= 0.5:
         raise ConfigError(f"{share!r}", where="inner_split share", expected="above 0 to 0.5")
@@ -116,6 +116,8 @@ def inner_split(
         validates = np.asarray(fixed_val, dtype=bool)[train]
     if not validates.any():
         names = np.asarray(groups)[train]
+        if len(np.unique(names)) == 1:  # whoever tests on every other group can validate on its fruit alone
+            names = train.astype(str)
         folds = max(2, min(round(1 / share), len(np.unique(names))))
         parts = stratify(labels[train], names, folds, ("inner", seed), "a validation part")
         validates = parts == best_part(labels[train] == 1, parts, folds)

@@ -151,6 +151,14 @@ def test_two_groups_are_enough_for_an_inner_split():
     assert sorted([fit.tolist(), validation.tolist()]) == [[0, 1], [2, 3]]
 
 
+def test_one_large_group_is_split_fruit_by_fruit():
+    """Half of a harvest in one pallet: where all the others are tested, it alone is left to train on."""
+    labels = np.array([[1], [0]] * 20, dtype=np.float32)
+    fit, validation = inner_split(labels, ["p"] * 40, np.arange(40), 0)
+    assert len(validation) == 8 and sorted([*fit, *validation]) == list(range(40))
+    assert 0 < labels[validation].mean() < 1
+
+
 def test_the_inner_split_is_about_a_fifth_and_keeps_rare_defects_learnable():
     rng = np.random.default_rng(1)
     labels = (rng.random((400, 4)) < 0.2).astype(np.float32)
