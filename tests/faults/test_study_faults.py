@@ -29,6 +29,7 @@ resolution = 16
 [baseline]
 trials = 2
 generation = 2
+tune_folds = 2
 tune_epochs = 2
 epochs = 3
 patience = 0
@@ -39,6 +40,9 @@ epochs = 6
 batch_size = 16
 fractions = [1.0]
 min_steps = 30
+trials = 2
+generation = 2
+tune_epochs = 4
 """
 NUMBERS = {
     "prediction": "SELECT run_id, fold, fruit_id, defect, y_true, score, y_pred FROM prediction",
