@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -54,8 +54,15 @@ def haloed(words: alt.Chart, look: Look, **style: Any) -> tuple[alt.Chart, alt.C
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """Rows as JSON types; NaN becomes None, which JSON can say."""
-    rows = frame.astype(object).where(frame.notna(), None).to_dict("records")
-    return cast("list[dict[str, Any]]", rows)
+    # Plain lists: frames of objects took a fifth of the time of a page with a chart a defect.
+    columns = [
+        [
+            None if lacks else value
+            for value, lacks in zip(frame[name].tolist(), frame[name].isna(), strict=True)
+        ]
+        for name in frame.columns
+    ]
+    return [dict(zip(frame.columns, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
 @dataclass(frozen=True)

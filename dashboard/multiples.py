@@ -51,10 +51,15 @@ class Shown:
         return sides(multiclass=self.dataset.task == "multiclass")
 
 
-def counted(counts: pd.DataFrame, defect: str) -> dict[str, int]:
-    """The four counts of one defect; zeros where the run did not judge it."""
-    row = counts[counts["defect"] == defect]
-    return {name: 0 if row.empty else int(row[name].iloc[0]) for name in scores.OUTCOMES}
+def counted(counts: pd.DataFrame, defects: tuple[str, ...]) -> dict[str, dict[str, int]]:
+    """The four counts of each defect; zeros where the run did not judge it."""
+    columns = [counts[name].tolist() for name in ("defect", *scores.OUTCOMES)]
+    known = {defect: cells for defect, *cells in zip(*columns, strict=True)}
+    none = [0] * len(scores.OUTCOMES)
+    return {
+        defect: {name: int(n) for name, n in zip(scores.OUTCOMES, known.get(defect, none), strict=True)}
+        for defect in defects
+    }
 
 
 def matrices(
@@ -74,12 +79,12 @@ def matrices(
         Figure(
             name=f"decisions-{defect}",
             title=defect_words(defect),
-            sentence=_matrix_sentence(counted(counts, defect), money_of.get(defect), agreed.get(defect)),
+            sentence=_matrix_sentence(cells, money_of.get(defect), agreed.get(defect)),
             chart=confusion_matrix,
-            frame=matrix_rows(counted(counts, defect), show, shown.names),
+            frame=matrix_rows(cells, show, shown.names),
             options={"order": shown.names, "tint": shown.tints[defect], "axes": AXES},
         )
-        for defect in shown.defects
+        for defect, cells in counted(counts, shown.defects).items()
     )
 
 
@@ -96,8 +101,9 @@ def _matrix_sentence(cells: dict[str, int], cost: float | None, agreed: Agreemen
 def differences(shown: Shown, ours: pd.DataFrame, theirs: pd.DataFrame) -> tuple[Figure, ...]:
     """How the decisions of two runs differ, for each defect: ours minus theirs."""
     figures = []
+    mine, others = (counted(counts, shown.defects) for counts in (ours, theirs))
     for defect in shown.defects:
-        frame = matrix_difference(counted(ours, defect), counted(theirs, defect), shown.names)
+        frame = matrix_difference(mine[defect], others[defect], shown.names)
         share = frame["share"].iloc[0]
         figures.append(
             Figure(
@@ -153,8 +159,7 @@ def _class_options(order: tuple[str, ...]) -> dict[str, object]:
 def precision_figures(shown: Shown, table: ScoreTable, counts: pd.DataFrame) -> tuple[Figure, ...]:
     """A precision-recall curve for each defect, with the point where the run, or the reader, decided."""
     figures = []
-    for defect in shown.defects:
-        cells = counted(counts, defect)
+    for defect, cells in counted(counts, shown.defects).items():
         ill, called = cells["tp"] + cells["fn"], cells["tp"] + cells["fp"]
         curve = scores.precision_recall(table, defect, shown.fold).assign(part="curve", label="")
         chance = ill / max(1, sum(cells.values()))

@@ -107,7 +107,9 @@ def _controls(scope: Scope, runs: pd.DataFrame) -> Chosen:
     by_label = {run.label: run for run in options}
     left, middle, right = st.columns([4, 4, 2])
     with left:
-        run = by_label[choose(WORDS["run"], list(by_label), "run", _first(scope, runs, options))]
+        # Which one is best is asked only where nothing is chosen: it costs as much as drawing the controls.
+        first = None if st.session_state.get("run") in by_label else _first(scope, runs, options)
+        run = by_label[choose(WORDS["run"], list(by_label), "run", first)]
     with middle:
         others = [label for label in by_label if label != run.label]
         against = choose(WORDS["against"], [WORDS["nothing"], *others], "against")
@@ -187,10 +189,12 @@ def _saved(scope: Scope, runs: pd.DataFrame, chosen: Chosen, against: Run | None
 def _reference(scope: Scope, runs: pd.DataFrame, run: Run) -> Run | None:
     """The best baseline on as many labels, where the run is a pretrained one that may be compared with it."""
     row = runs[runs["run_id"] == run.run_id].iloc[0]
+    if row["kind"] == "baseline":
+        return None
     alike = runs[runs["label_fraction"] == row["label_fraction"]]
     metrics = scope.store.pooled_metrics(tuple(alike["run_id"]), ("mcc",))
     best, _ = contenders.best_pair(alike, metrics, "mcc")
-    if row["kind"] == "baseline" or best is None or scope.store.comparability(run.run_id, best.run_id):
+    if best is None or scope.store.comparability(run.run_id, best.run_id):
         return None
     return next(option for option in run_options(runs) if option.run_id == best.run_id)
 

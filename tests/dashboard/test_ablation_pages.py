@@ -264,6 +264,17 @@ def test_labels_saved_follow_the_means_over_seeds(full_store, open_page, headlin
     )
 
 
+def test_no_saving_is_claimed_where_the_difference_is_not_clear(changed, open_page, headline) -> None:
+    few = "(SELECT run_id FROM run WHERE study_id = 'study-overnight' AND label_fraction = 0.05 AND seed = 0"
+    store = changed(
+        f"UPDATE comparison SET run_id_a = {few} AND kind = 'baseline'), verdict = 'not distinguishable',"
+        f" run_id_b = {few} AND kind = 'finetune' AND method = 'barlow_twins')"
+        f" WHERE run_id_a = {BASELINE} AND run_id_b = {BARLOW}"
+    )
+    said = headline(open_page(store, "methods"))
+    assert "on 5 % of them it makes no clear difference (3 seeds)" in said and "as good as" not in said
+
+
 def test_the_share_of_labels_changes_the_table(full_store, open_page, ask) -> None:
     app = open_page(full_store, "methods", labels="10 %")
     cells = {(row["row"], row["column"]): row["large"] for row in _rows(app.get("vega_lite_chart")[1])}

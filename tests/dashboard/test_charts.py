@@ -14,7 +14,7 @@ from dashboard.charts.confusion import CELL, confusion_matrix, difference_matrix
 from dashboard.charts.curves import calibration, cost_curve, precision_recall
 from dashboard.charts.defects import defect_by_defect
 from dashboard.charts.training import training_curve
-from dashboard.figure import Figure, Panels
+from dashboard.figure import Figure, Panels, records
 from dashboard.theme import DARK, LIGHT, Tint
 
 AXES = ("x words", "y words")
@@ -142,6 +142,14 @@ def test_no_text_is_smaller_than_14_pixels_on_screen() -> None:
         assert found and min(found) >= 14
 
 
+def test_rows_are_what_json_can_say() -> None:
+    frame = pd.DataFrame({"n": [1, 2], "share": [0.5, float("nan")], "name": ["rot", None]})
+    rows = records(frame)
+    assert rows == [{"n": 1, "share": 0.5, "name": "rot"}, {"n": 2, "share": None, "name": None}]
+    assert [type(value) for value in rows[0].values()] == [int, float, str]
+    assert records(frame.head(0)) == []
+
+
 def test_panels_keep_the_data_of_each_figure_apart() -> None:
     chart, frame, options = CHARTS["confusion"]
     one = Figure("a", "rot", "9 of 10", chart, frame, options)
@@ -154,5 +162,7 @@ def test_panels_keep_the_data_of_each_figure_apart() -> None:
 
 def test_counts_of_a_defect_that_was_not_judged_are_zero() -> None:
     counts = pd.DataFrame({"defect": ["rot"], "tp": [1], "fp": [2], "fn": [3], "tn": [4]})
-    assert multiples.counted(counts, "rot") == {"tp": 1, "fn": 3, "fp": 2, "tn": 4}
-    assert multiples.counted(counts, "scar") == {"tp": 0, "fn": 0, "fp": 0, "tn": 0}
+    found = multiples.counted(counts, ("scar", "rot"))
+    assert list(found) == ["scar", "rot"], "in the order that was asked for"
+    assert found["rot"] == {"tp": 1, "fn": 3, "fp": 2, "tn": 4}
+    assert found["scar"] == {"tp": 0, "fn": 0, "fp": 0, "tn": 0}

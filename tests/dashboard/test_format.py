@@ -113,3 +113,8 @@ def test_phrases() -> None:
     )
     assert fmt.plural(1, "run") == "1 run" and fmt.plural(2, "view", "views") == "2 views"
     assert fmt.money(0.5) == "0.50" and fmt.money(12345.6) == "12,346"
+
+
+@pytest.mark.parametrize(("share", "said"), [(0.0004, "0"), (-0.0004, "0"), (0.003, "+0.3"), (-0.02, "−2")])
+def test_a_difference_of_less_than_a_tenth_of_100_is_none(share, said) -> None:
+    assert fmt.signed_hundred(share) == said

@@ -17,12 +17,15 @@ def test_the_table_holds_what_sql_holds(full_store: Path, open_page, written, as
     assert not app.dataframe and "No run matches" in written(app)
 
 
-def test_final_runs_are_shown_first(full_store: Path, open_page, ask) -> None:
+def test_final_runs_are_shown_first(full_store: Path, open_page, written, ask) -> None:
     app = open_page(full_store, "runs")
     rows = ask(
         full_store, "SELECT COUNT(*) FROM run WHERE study_id = 'study-overnight' AND purpose = 'final'"
     )
     assert len(app.dataframe[0].value) == rows[0][0]
+    everything = ask(full_store, "SELECT COUNT(*) FROM run WHERE study_id = 'study-overnight'")[0][0]
+    said = written(app)
+    assert f"{rows[0][0]} runs (final results)" in said and f"{everything} runs in all" in said
 
 
 @pytest.mark.parametrize("tab", ["Numbers", "Training curves", "Configuration", "Origin and files"])
