@@ -7,6 +7,7 @@ a filter or a slider moved, only rows are sent, and the browser swaps them into 
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -22,6 +23,8 @@ if TYPE_CHECKING:  # importing altair takes a third of a second, which a page's 
 Spec = dict[str, Any]
 ChartFunction = Callable[..., Any]
 
+LETTER = 7
+"""Pixels a letter of a subtitle takes, on average."""
 ROWS = "rows"
 """Name of the one data source in every chart."""
 
@@ -136,7 +139,10 @@ class Panels:
             part = {key: value for key, value in part.items() if key not in shared}
             # Named data is shared by every view of a specification, so each panel needs its own name.
             part["data"] = {"values": part["data"]["values"]}
-            part["title"] = {"text": figure.title, "subtitle": figure.sentence, "fontSize": 15, "offset": 8}
+            lines = textwrap.wrap(
+                figure.sentence, self.width // LETTER
+            )  # a longer line would widen its panel
+            part["title"] = {"text": figure.title, "subtitle": lines, "fontSize": 15, "offset": 8}
             parts.append(part)
         return {
             "concat": parts,

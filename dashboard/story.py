@@ -121,7 +121,11 @@ def _decisions(scope: Scope) -> Iterator[Exhibit]:
     shown = Shown(scope.dataset, scope.defects, scope.tints)
     agreed = agreements(counts, scope.store.pooled_metrics((one.run_id,), ("mcc",)))
     who = subject(one.method)
-    said = with_agreement(answers.decided(who, counts, what=scope.family), who, agreed, scope.defects)
+    said = answers.decided(who, counts, what=scope.family)
+    if len(scope.defects) == len(scope.order) > 1:  # the number of the Overview and of Defects
+        whole = headline.alone(scope, argument.metrics, one).text
+        said = answers.Answer(whole, "" if scope.multiclass else said.detail)
+    said = with_agreement(said, who, agreed, scope.defects)
     panels = Panels(
         name="decisions",
         title=texts.DEFECTS["matrices"],

@@ -71,8 +71,8 @@ def argued(scope: Scope) -> Argument | None:
     said = _answer(scope, metrics, tests, reference, challenger)
     whole = contenders.best_whole(runs, metrics, "mcc")
     if whole is not None and whole.share > min(side.share for side in sides.values()):
-        alone = _alone(scope, metrics, whole).text
-        beside = answers.SAY["beside"].format(sentence=alone[:1].lower() + alone[1:])
+        found = alone(scope, metrics, whole).text
+        beside = answers.SAY["beside"].format(sentence=found[:1].lower() + found[1:])
         said = Answer(said.text, f"{said.detail} {beside}".strip(), said.verdict)
     return Argument(runs, metrics, tests, sides, said)
 
@@ -90,10 +90,10 @@ def _answer(
         )
     one = challenger or reference
     assert one is not None, "somebody is argued about"
-    return _alone(scope, metrics, one)
+    return alone(scope, metrics, one)
 
 
-def _alone(scope: Scope, metrics: pd.DataFrame, one: Contender) -> Answer:
+def alone(scope: Scope, metrics: pd.DataFrame, one: Contender) -> Answer:
     """What one run amounts to by itself."""
     counts = scope.store.defect_confusion(one.run_id)
     own = metrics[metrics["run_id"] == one.run_id]

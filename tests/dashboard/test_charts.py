@@ -14,7 +14,7 @@ from dashboard.charts.confusion import CELL, confusion_matrix, difference_matrix
 from dashboard.charts.curves import calibration, cost_curve, precision_recall
 from dashboard.charts.defects import defect_by_defect
 from dashboard.charts.training import training_curve
-from dashboard.figure import Figure, Panels, records
+from dashboard.figure import LETTER, Figure, Panels, records
 from dashboard.theme import DARK, LIGHT, Tint
 
 AXES = ("x words", "y words")
@@ -158,6 +158,15 @@ def test_panels_keep_the_data_of_each_figure_apart() -> None:
     assert [len(part["data"]["values"]) for part in drawing["concat"]] == [2, 1]
     assert [part["title"]["text"] for part in drawing["concat"]] == ["rot", "scar"]
     alt.Chart.from_dict({"$schema": alt.SCHEMA_URL, **drawing})
+
+
+def test_a_long_sentence_does_not_widen_its_panel() -> None:
+    chart, frame, options = CHARTS["confusion"]
+    long = "agreement 0.63 (0.56 to 0.69) · 49 of 100 found · errors cost 26 per 1,000 fruit"
+    panels = Panels("all", "All", "", (Figure("a", "rot", long, chart, frame, options),), 1, frame)
+    lines = panels.drawing(LIGHT)["concat"][0]["title"]["subtitle"]
+    assert len(lines) > 1 and " ".join(lines) == long
+    assert max(map(len, lines)) * LETTER <= panels.width
 
 
 def test_counts_of_a_defect_that_was_not_judged_are_zero() -> None:
