@@ -6,7 +6,7 @@ processes and other machines; neither knows a store.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -61,8 +61,15 @@ class FoldTask:
 
     @property
     def seed(self) -> int:
-        """Seed of everything random in this fold."""
-        return derive_seed(self.study_seed, config_hash(self.config), self.fold)
+        """Seed of everything random in this fold.
+
+        Of a parent its configuration counts, not the study that made it: a fine-tune of the same encoder
+        gives the same numbers wherever the encoder comes from.
+        """
+        config = self.config
+        if config.parent is not None:
+            config = replace(config, parent=config.parent.partition("-")[0])
+        return derive_seed(self.study_seed, config_hash(config), self.fold)
 
     def require_floor(self, epoch: int, best: float) -> None:
         """Stop a trial that lags behind earlier ones.

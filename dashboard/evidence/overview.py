@@ -71,8 +71,8 @@ def argued(scope: Scope) -> Argument | None:
     said = _answer(scope, metrics, tests, reference, challenger)
     whole = contenders.best_whole(runs, metrics, "mcc")
     if whole is not None and whole.share > min(side.share for side in sides.values()):
-        found = alone(scope, metrics, whole).text
-        beside = answers.SAY["beside"].format(sentence=found[:1].lower() + found[1:])
+        best = alone(scope, metrics, whole).text
+        beside = answers.SAY["beside"].format(sentence=best[:1].lower() + best[1:])
         said = Answer(said.text, f"{said.detail} {beside}".strip(), said.verdict)
     return Argument(runs, metrics, tests, sides, said)
 

@@ -224,3 +224,11 @@ def test_a_fixed_split_is_kept(multilabel_context, small_run):
     assert {split[row] for row in parts.validation} == {"val"}
     assert {split[row] for row in parts.test} == {"test"}
     assert "test" not in {split[row] for row in parts.unlabelled}
+
+
+def test_a_fine_tune_draws_the_same_whatever_study_made_its_encoder(small_run):
+    own, other, longer = (
+        task(small_run(kind="finetune", parent=parent)).seed
+        for parent in ("0123456789abcdef-aaaaaaaa", "0123456789abcdef-bbbbbbbb", "fedcba9876543210-aaaaaaaa")
+    )
+    assert own == other != longer
