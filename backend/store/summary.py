@@ -15,7 +15,8 @@ def summarise_study(connection: sqlite3.Connection, study_id: str) -> dict[str, 
 
     Returns:
         ``runs`` (status to number), ``failed`` (run_id, name and error of each), and ``best`` (run_id, name,
-        mcc, ci_low, ci_high of the complete final run with the highest pooled MCC; None where there is none).
+        mcc, ci_low, ci_high of the complete final run that inner validation prefers; None where there is none).
+        Whoever picks the highest MCC on test fruit reports luck; it decides only where nothing was validated.
         Transductive runs are for study only and never best.
     """
     runs = connection.execute(
@@ -27,10 +28,13 @@ def summarise_study(connection: sqlite3.Connection, study_id: str) -> dict[str, 
         (study_id,),
     )
     best = connection.execute(
-        "SELECT run_id, name, value, ci_low, ci_high FROM run JOIN metric USING (run_id) "
+        "SELECT run.run_id, name, tested.value, tested.ci_low, tested.ci_high FROM run "
+        "JOIN metric tested USING (run_id) LEFT JOIN metric inner_score ON inner_score.run_id = run.run_id "
+        "AND inner_score.metric = 'inner_mcc' AND inner_score.defect IS NULL AND inner_score.fold IS NULL "
         "WHERE study_id = ? AND status = 'complete' AND purpose = 'final' AND NOT transductive "
-        "AND metric = 'mcc' AND defect IS NULL AND fold IS NULL AND value IS NOT NULL "
-        "ORDER BY value DESC, run_id LIMIT 1",
+        "AND tested.metric = 'mcc' AND tested.defect IS NULL AND tested.fold IS NULL "
+        "AND tested.value IS NOT NULL "
+        "ORDER BY inner_score.value DESC NULLS LAST, tested.value DESC, run.run_id LIMIT 1",
         (study_id,),
     ).fetchone()
     return {

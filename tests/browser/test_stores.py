@@ -88,7 +88,7 @@ def test_every_page_of_an_empty_store_says_how_to_fill_it(window: Page, serve, e
 def test_every_page_of_a_half_written_store(window: Page, serve, half_written: Path) -> None:
     said = {view: headline(page) for view, page in walked(window, serve(half_written))}
     assert said["overview"] == said["defects"] == "No finished result yet"
-    assert said["runs"].startswith("1 run: 1 running")
+    assert said["runs"].startswith("1 run (final results): 1 running")
 
 
 def test_a_foreign_file_is_named_on_every_page(window: Page, serve, foreign: Path) -> None:

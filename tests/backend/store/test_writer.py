@@ -199,6 +199,17 @@ def test_summary_says_what_ran_what_failed_and_what_is_best(store, fill, make_ru
     assert store.summarise_study("none") == {"runs": {}, "failed": [], "best": None}
 
 
+def test_the_best_run_is_the_one_that_validation_prefers_not_the_luckiest_test(store, fill, make_run):
+    fill(store)
+    for number, tested, validated in ((7, 0.9, None), (8, 0.5, 0.7), (9, 0.7, 0.6)):
+        run = make_run(number)
+        store.start_run(run)
+        store.finish_run(
+            run.run_id, [MetricValue("mcc", tested), MetricValue("inner_mcc", validated, reason="unasked")]
+        )
+    assert store.summarise_study("study-1")["best"]["mcc"] == 0.5
+
+
 def test_comparisons_replace_the_same_question(store, fill, query):
     a, b = fill(store, seed=0), fill(store, seed=1)
     row = ComparisonRow(a, b, "mcc", "McNemar", delta=0.1, p_value=math.nan, n=10, verdict="better")
