@@ -14,8 +14,8 @@ def summarise_study(connection: sqlite3.Connection, study_id: str) -> dict[str, 
         study_id: the study.
 
     Returns:
-        ``runs`` (status to number), ``failed`` (run_id, name and error of each), and ``best`` (run_id, name,
-        mcc, ci_low, ci_high of the complete final run that inner validation prefers; None where there is none).
+        ``runs`` (status to number), ``failed`` (run_id, name and error of each), and ``best`` (run_id,
+        name, mcc, ci_low, ci_high of the complete final run that inner validation prefers, or None).
         Whoever picks the highest MCC on test fruit reports luck; it decides only where nothing was validated.
         Transductive runs are for study only and never best.
     """
