@@ -1,10 +1,10 @@
 """Optuna by ask and tell, so that the search can be repeated.
 
 Trials are asked in generations of a fixed size and told in order; the sampler is seeded anew for every
-trial from (study seed, trial number). So neither the number of workers, nor their order, nor an
-interruption changes what is asked. Pruning follows the same rule: the floor under a trial is the median
-of the generations before it (the median stopping rule of Golovin et al. 2017), never of trials that
-happen to run beside it.
+trial from (study seed, what is searched, trial number). So neither the number of workers, nor their order,
+nor an interruption, nor what else the plan holds changes what is asked. Pruning follows the same rule: the
+floor under a trial is the median of the generations before it (the median stopping rule of Golovin et al.
+2017), never of trials that happen to run beside it.
 
 Trials may be shorter than what they choose for. What they find then has to win once more at full length.
 """
@@ -64,7 +64,7 @@ def forget_searches(url: str, study_id: str) -> None:
 def tune(
     driver: Driver,
     storage: optuna.storages.BaseStorage,
-    name: str,
+    searched: str,
     *,
     suggest: Suggest,
     configure: Configure,
@@ -80,7 +80,8 @@ def tune(
     Args:
         driver: runs the trials.
         storage: Optuna's.
-        name: of the Optuna study; an existing one is continued.
+        searched: ``"baseline"`` or a method; Optuna's study is ``<study_id>/<searched>``, and one that
+            exists is continued.
         suggest: asks a trial for its parameters.
         configure: turns parameters into a trial.
         first: parameters of the first trial; they are chosen unless others are clearly better.
@@ -96,11 +97,17 @@ def tune(
     Raises:
         ConfigError: not one trial finished.
     """
-    study = optuna.create_study(study_name=name, storage=storage, direction="maximize", load_if_exists=True)
+    study = optuna.create_study(
+        study_name=f"{driver.study_id}/{searched}",
+        storage=storage,
+        direction="maximize",
+        load_if_exists=True,
+    )
+    seed = derive_seed(driver.study_seed, "sampler", searched)
     while (done := len(ended := _told(study))) < trials and not (done and stop(done)):
         # A driver that died while it told a generation has left the rest of it: the same trials, asked again.
         ended = ended[: done - done % generation]
-        asked = _ask(study, ended, suggest, first, driver.study_seed, min(generation, trials - len(ended)))
+        asked = _ask(ended, suggest, first, seed, min(generation, trials - len(ended)))
         configs = [configure(parameters) for _, parameters in asked]
         results = driver.run(configs, folds=folds, prune_floor=prune_floor(ended))
         told = len(_told(study))
@@ -111,7 +118,7 @@ def tune(
     if not finished:
         raise ConfigError(
             f"none of {trials} trials finished",
-            where=f"search {name}",
+            where=f"search of {searched}",
             expected="at least one",
             action="see the failed runs for the reasons",
         )
@@ -162,7 +169,6 @@ def _value(trial: FrozenTrial) -> float:
 
 
 def _ask(
-    study: optuna.Study,
     ended: list[FrozenTrial],
     suggest: Suggest,
     first: dict[str, Any],
@@ -181,7 +187,7 @@ def _ask(
     asked = []
     for index in range(size):
         copy.sampler = optuna.samplers.TPESampler(
-            seed=derive_seed(seed, "sampler", study.study_name, len(ended), index),
+            seed=derive_seed(seed, len(ended), index),
             n_startup_trials=STARTUP_TRIALS,
         )
         trial = copy.ask()

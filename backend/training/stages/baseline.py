@@ -21,7 +21,7 @@ def run_baseline(stage: StageContext) -> None:
     parameters = tune(
         driver,
         open_storage(stage.storage_url),
-        f"{driver.study_id}/baseline",
+        "baseline",
         suggest=lambda trial: suggest_parameters(trial, plan, dataset, stage.modalities),
         configure=lambda values: configure(values, purpose="tune"),
         first=first,

@@ -50,7 +50,7 @@ def search_method(stage: StageContext, name: str, configure_base: RunConfig) -> 
     return tune(
         stage.driver,
         open_storage(stage.storage_url),
-        f"{stage.driver.study_id}/{name}",
+        name,
         suggest=lambda trial: suggest_method_parameters(trial, info, views),
         configure=lambda values: with_parameters(short, plan, values),
         first=first,

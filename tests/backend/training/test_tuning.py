@@ -9,13 +9,16 @@ from backend.store.rows import COMPLETE
 from backend.training.driver import RunResult
 from backend.training.tuning import open_storage, prune_floor, tune
 
+NAME = "plan-1/baseline"
+
 
 class FakeDriver:
     """Scores a run by its learning rate; the best is 0.01."""
 
     study_seed = 5
 
-    def __init__(self, fail: int = -1, error: float = 0.0) -> None:
+    def __init__(self, fail: int = -1, error: float = 0.0, study_id: str = "plan-1") -> None:
+        self.study_id = study_id
         self.error = error
         self.generations: list[int] = []
         self.rates: list[float] = []
@@ -40,7 +43,7 @@ def search(driver, storage, trials=8, **fields):
     return tune(
         driver,
         storage,
-        "search",
+        "baseline",
         suggest=lambda trial: {"rate": trial.suggest_float("rate", 1e-5, 1.0, log=True)},
         configure=lambda values: RunConfig(optim=OptimConfig(learning_rate=values["rate"])),
         first={"rate": 0.5},
@@ -69,6 +72,13 @@ def test_the_first_trial_stays_unless_beaten_by_more_than_the_standard_error(err
     assert (search(driver, memory())["rate"] == 0.5) is stays
 
 
+def test_what_else_a_plan_holds_does_not_change_what_is_asked():
+    one, other = FakeDriver(), FakeDriver(study_id="plan-2")
+    storage = memory()
+    assert search(one, storage) == search(other, storage)
+    assert one.rates == other.rates
+
+
 def test_a_search_can_be_repeated_and_resumed(tmp_path):
     whole = FakeDriver()
     search(whole, memory())
@@ -92,7 +102,7 @@ def test_a_driver_that_dies_leaves_nothing_running_and_is_asked_the_same_again(t
     dying = Dying()
     with pytest.raises(KeyboardInterrupt):
         search(dying, open_storage(url))
-    states = [trial.state for trial in optuna.load_study(study_name="search", storage=url).trials]
+    states = [trial.state for trial in optuna.load_study(study_name=NAME, storage=url).trials]
     assert states == [TrialState.COMPLETE] * 3
     heir = FakeDriver()
     search(heir, open_storage(url))
@@ -107,7 +117,7 @@ def test_a_driver_that_dies_while_it_tells_a_generation_is_asked_the_same_again(
     add, added = optuna.Study.add_trial, []
 
     def dies(study, trial):
-        if study.study_name == "search":
+        if study.study_name == NAME:
             if len(added) == told:
                 raise KeyboardInterrupt
             added.append(trial)
@@ -116,9 +126,9 @@ def test_a_driver_that_dies_while_it_tells_a_generation_is_asked_the_same_again(
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(optuna.Study, "add_trial", dies)
         search(FakeDriver(), open_storage(url))
-    assert len(optuna.load_study(study_name="search", storage=url).trials) == told
+    assert len(optuna.load_study(study_name=NAME, storage=url).trials) == told
     assert search(FakeDriver(), open_storage(url)) == search(FakeDriver(), memory())
-    rates = [trial.params["rate"] for trial in optuna.load_study(study_name="search", storage=url).trials]
+    rates = [trial.params["rate"] for trial in optuna.load_study(study_name=NAME, storage=url).trials]
     assert rates == whole.rates
 
 
@@ -129,7 +139,7 @@ def test_a_trial_that_two_drivers_tell_at_the_same_moment_counts_once(monkeypatc
 
     def twice(study, trial):
         add(study, trial)
-        if study.study_name == "search":
+        if study.study_name == NAME:
             add(study, trial)
 
     monkeypatch.setattr(optuna.Study, "add_trial", twice)
@@ -193,7 +203,7 @@ def test_a_run_that_fails_is_not_chosen():
 def test_a_failed_trial_does_not_end_the_search():
     storage = memory()
     search(FakeDriver(fail=1), storage)
-    states = [trial.state for trial in optuna.load_study(study_name="search", storage=storage).trials]
+    states = [trial.state for trial in optuna.load_study(study_name=NAME, storage=storage).trials]
     assert states.count(TrialState.FAIL) == 1
     assert states.count(TrialState.COMPLETE) == 7
 
