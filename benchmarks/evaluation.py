@@ -18,8 +18,9 @@ import numpy as np
 
 from backend.cli import EXIT_OK, print_json, run_command
 from backend.errors import ConfigError
-from backend.evaluation.compare import RunMeta, RunPredictions, compare
+from backend.evaluation.compare import compare
 from backend.evaluation.metrics import summarise
+from backend.evaluation.pairing import RunMeta, RunPredictions
 from backend.store.bundle import Predictions
 
 CLASSES = ("ripe", "unripe", "occluded", "anomalous")

@@ -12,7 +12,6 @@ How fruit are dealt into even parts is in ``backend.data.stratify``.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -197,13 +196,6 @@ def without_groups_of(index: ArrayLike, groups: Sequence[str], test_index: Array
     names = np.asarray(groups)
     tested = np.unique(names[np.asarray(test_index, dtype=np.intp)])
     return rows[~np.isin(names[rows], tested)]
-
-
-def fold_version(fruit_ids: Sequence[str], folds: ArrayLike) -> str:
-    """16 hex digits that name a set of outer folds; the order of the fruit does not count."""
-    pairs = sorted(zip(fruit_ids, np.asarray(folds).tolist(), strict=True))
-    text = "\n".join(f"{fruit_id} {fold}" for fruit_id, fold in pairs)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _rarest(positive: NDArray[np.bool_]) -> NDArray[np.intp]:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -23,51 +23,11 @@ from backend.evaluation.bootstrap import Bootstrap, bootstrap
 from backend.evaluation.difference import WIDEST, Difference, training_luck
 from backend.evaluation.metrics import Key
 from backend.evaluation.paired import PairedTest, corrected_t, holm, mcnemar
-from backend.evaluation.pairing import Pair, RunMeta, RunPredictions, comparable
-
-__all__ = ["ComparisonRow", "RunMeta", "RunPredictions", "comparable", "compare"]
+from backend.evaluation.pairing import Pair, RunPredictions
+from backend.store.rows import ComparisonRow
 
 ALPHA = 0.05
 BOOTSTRAP, CORRECTED_T, MCNEMAR = TESTS = ("bootstrap", "corrected-t", "mcnemar")
-
-
-@dataclass(frozen=True)
-class ComparisonRow:
-    """A row of the table ``comparison``: b against a.
-
-    Attributes:
-        run_id_a: first run of side a.
-        run_id_b: first run of side b.
-        defect: None = over all defects.
-        metric: what is compared.
-        delta: b minus a; None where undefined.
-        ci_low: lower 95 % limit, Holm-adjusted for ``bootstrap``; None where the test has none.
-        ci_high: upper limit.
-        p_value: two-sided, of this question alone.
-        p_adjusted: after Holm in the family.
-        test: one of ``TESTS``.
-        family: the question that the correction spans.
-        n: fruit compared (``corrected-t``: folds x seeds).
-        verdict: for people.
-        effect_size: standardised difference (see each test); None where undefined.
-        n_needed: labelled fruit for 80 % power (``bootstrap``); None where no number would do.
-    """
-
-    run_id_a: str
-    run_id_b: str
-    defect: str | None
-    metric: str
-    delta: float | None
-    ci_low: float | None
-    ci_high: float | None
-    p_value: float | None
-    p_adjusted: float | None
-    test: str
-    family: str
-    n: int
-    verdict: str
-    effect_size: float | None = None
-    n_needed: int | None = None
 
 
 def compare(
@@ -99,7 +59,9 @@ def compare(
         n_train: training fruit of a fold, for the corrected t-test; by default the fruit of the other folds.
 
     Returns:
-        For each metric and test: the row over all defects, then one for each defect.
+        For each metric and test of ``TESTS``: the row over all defects, then one for each defect. ``n`` is of
+        fruit, for ``corrected-t`` of folds x seeds; ``effect_size`` is each test's own; only ``bootstrap``
+        says ``n_needed``.
 
     Raises:
         DataError: the runs are not comparable, or a group lies in two folds.
@@ -206,14 +168,11 @@ def _row(pair: Pair, key: Key, test: str, delta: float, p_value: float, p_adjust
         defect=key.defect,
         metric=key.metric,
         delta=_defined(delta),
-        ci_low=None,
-        ci_high=None,
         p_value=_defined(p_value),
         p_adjusted=_defined(p_adjusted),
         test=test,
         family=f"{pair.run_id_b} against {pair.run_id_a}: {key.metric} {scope}",
         n=0,
-        verdict="",
     )
 
 

@@ -17,7 +17,7 @@ def back_up(source: Path, target: Path) -> dict[str, int]:
 
     The copy appears under its name only when its integrity, foreign keys, schema version and row counts
     have been checked. It is a single file without ``-wal``, readable from any medium. Artifacts are not
-    copied: they never change once written (see ``backend.store.artifacts.copy_all``).
+    copied: they never change once written.
 
     Args:
         source: a run store of any schema version.

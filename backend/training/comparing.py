@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import replace
 
 import numpy as np
 
@@ -49,7 +49,7 @@ def compare_runs(
         metrics=METRICS,
         seed=seed,
     )
-    rows = [ComparisonRow(**asdict(row) | {"family": f"{family}: {row.family}"}) for row in found]
+    rows = [replace(row, family=f"{family}: {row.family}") for row in found]
     driver.store.add_comparisons(rows)
     return rows
 

@@ -2,6 +2,7 @@
 
 import argparse
 import importlib.util
+import pkgutil
 import re
 import subprocess
 import sys
@@ -15,6 +16,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "runs" / "README.md"])
 FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
+DOTTED = re.compile(r"`(backend(?:\.\w+)+)`")
 COMMAND = re.compile(r"python -m ((?:backend|dashboard)(?:\.\w+)+)([^`\n#|]*)")
 
 
@@ -51,6 +53,26 @@ def test_files_that_are_named_exist(page):
     named = r"`((?:backend|dashboard|tests|benchmarks|docs|\.ci)/[\w./-]+)`"
     for path in re.findall(named, FENCE.sub("", page.read_text(encoding="utf-8"))):
         assert (ROOT / path).exists(), f"{page.name}: {path}"
+
+
+def is_there(name: str) -> bool:
+    """Whether a dotted name is a module, or something in one."""
+    try:
+        pkgutil.resolve_name(name)
+    except (ImportError, AttributeError):
+        return False
+    return True
+
+
+def test_names_in_the_words_of_code_and_documents_exist():
+    sources = [
+        file for folder in ("backend", "tests", "benchmarks") for file in ROOT.glob(f"{folder}/**/*.py")
+    ]
+    texts = {file: file.read_text(encoding="utf-8") for file in (*PAGES, *sources)}
+    named = {name: file for file, text in texts.items() for name in DOTTED.findall(text)}
+    assert len(named) > 20
+    missing = [f"{file.relative_to(ROOT)}: {name}" for name, file in named.items() if not is_there(name)]
+    assert missing == []
 
 
 def test_the_reference_is_what_the_code_says():

@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 
 from backend.data.splits import (
     NOT_TESTED,
-    fold_version,
     inner_split,
     label_fraction,
     outer_folds,
@@ -230,12 +229,6 @@ def test_stratified_order_keeps_the_shares_in_every_beginning():
 def test_unlabelled_fruit_of_a_test_group_are_left_out():
     groups = ["a", "a", "b", "b", "c"]
     assert without_groups_of([1, 3, 4], groups, [0]).tolist() == [3, 4]
-
-
-def test_fold_version_names_the_folds_whatever_the_order():
-    assert fold_version(["a", "b"], [0, 1]) == fold_version(["b", "a"], [1, 0])
-    assert fold_version(["a", "b"], [0, 1]) != fold_version(["a", "b"], [1, 0])
-    assert len(fold_version(["a"], [0])) == 16
 
 
 def test_many_classes_rarer_than_k_still_split():

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
-from backend.evaluation.compare import RunMeta, RunPredictions, compare
+from backend.evaluation.compare import compare
+from backend.evaluation.pairing import RunMeta, RunPredictions
 from backend.store.bundle import Predictions
 from backend.store.rows import ComparisonRow
 

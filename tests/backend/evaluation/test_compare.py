@@ -8,8 +8,9 @@ import pytest
 
 from backend.errors import DataError
 from backend.evaluation.bootstrap import bootstrap
-from backend.evaluation.compare import TESTS, RunMeta, RunPredictions, comparable, compare
+from backend.evaluation.compare import TESTS, compare
 from backend.evaluation.metrics import summarise
+from backend.evaluation.pairing import RunMeta, RunPredictions, comparable
 from backend.store.bundle import Predictions
 
 

@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
-from backend.evaluation.compare import RunMeta, RunPredictions
 from backend.evaluation.metrics import Key
-from backend.evaluation.pairing import Pair
+from backend.evaluation.pairing import Pair, RunMeta, RunPredictions
 
 
 @pytest.fixture
