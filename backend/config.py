@@ -7,16 +7,12 @@ number depends on which worker ran it or when. This module imports neither torch
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
-import sys
-import types
-import typing
-from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
-from backend.errors import ConfigError, unknown_name
+from backend.fields import above_zero, at_least, each_once, one_of, require, shares, to_dict
 
 PRESSURE = "pressure"
 """The modality name of the tap readings; every other modality is an image sensor."""
@@ -44,22 +40,6 @@ POSITIVES = ("augment", "views", "modalities", "fruit", "class")
 T = TypeVar("T")
 
 
-def _require(condition: bool, found: str, where: str, expected: str) -> None:
-    if not condition:
-        raise ConfigError(found, where=where, expected=expected)
-
-
-def _one_of(value: str, valid: tuple[str, ...], where: str) -> None:
-    if value not in valid:
-        raise unknown_name(where.rsplit(".", maxsplit=1)[-1], value, valid, where)
-
-
-def _positive(config: object, *names: str) -> None:
-    for name in names:
-        value = getattr(config, name)
-        _require(value > 0, repr(value), f"{type(config).__name__}.{name}", "a number above 0")
-
-
 @dataclass(frozen=True)
 class ModelConfig:
     """The network.
@@ -83,17 +63,11 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         """Check every field."""
-        _require(len(self.modalities) > 0, "no modality", "ModelConfig.modalities", "at least one sensor")
-        _require(
-            len(set(self.modalities)) == len(self.modalities),
-            f"{list(self.modalities)}",
-            "ModelConfig.modalities",
-            "each sensor once",
-        )
-        _one_of(self.fusion, FUSIONS, "ModelConfig.fusion")
-        _one_of(self.view_pooling, VIEW_POOLINGS, "ModelConfig.view_pooling")
-        _one_of(self.init, INITS, "ModelConfig.init")
-        _require(0 <= self.dropout < 1, repr(self.dropout), "ModelConfig.dropout", "0 <= dropout < 1")
+        each_once("ModelConfig", modalities=self.modalities)
+        one_of("ModelConfig", FUSIONS, fusion=self.fusion)
+        one_of("ModelConfig", VIEW_POOLINGS, view_pooling=self.view_pooling)
+        one_of("ModelConfig", INITS, init=self.init)
+        require(0 <= self.dropout < 1, self.dropout, "ModelConfig.dropout", "0 to below 1")
 
     @property
     def image_modalities(self) -> tuple[str, ...]:
@@ -124,7 +98,7 @@ class AugmentConfig:
 
     def __post_init__(self) -> None:
         """Check every field."""
-        _require(0 <= self.strength <= 2, repr(self.strength), "AugmentConfig.strength", "0 to 2")
+        require(0 <= self.strength <= 2, self.strength, "AugmentConfig.strength", "0 to 2")
 
 
 @dataclass(frozen=True)
@@ -156,16 +130,26 @@ class OptimConfig:
 
     def __post_init__(self) -> None:
         """Check every field."""
-        _positive(self, "epochs", "batch_size", "learning_rate", "backbone_rate")
-        _require(self.weight_decay >= 0, repr(self.weight_decay), "OptimConfig.weight_decay", "0 or more")
-        _require(0 <= self.warmup < 1, repr(self.warmup), "OptimConfig.warmup", "0 <= warmup < 1")
-        _require(self.patience >= 0, repr(self.patience), "OptimConfig.patience", "0 or more")
-        _require(self.min_steps >= 0, repr(self.min_steps), "OptimConfig.min_steps", "0 or more")
-        _one_of(self.imbalance, IMBALANCES, "OptimConfig.imbalance")
+        above_zero(
+            "OptimConfig",
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
+            backbone_rate=self.backbone_rate,
+        )
+        at_least(
+            0,
+            "OptimConfig",
+            weight_decay=self.weight_decay,
+            patience=self.patience,
+            min_steps=self.min_steps,
+        )
+        require(0 <= self.warmup < 1, self.warmup, "OptimConfig.warmup", "0 to below 1")
+        one_of("OptimConfig", IMBALANCES, imbalance=self.imbalance)
 
     def lasting(self, epochs: int) -> OptimConfig:
         """The same over another number of epochs, the fewest steps in proportion."""
-        return dataclasses.replace(self, epochs=epochs, min_steps=self.min_steps * epochs // self.epochs)
+        return replace(self, epochs=epochs, min_steps=self.min_steps * epochs // self.epochs)
 
 
 @dataclass(frozen=True)
@@ -193,22 +177,11 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         """Check every field."""
-        _require(8 <= self.resolution <= 1024, repr(self.resolution), "DataConfig.resolution", "8 to 1024 px")
-        _require(self.folds >= 2, repr(self.folds), "DataConfig.folds", "2 or more")
-        _require(
-            0 < self.label_fraction <= 1,
-            repr(self.label_fraction),
-            "DataConfig.label_fraction",
-            "above 0 to 1",
-        )
-        _one_of(self.pool, POOLS, "DataConfig.pool")
-        _one_of(self.selection, SELECTIONS, "DataConfig.selection")
-        _require(
-            0 < self.selection_share <= 1,
-            repr(self.selection_share),
-            "DataConfig.selection_share",
-            "above 0 to 1",
-        )
+        require(8 <= self.resolution <= 1024, self.resolution, "DataConfig.resolution", "8 to 1024 px")
+        at_least(2, "DataConfig", folds=self.folds)
+        shares("DataConfig", label_fraction=self.label_fraction, selection_share=self.selection_share)
+        one_of("DataConfig", POOLS, pool=self.pool)
+        one_of("DataConfig", SELECTIONS, selection=self.selection)
 
 
 @dataclass(frozen=True)
@@ -227,7 +200,7 @@ class MethodConfig:
 
     def __post_init__(self) -> None:
         """Check every field and sort the parameters."""
-        _one_of(self.positives, POSITIVES, "MethodConfig.positives")
+        one_of("MethodConfig", POSITIVES, positives=self.positives)
         object.__setattr__(self, "params", tuple(sorted((str(k), v) for k, v in self.params)))
 
     def get(self, name: str, default: T) -> T:
@@ -273,63 +246,9 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         """Check every field."""
-        _one_of(self.kind, KINDS, "RunConfig.kind")
-        _one_of(self.purpose, PURPOSES, "RunConfig.purpose")
-        _positive(self, "threads", "devices")
-
-
-def to_dict(config: Any) -> dict[str, Any]:
-    """A configuration as plain JSON types."""
-    return typing.cast("dict[str, Any]", json.loads(json.dumps(dataclasses.asdict(config))))
-
-
-def from_dict(cls: type[T], values: dict[str, Any], where: str = "") -> T:
-    """Build a configuration from JSON types; fields that are left out keep their defaults.
-
-    Args:
-        cls: one of the dataclasses of this module.
-        values: field name to value; lists become tuples, tables become nested configurations.
-        where: what the values came from, for messages.
-
-    Raises:
-        ConfigError: unknown field, wrong type or value out of range.
-    """
-    where = where or cls.__name__
-    hints = typing.get_type_hints(cls)
-    known = {f.name for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
-    for name in values:
-        if name not in known:
-            raise unknown_name("field", name, sorted(known), where)
-    return cls(**{name: _convert(hints[name], value, f"{where}.{name}") for name, value in values.items()})
-
-
-def _convert(hint: Any, value: Any, where: str) -> Any:
-    if dataclasses.is_dataclass(hint):
-        if not isinstance(value, dict):
-            raise ConfigError(repr(value), where=where, expected="a table")
-        return from_dict(typing.cast("type[Any]", hint), value, where)
-    origin = typing.get_origin(hint)
-    if origin is tuple:
-        if not isinstance(value, list | tuple):
-            raise ConfigError(repr(value), where=where, expected="a list")
-        return tuple(_element(hint, item, f"{where}[{number}]") for number, item in enumerate(value))
-    if origin in (types.UnionType, typing.Union):
-        return value
-    if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
-        if not abs(value) < sys.float_info.max:
-            raise ConfigError(repr(value), where=where, expected="a finite number")
-        return float(value)
-    if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
-        raise ConfigError(repr(value), where=where, expected=f"a value of type {hint.__name__}")
-    return value
-
-
-def _element(hint: Any, value: Any, where: str) -> Any:
-    """One item of a list of type ``hint``; pairs of a name and a value become tuples as they are."""
-    kind, *more = typing.get_args(hint)
-    if more == [Ellipsis] and isinstance(kind, type):
-        return _convert(kind, value, where)
-    return tuple(value) if isinstance(value, list) else value
+        one_of("RunConfig", KINDS, kind=self.kind)
+        one_of("RunConfig", PURPOSES, purpose=self.purpose)
+        above_zero("RunConfig", threads=self.threads, devices=self.devices)
 
 
 def config_hash(config: RunConfig) -> str:

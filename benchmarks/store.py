@@ -26,8 +26,9 @@ from pathlib import Path
 import numpy as np
 
 from backend.cli import print_json, run_command
-from backend.config import DataConfig, RunConfig, to_dict
+from backend.config import DataConfig, RunConfig
 from backend.data.dataset import Defect, FruitDataset
+from backend.fields import to_dict
 from backend.store.bundle import CurvePoint, FoldBundle, MetricValue, Predictions
 from backend.store.connection import open_readonly
 from backend.store.queries import results, runs

@@ -8,7 +8,8 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-from backend.config import RunConfig, config_hash, to_dict
+from backend.config import RunConfig, config_hash
+from backend.fields import to_dict
 
 RUNNING, COMPLETE, PRUNED, FAILED, INTERRUPTED = "running", "complete", "pruned", "failed", "interrupted"
 RUN_ENDINGS = (FAILED, PRUNED, INTERRUPTED)

@@ -14,8 +14,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
-from backend.config import MethodConfig, from_dict
+from backend.config import MethodConfig
 from backend.errors import ConfigError
+from backend.fields import from_dict
 from backend.training.plan import STAGE_FIELDS, Plan
 
 if TYPE_CHECKING:  # knows torch; this module does not, so that a wrong --budget is refused at once

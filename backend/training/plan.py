@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from backend.config import from_dict
 from backend.errors import ConfigError, unknown_name
+from backend.fields import at_least, each_once, from_dict
 from backend.training.settings import (
     AugmentationStage,
     BaselineStage,
@@ -22,7 +22,6 @@ from backend.training.settings import (
     PretrainingSetStage,
     PretrainingStage,
     ProjectionStage,
-    each_once,
 )
 
 PLANS = Path(__file__).parent.parent / "plans"
@@ -99,14 +98,10 @@ class Plan:
 
     def __post_init__(self) -> None:
         """Check every field."""
-        if self.folds < 2:
-            raise ConfigError(repr(self.folds), where="plan folds", expected="2 or more")
+        at_least(2, "plan", folds=self.folds)
         each_once("plan", seeds=self.seeds)
-        if self.threads < 1:
-            raise ConfigError(repr(self.threads), where="plan threads", expected="1 or more")
-        for name in ("pixels", "images"):
-            if (value := getattr(self, name)) < 0:
-                raise ConfigError(repr(value), where=f"plan {name}", expected="0 or more")
+        at_least(1, "plan", threads=self.threads)
+        at_least(0, "plan", pixels=self.pixels, images=self.images)
 
     def fitted(self, images: int, fruit: int) -> Plan:
         """The plan with the resolution that ``pixels`` and the epochs that ``images`` allow.

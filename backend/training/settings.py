@@ -10,31 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from backend.config import POOLS, SELECTIONS, OptimConfig
-from backend.errors import ConfigError, unknown_name
-
-
-def at_least(lowest: float, stage: str, **values: float) -> None:
-    """Raise a ``ConfigError`` for the first value below ``lowest``."""
-    for name, value in values.items():
-        if value < lowest:
-            raise ConfigError(repr(value), where=f"{stage}.{name}", expected=f"{lowest:g} or more")
-
-
-def each_once(where: str, **values: tuple[object, ...]) -> None:
-    """Raise a ``ConfigError`` for the first list that is empty or holds something twice."""
-    for name, value in values.items():
-        if not value or len(set(value)) < len(value):
-            found = repr(list(value)) if value else "an empty list"
-            raise ConfigError(found, where=f"{where}.{name}", expected="at least one entry, each once")
-
-
-def shares(stage: str, **values: tuple[float, ...]) -> None:
-    """Raise a ``ConfigError`` unless every number lies above 0 and up to 1."""
-    for name, numbers in values.items():
-        if not numbers or not all(0 < number <= 1 for number in numbers):
-            raise ConfigError(
-                repr(list(numbers)), where=f"{stage}.{name}", expected="numbers above 0, up to 1"
-            )
+from backend.errors import unknown_name
+from backend.fields import above_zero, at_least, each_once, one_of, require, shares
 
 
 @dataclass(frozen=True)
@@ -117,22 +94,21 @@ class PretrainingStage:
 
     def __post_init__(self) -> None:
         """Check every field."""
-        for name in ("epochs", "batch_size", "few_labels_rate", "backbone_rate"):
-            if getattr(self, name) <= 0:
-                raise ConfigError(repr(getattr(self, name)), where=f"pretraining.{name}", expected="above 0")
+        above_zero("pretraining", few_labels_rate=self.few_labels_rate, backbone_rate=self.backbone_rate)
         shares("pretraining", fractions=self.fractions)
         at_least(0, "pretraining", pretrainings=self.pretrainings, trials=self.trials)
         at_least(
             1,
             "pretraining",
+            epochs=self.epochs,
+            batch_size=self.batch_size,
             generation=self.generation,
             tune_folds=self.tune_folds,
             tune_epochs=self.tune_epochs,
             devices=self.devices,
         )
         each_once("pretraining", seeds=self.seeds)
-        if self.pool not in POOLS:
-            raise unknown_name("pool", self.pool, POOLS, "pretraining.pool")
+        one_of("pretraining", POOLS, pool=self.pool)
 
     def with_few_labels(self, optim: OptimConfig) -> OptimConfig:
         """How training on a share of the labels differs from training on all of them."""
@@ -235,10 +211,8 @@ class AugmentationStage:
         at_least(1, "augmentations", epochs=self.epochs, folds=self.folds)
         at_least(0, "augmentations", confirm=self.confirm)
         each_once("augmentations", seeds=self.seeds)
-        if not all(0 <= strength <= 2 for strength in self.strengths):
-            raise ConfigError(
-                repr(list(self.strengths)), where="augmentations.strengths", expected="numbers from 0 to 2"
-            )
+        right = all(0 <= strength <= 2 for strength in self.strengths)
+        require(right, self.strengths, "augmentations.strengths", "numbers from 0 to 2")
 
 
 @dataclass(frozen=True)
@@ -280,10 +254,8 @@ class ProjectionStage:
     def __post_init__(self) -> None:
         """Check every field."""
         at_least(1, "projections", neighbours=self.neighbours)
-        if not all(perplexity >= 2 for perplexity in self.perplexities):
-            raise ConfigError(
-                repr(list(self.perplexities)), where="projections.perplexities", expected="numbers from 2"
-            )
+        right = all(perplexity >= 2 for perplexity in self.perplexities)
+        require(right, self.perplexities, "projections.perplexities", "numbers from 2")
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.config import RunConfig, from_dict
+from backend.config import RunConfig
 from backend.data.dataset import FruitDataset
 from backend.errors import StoreError, TrainingError
 from backend.evaluation.features import l2_normalise, nearest
+from backend.fields import from_dict
 from backend.store.bundle import NeighbourData
 from backend.store.queries import runs as run_queries
 from backend.training.driver import Driver

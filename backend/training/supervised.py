@@ -20,10 +20,11 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from backend.augment.pipeline import Augmenter, augment_views
-from backend.config import derive_seed, to_dict
+from backend.config import derive_seed
 from backend.data.dataset import MULTICLASS, FruitDataset
 from backend.evaluation.metrics import summarise
 from backend.evaluation.thresholds import apply_thresholds, decide, one_hot_best
+from backend.fields import to_dict
 from backend.models.batch import FruitBatch
 from backend.store.bundle import ArtifactData, CurvePoint, FoldBundle, MetricValue, Predictions
 from backend.training.building import build_network

@@ -14,10 +14,9 @@ from backend.config import (
     RunConfig,
     config_hash,
     derive_seed,
-    from_dict,
-    to_dict,
 )
 from backend.errors import AvocadoError, ConfigError
+from backend.fields import from_dict, to_dict
 
 runs = st.builds(
     RunConfig,

@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from backend.augment.policies import operation_names
-from backend.config import AugmentConfig, MethodConfig, from_dict, to_dict
+from backend.config import AugmentConfig, MethodConfig
 from backend.errors import ConfigError
+from backend.fields import from_dict, to_dict
 from backend.methods.base import Method, MethodContext
 from backend.methods.registry import (
     METRIC,

@@ -30,7 +30,7 @@ def test_a_plan_of_ones_own(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("folds = 1", r"plan folds"),
+        ("folds = 1", r"plan\.folds"),
         ("fold = 3", r"unknown field 'fold'.*folds"),
         ("[baseline]\ntrials = 0", r"baseline.trials"),
         ("[baseline]\nbackbones = []", r"backbones"),
