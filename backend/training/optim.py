@@ -54,8 +54,16 @@ def make_fabric(device: str, devices: int = 1) -> Fabric:
 
 
 def prepare_worker(threads: int) -> None:
-    """Fix what results depend on: the number of CPU threads and deterministic algorithms."""
+    """Fix what results depend on: the number of CPU threads and deterministic algorithms.
+
+    numpy and scipy each bring a BLAS of their own, which takes every core unless told: two workers whose
+    linear probes do so wait for each other's threads, and a probe takes 30 times as long.
+    """
+    import scipy.linalg  # noqa: F401  (a library that is not loaded yet cannot be told)
+    from threadpoolctl import threadpool_limits
+
     torch.set_num_threads(threads)
+    threadpool_limits(limits=threads, user_api="blas")
     torch.use_deterministic_algorithms(True, warn_only=True)
     torch.backends.cudnn.benchmark = False
 
