@@ -99,9 +99,8 @@ def augmentation_ablation(build: Builder, study: str, dataset: FruitDataset, bas
         extra = (score, MetricValue("mcc", value + 0.05), MetricValue("knn_mcc", value - 0.03))
         build.run(study, dataset, probe, folds=1, keep=False, extra=extra, scored=False)
     _confirm(build, study, dataset, base, {policies[0]: 1.0, policies[1]: 1.35})
-    build.store.add_artifact(
-        pretrained[policies[1]], ArtifactData("augmentations.png", "contact_sheet", contact_sheet())
-    )
+    for name, kind in (("augmentations.png", "contact_sheet"), ("operations.png", "operation_sheet")):
+        build.store.add_artifact(pretrained[policies[1]], ArtifactData(name, kind, coloured_tiles(kind)))
 
 
 def augmented_score(policy: AugmentConfig) -> float:
@@ -134,11 +133,11 @@ def _confirm(
     build.store.add_comparisons(rows)
 
 
-def contact_sheet() -> bytes:
-    """A picture that stands for the contact sheet: tiles of many colours."""
+def coloured_tiles(kind: str) -> bytes:
+    """A picture that stands for a sheet of augmentations: tiles of many colours."""
     from PIL import Image
 
-    tiles = seeded("contact sheet").integers(40, 220, (6, 12, 3), dtype=np.uint8)
+    tiles = seeded(kind).integers(40, 220, (6, 12, 3), dtype=np.uint8)
     data = io.BytesIO()
     Image.fromarray(np.kron(tiles, np.ones((40, 40, 1), dtype=np.uint8))).save(data, "PNG")
     return data.getvalue()

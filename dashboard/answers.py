@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -102,6 +102,11 @@ def on_share(sentence: str, share: float, *, lower: bool = True) -> str:
         return sentence
     rest = sentence[:1].lower() + sentence[1:] if lower else sentence
     return SAY["few_labels"].format(share=percent(share), sentence=rest)
+
+
+def among(said: Answer, group: str) -> Answer:
+    """The headline, opened by the pallet that it is about, where it is not about all of them."""
+    return replace(said, text=SAY["among"].format(group=group, sentence=said.text)) if group else said
 
 
 def settled(test: dict[str, Any]) -> str:

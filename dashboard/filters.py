@@ -1,4 +1,4 @@
-"""The sidebar: data set, study, defect, method and sensors, the same on each page and all in the URL.
+"""The sidebar: data set, study, defect, method, sensors, pallet and time, on each page and in the URL.
 
 Widgets are bound to query parameters under their keys, so a pasted link restores the view. Options are the
 labels themselves: they are what the URL holds.
@@ -6,13 +6,15 @@ labels themselves: they are what the URL holds.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pandas as pd
 import streamlit as st
 
 from backend.store.queries.catalog import DatasetFacts
 from dashboard import texts
 from dashboard.components.text import quiet
-from dashboard.format import sensors
+from dashboard.format import before_now, sensors
 from dashboard.frames.defects import fixed_order
 from dashboard.loaders import Store
 from dashboard.names import method_words
@@ -21,6 +23,13 @@ from dashboard.scope import Scope, defect_groups, labelled, study_labels
 __all__ = ["Scope", "choose", "hold", "labelled", "sidebar"]
 
 WORDS = texts.FILTERS
+KEYS = ("dataset", "study", "defect", "method", "sensors", "group", "started")
+"""Of the filters, in the session and in the URL."""
+DAY = 86_400.0
+PERIODS = {WORDS["day"]: 1, WORDS["week"]: 7, WORDS["month"]: 30}
+"""Days in which a run was started."""
+MOST_GROUPS = 2000
+"""More pallets make a list that nobody reads, and every page would carry it."""
 
 
 def hold(key: str, options: list[str], default: str) -> None:
@@ -78,7 +87,22 @@ def sidebar(store: Store) -> Scope | None:
         order = fixed_order(dataset, store.defect_counts(dataset.dataset_id))
         defect, defects = _defect(dataset, order)
         method, modalities = _method_and_sensors(store, dataset.dataset_id, study_id)
-    return Scope(store, dataset, study_id, study, order, defects, defect, method, modalities)
+        scope = Scope(store, dataset, study_id, study, order, defects, defect, method, modalities)
+        group, period = _group(scope), choose(WORDS["period"], [WORDS["any_time"], *PERIODS], "started")
+    return replace(
+        scope,
+        group=group,
+        period=period if period in PERIODS else "",
+        since=before_now(DAY * PERIODS[period]) if period in PERIODS else "",
+    )
+
+
+def _group(scope: Scope) -> str:
+    """The pallet filter; where fruit have no pallets worth the name there is none."""
+    if not 0 < len(scope.pallets) <= MOST_GROUPS:
+        return ""
+    chosen = choose(WORDS["group"], [WORDS["every_group"], *scope.pallets], "group")
+    return chosen if chosen in scope.pallets else ""
 
 
 def _dataset(store: Store, datasets: pd.DataFrame) -> DatasetFacts:

@@ -44,7 +44,13 @@ def colours() -> NDArray[np.uint8]:
 
 
 @lru_cache(maxsize=400)
-def heat_sheet(root: str, cells: tuple[tuple[Cell, ...], ...], opacity: float, side: int = SIDE) -> bytes:
+def heat_sheet(
+    root: str,
+    cells: tuple[tuple[Cell, ...], ...],
+    opacity: float,
+    side: int = SIDE,
+    most_bytes: int = MOST_SHEET,
+) -> bytes:
     """One WebP picture: a row a sensor, a column a view, the heat map over each of them.
 
     Args:
@@ -52,6 +58,7 @@ def heat_sheet(root: str, cells: tuple[tuple[Cell, ...], ...], opacity: float, s
         cells: rows of pictures and their maps.
         opacity: of the hottest point, 0 (the picture alone) to 1.
         side: of a tile in pixels.
+        most_bytes: see ``pictures.montage``.
     """
     columns = max(len(row) for row in cells)
     rows = [
@@ -59,7 +66,7 @@ def heat_sheet(root: str, cells: tuple[tuple[Cell, ...], ...], opacity: float, s
         + [None] * (columns - len(row))
         for row in cells
     ]
-    return montage(rows, side, MOST_SHEET)
+    return montage(rows, side, most_bytes)
 
 
 def _composed(root: str, picture: str, heat: str, opacity: float, side: int) -> Image | None:

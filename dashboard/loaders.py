@@ -124,9 +124,13 @@ class Store:
         """See ``catalog.defect_counts``; labels of a data set never change."""
         return _defect_counts(self.path, dataset_id)
 
-    def group_count(self, dataset_id: str) -> int:
-        """See ``catalog.group_count``; groups of a data set never change."""
-        return _group_count(self.path, dataset_id)
+    def groups(self, dataset_id: str) -> tuple[str, ...]:
+        """See ``catalog.groups``; groups of a data set never change."""
+        return _groups(self.path, dataset_id)
+
+    def fruit_of(self, dataset_id: str, group: str) -> frozenset[str]:
+        """See ``catalog.fruit_of``; groups of a data set never change."""
+        return _fruit_of(self.path, dataset_id, group)
 
     def pressure_quantiles(self, dataset_id: str) -> pd.DataFrame:
         """See ``fruit.pressure_quantiles``; readings of a data set never change."""
@@ -242,8 +246,13 @@ def _defect_counts(path: Path, dataset_id: str) -> pd.DataFrame:
 
 
 @lru_cache(maxsize=32)
-def _group_count(path: Path, dataset_id: str) -> int:
-    return _read(path, catalog.group_count, dataset_id)
+def _groups(path: Path, dataset_id: str) -> tuple[str, ...]:
+    return _read(path, catalog.groups, dataset_id)
+
+
+@lru_cache(maxsize=32)
+def _fruit_of(path: Path, dataset_id: str, group: str) -> frozenset[str]:
+    return _read(path, catalog.fruit_of, dataset_id, group)
 
 
 @lru_cache(maxsize=32)

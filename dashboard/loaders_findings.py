@@ -84,9 +84,9 @@ def trials(store: Store, dataset_id: str, study_id: str) -> pd.DataFrame:
     return store.ask_large(tuning.trials, dataset_id, study_id)
 
 
-def time_spent(store: Store, dataset_id: str, study_id: str) -> pd.DataFrame:
+def time_spent(store: Store, dataset_id: str, study_id: str, since: str = "") -> pd.DataFrame:
     """See ``tuning.time_spent``."""
-    return store.ask(tuning.time_spent, dataset_id, study_id)
+    return store.ask(tuning.time_spent, dataset_id, study_id, since)
 
 
 def data_findings(store: Store, dataset_id: str) -> pd.DataFrame:

@@ -7,7 +7,7 @@ no other way to ask what was chosen.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import pandas as pd
@@ -19,6 +19,7 @@ from dashboard.export import Provenance
 from dashboard.format import day, sensors, study_name, when
 from dashboard.loaders import Store
 from dashboard.names import defect_words, method_words
+from dashboard.scores import ScoreTable
 from dashboard.theme import EXTERNAL, INTERNAL, Tint, tints
 
 WORDS = texts.FILTERS
@@ -36,6 +37,9 @@ class Scope:
         defect: the label of the defect filter.
         method: empty = all.
         modalities: JSON text of the sensors; empty = all.
+        group: a pallet or origin; empty = all.
+        period: how the time of the runs was chosen, in words; empty = any.
+        since: UTC time, as the store writes times; runs started before it are left out.
     """
 
     store: Store
@@ -47,6 +51,39 @@ class Scope:
     defect: str
     method: str
     modalities: str
+    group: str = ""
+    period: str = ""
+    since: str = ""
+
+    @property
+    def pallets(self) -> tuple[str, ...]:
+        """The pallets or origins of the fruit; none where each fruit is one of its own, or all are one."""
+        names = self.store.groups(self.dataset.dataset_id)
+        return names if 1 < len(names) < self.dataset.n_fruits else ()
+
+    @property
+    def fruit(self) -> frozenset[str]:
+        """Ids of the fruit of the chosen pallet."""
+        return self.store.fruit_of(self.dataset.dataset_id, self.group)
+
+    def scores(self, run_id: str, finished: str) -> ScoreTable:
+        """The held-out predictions of a finished run, of the chosen pallet where one is chosen."""
+        table = self.store.scores(run_id, finished, self.order)
+        return table.only(self.fruit) if self.group else table
+
+    def at_prices(self, miss: float, alarm: float) -> Scope:
+        """The same where misses and false alarms cost so many times what ``dataset.toml`` says."""
+        defects = tuple(
+            replace(d, cost_miss=miss * d.cost_miss, cost_false_alarm=alarm * d.cost_false_alarm)
+            for d in self.dataset.defects
+        )
+        return replace(self, dataset=replace(self.dataset, defects=defects))
+
+    @property
+    def hidden(self) -> str:
+        """The filters that may hide runs, in words; empty where none is set."""
+        chosen = dict(self.filters())
+        return ", ".join(chosen[name] for name in ("method", "sensors", "started") if chosen[name])
 
     @property
     def one_defect(self) -> str | None:
@@ -82,6 +119,8 @@ class Scope:
             ("defects", self.defect),
             ("method", method_words(self.method) if self.method else ""),
             ("sensors", sensors(self.modalities) if self.modalities else ""),
+            ("pallet", self.group),
+            ("started", self.period),
         )
 
     def provenance(self, runs: tuple[str, ...], commit: object = "", *more: tuple[str, str]) -> Provenance:
@@ -111,15 +150,24 @@ class Scope:
             modalities=self.modalities,
             purposes=purposes,
             stale_before=stale_before,
+            since=self.since,
         )
 
     def keep(self, runs: pd.DataFrame) -> pd.DataFrame:
-        """The runs that the method and sensor filters let through; baselines always pass the method."""
-        if self.method:
-            runs = runs[(runs["method"] == self.method) | (runs["kind"] == "baseline")]
+        """The runs that the filters let through."""
         if self.modalities:
             runs = runs[runs["modalities"] == self.modalities]
-        return runs
+        return self.keep_method(runs)
+
+    def keep_method(self, runs: pd.DataFrame) -> pd.DataFrame:
+        """The runs of any sensors that the other filters let through; baselines always pass the method."""
+        if self.method:
+            runs = runs[(runs["method"] == self.method) | (runs["kind"] == "baseline")]
+        return self.keep_recent(runs)
+
+    def keep_recent(self, runs: pd.DataFrame) -> pd.DataFrame:
+        """The runs that were started in the chosen time."""
+        return runs[runs["started"] >= self.since] if self.since else runs
 
 
 def labelled(names: Iterable[str], details: Iterable[str]) -> list[str]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -68,6 +69,13 @@ class ScoreTable:
             return self.decided
         return np.where(np.isnan(self.score), np.nan, self.score >= threshold)
 
+    def only(self, names: Collection[str]) -> ScoreTable:
+        """The predictions on the named fruit."""
+        rows = np.array([name in names for name in self.fruit_ids], dtype=bool)
+        kept = tuple(name for name in self.fruit_ids if name in names)
+        arrays = {part: getattr(self, part)[rows] for part in ("fold", "truth", "score", "decided")}
+        return replace(self, fruit_ids=kept, **arrays)
+
     def rows_of(self, fold: int | None) -> NDArray[np.bool_]:
         """(n,) which fruit belong to a fold; None = all of them."""
         return np.ones(len(self.fold), dtype=bool) if fold is None else self.fold == fold
@@ -125,6 +133,23 @@ def class_members(table: ScoreTable, truth: str, said: str, fold: int | None = N
     column = table.defects.index(said)
     found = np.flatnonzero(is_true & (table.decided[:, column] == 1) & table.rows_of(fold))
     return [int(row) for row in found[np.argsort(-table.score[found, column], kind="stable")]]
+
+
+def class_confusion(table: ScoreTable, fold: int | None = None) -> pd.DataFrame:
+    """How often each true class was given each class.
+
+    Returns:
+        true_class, predicted_class, n.
+    """
+    truth, said = table.truth == 1, table.decided == 1
+    rows = table.rows_of(fold) & truth.any(axis=1) & said.any(axis=1)
+    pairs = pd.DataFrame(
+        {
+            "true_class": np.array(table.defects, dtype=object)[truth[rows].argmax(axis=1)],
+            "predicted_class": np.array(table.defects, dtype=object)[said[rows].argmax(axis=1)],
+        }
+    )
+    return pairs.value_counts().rename("n").reset_index()
 
 
 def _ranked(

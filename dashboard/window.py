@@ -1,7 +1,4 @@
-"""The dashboard's entry: navigation, the store, and nothing else.
-
-streamlit run dashboard/app.py [-- --store FILE]
-"""
+"""What a window of the dashboard shows: the sign-in, the navigation and one page of the store."""
 
 from __future__ import annotations
 
@@ -17,6 +14,7 @@ from dashboard.components import states
 from dashboard.components.basket import remember
 from dashboard.filters import sidebar
 from dashboard.loaders import StoreError, StoreMissing, open_store, store_path
+from dashboard.login import admitted
 from dashboard.pages import PAGES, Entry, import_ahead
 
 ICON = Path(__file__).parent / "icon.svg"
@@ -53,6 +51,8 @@ def main() -> None:
     st.set_page_config(page_title=texts.APP, page_icon=str(ICON), layout="wide")
     path = chosen_store()
     st.logo(str(ICON), size="large")
+    if not admitted():
+        return
     page = st.navigation(
         [
             st.Page(

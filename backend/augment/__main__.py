@@ -1,4 +1,4 @@
-"""``python -m backend.augment DATASET_DIR OUT.png``: a contact sheet of a policy or an operation."""
+"""``python -m backend.augment DATASET_DIR OUT.png``: a contact sheet of a policy or of operations."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ def main(argv: list[str] | None = None) -> int:
     else:
         config = AugmentConfig(policy="custom", operations=(args.operation,), strength=args.strength)
 
-    from backend.augment.sheet import contact_sheet
+    from backend.augment.registry import list_operations
+    from backend.augment.sheet import contact_sheet, operation_sheet
     from backend.data.manifest import read_dataset
 
-    sheet = contact_sheet(
-        read_dataset(args.dataset),
-        config,
-        fruits=args.fruits,
-        seed=args.seed,
-        always=args.operation is not None,
-    )
+    dataset = read_dataset(args.dataset)
+    if args.every:
+        sheet = operation_sheet(dataset, [info.name for info in list_operations()], seed=args.seed)
+    else:
+        always = args.operation is not None
+        sheet = contact_sheet(dataset, config, fruits=args.fruits, seed=args.seed, always=always)
     sheet.save(args.out)
     print(args.out)
     return EXIT_OK
@@ -49,6 +49,7 @@ def parser() -> argparse.ArgumentParser:
     what = command.add_mutually_exclusive_group()
     what.add_argument("--policy", metavar="NAME", default="fruit", help="a named policy (default: fruit)")
     what.add_argument("--operation", metavar="NAME", help="one operation, on every tile")
+    what.add_argument("--every", action="store_true", help="every operation alone, a row each, on one fruit")
     command.add_argument("--strength", metavar="S", type=float, default=1.0, help="0 (off) to 2, default 1")
     command.add_argument("--fruits", metavar="N", type=int, default=6, help="how many fruit, default 6")
     command.add_argument("--seed", metavar="S", type=int, default=0, help="of the draws, default 0")

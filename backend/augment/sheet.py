@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -9,6 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from backend.augment.pipeline import Augmenter, to_float
+from backend.augment.policies import CUSTOM
 from backend.config import AugmentConfig
 from backend.data.dataset import FruitDataset
 from backend.data.images import decode_image
@@ -59,6 +62,38 @@ def contact_sheet(
     labels = [(dataset.fruit_ids[rows[i]], name) for i, name in places]
     tiles = [[column[name][i] for column in columns] for i, name in places]
     return _draw(tiles, labels, titles, _heading(augmenter, dataset, seed))
+
+
+def operation_sheet(dataset: FruitDataset, names: Sequence[str], *, seed: int) -> Image.Image:
+    """Draw every operation alone on one fruit, a row each, on the first sensor that it changes.
+
+    Args:
+        dataset: its first fruit that the most sensors saw is taken.
+        names: of the operations, 1 or more.
+        seed: of the draws.
+
+    Returns:
+        An RGB image.
+
+    Raises:
+        ConfigError: unknown operation.
+        DataError: no fruit has an image, or an image cannot be read.
+    """
+    seen = _first_views(dataset)
+    row = _choose(dataset, seen, 1)[0]
+    original = {name: _load(dataset, [paths[row]]) for name, paths in seen.items() if paths[row]}
+    tiles, labels = [], []
+    for name in names:
+        augmenter = Augmenter(AugmentConfig(policy=CUSTOM, operations=(name,)), TILE, always=True)
+        generator = torch.Generator().manual_seed(seed)
+        draws = [augmenter(original, generator) for _ in range(DRAWS)]
+        changed = [s for s in original if any(not torch.equal(draw[s], original[s]) for draw in draws)]
+        sensor = next(iter(changed or original))
+        tiles.append([pixels[sensor][0] for pixels in (original, *draws)])
+        labels.append((name, sensor))
+    titles = ["as it is", *(f"draw {draw + 1}" for draw in range(DRAWS))]
+    heading = (f"{dataset.name} · every operation alone · seed {seed}", f"fruit {dataset.fruit_ids[row]}")
+    return _draw(tiles, labels, titles, heading)
 
 
 def _first_views(dataset: FruitDataset) -> dict[str, list[str]]:

@@ -31,9 +31,10 @@ Members = Callable[[ScoreTable, float | None, int | None], list[int]]
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell: how to find its fruit."""
+    """A cell: what it is about, and how to find its fruit."""
 
     label: str
+    defect: str
     members: Members
 
 
@@ -43,11 +44,11 @@ def cells(scope: Scope) -> dict[str, Cell]:
     for defect in scope.defects:
         for outcome in OUTCOMES:
             label = WORDS["cell"].format(defect=defect_words(defect), outcome=texts.OUTCOMES[outcome])
-            found.append(Cell(label, partial(_of_outcome, defect, outcome)))
+            found.append(Cell(label, defect, partial(_of_outcome, defect, outcome)))
     if scope.multiclass:
         for truth in scope.order:
             for said in scope.order:
-                found.append(Cell(pair_label(truth, said), partial(_of_pair, truth, said)))
+                found.append(Cell(pair_label(truth, said), said, partial(_of_pair, truth, said)))
     return {cell.label: cell for cell in found}
 
 
@@ -123,8 +124,8 @@ def fruit_behind(scope: Scope, run_id: str, finished: str, threshold: float | No
         chosen = options.get(choose(WORDS["fruit_hint"], [NOTHING, *options], CHOSEN))
     if chosen is None:
         return
-    table = scope.store.scores(run_id, finished, scope.order)
+    table = scope.scores(run_id, finished)
     rows = chosen.members(table, threshold, fold)
     quiet(WORDS["fruit_count"].format(n=count(len(rows))))
     if rows:
-        gallery(scope, table, rows, f"fruit-{chosen.label}", threshold)
+        gallery(scope, table, rows, f"fruit-{chosen.label}", threshold, run_id=run_id, defect=chosen.defect)

@@ -17,12 +17,13 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import texts
+from dashboard.components.insight import Insight, heat_words, heated, insight, links
 from dashboard.components.page import look
 from dashboard.components.text import quiet
 from dashboard.filters import Scope
 from dashboard.format import missing, number, percent, sensors
 from dashboard.names import defect_words
-from dashboard.pictures import Views, available, sheet
+from dashboard.pictures import available, sheet
 from dashboard.scores import ScoreTable
 
 WORDS = texts.FRUIT
@@ -39,8 +40,20 @@ class Card:
     row: int
     fruit_id: str
     group: str
-    views: Views
+    images: dict[str, dict[str, str]]
     pressures: dict[str, float | None]
+
+
+@dataclass(frozen=True)
+class Page:
+    """What all cards of a gallery share; see ``gallery``."""
+
+    scope: Scope
+    table: ScoreTable
+    threshold: float | None
+    before: ScoreTable | None
+    behind: Insight
+    pictures: bool
 
 
 def gallery(
@@ -51,6 +64,8 @@ def gallery(
     threshold: float | None,
     before: ScoreTable | None = None,
     notes: dict[str, str] | None = None,
+    run_id: str = "",
+    defect: str = "",
 ) -> None:
     """Fruit cards, a page at a time.
 
@@ -62,6 +77,8 @@ def gallery(
         threshold: of the decisions; None = as trained.
         before: predictions of a run that this one is compared with; what it said stands on the cards too.
         notes: fruit id to what its card says first.
+        run_id: whose predictions they are; its heat maps can be laid over the pictures.
+        defect: whose heat map comes first.
     """
     pages = -(-len(rows) // ON_A_PAGE)
     page = st.pagination(pages, key=key) if pages > 1 else 1
@@ -70,63 +87,63 @@ def gallery(
     # By id and never by place: a fruit that the store does not know must not shift pictures of others.
     known = {str(record["fruit_id"]): record for record in facts.to_dict("records")}
     cards = [_card(scope, known[table.fruit_ids[row]], row) for row in here if table.fruit_ids[row] in known]
-    shown = available(scope.dataset.root)
-    if not shown:
+    pictures = available(scope.dataset.root)
+    if not pictures:
         quiet(WORDS["no_pictures"].format(root=scope.dataset.root))
     said = notes or {}
-    parts = [
-        _html(scope, table, card, threshold, before, said.get(card.fruit_id, ""), pictures=shown)
-        for card in cards
-    ]
+    behind = insight(scope, run_id if pictures else "", defect, [card.fruit_id for card in cards])
+    page_of = Page(scope, table, threshold, before, behind, pictures)
+    parts = [_html(page_of, card, said.get(card.fruit_id, "")) for card in cards]
     st.html(STYLE)
     st.html(f"<div class='cards'>{''.join(parts)}</div>")
 
 
 def _card(scope: Scope, record: dict[Any, Any], row: int) -> Card:
     images, pressures = json.loads(record["images"]), json.loads(record["pressures"])
+    return Card(row, str(record["fruit_id"]), str(record["fruit_group"]), images, pressures)
+
+
+def _picture(scope: Scope, card: Card, behind: Insight) -> str:
+    """HTML: every view of every sensor, under its heat map where one is asked for."""
     views = tuple(
-        tuple(str(images.get(sensor, {}).get(view, "")) for view in names)
+        tuple(str(card.images.get(sensor, {}).get(view, "")) for view in names)
         for sensor, names in scope.dataset.modalities.items()
     )
-    return Card(row, str(record["fruit_id"]), str(record["fruit_group"]), views, pressures)
+    if not views:
+        return ""
+    case = (behind.cases or {}).get(card.fruit_id)
+    root = scope.dataset.root
+    drawn = sheet(root, views) if case is None else heated(scope, case, card.images, behind.opacity)
+    alt = escape(WORDS["alt"].format(fruit=card.fruit_id, sensors=sensors(list(scope.dataset.modalities))))
+    data = base64.b64encode(drawn).decode()
+    return f"<img src='data:image/webp;base64,{data}' alt='{alt}' loading='lazy'>"
 
 
-def _html(
-    scope: Scope,
-    table: ScoreTable,
-    card: Card,
-    threshold: float | None,
-    before: ScoreTable | None,
-    note: str,
-    *,
-    pictures: bool,
-) -> str:
+def _html(shown: Page, card: Card, note: str) -> str:
+    scope = shown.scope
     name, group = escape(card.fruit_id), escape(card.group)
     where = "" if card.group == card.fruit_id else escape(WORDS["group"].format(group=card.group))
-    alt = escape(WORDS["alt"].format(fruit=card.fruit_id, sensors=sensors(list(scope.dataset.modalities))))
-    picture = ""
-    if pictures and card.views:
-        data = base64.b64encode(sheet(scope.dataset.root, card.views)).decode()
-        picture = f"<img src='data:image/webp;base64,{data}' alt='{alt}' loading='lazy'>"
+    heat = heat_words(shown.behind, card.fruit_id)
     body = [
         f"<h3>{name}</h3><p class='quiet' title='{group}'>{where}</p>",
         f"<p class='note'>{escape(note)}</p>" if note else "",
-        picture,
-        *_said(scope, table, card.row, threshold, before),
-        *_scores(scope, table, card.row),
+        _picture(scope, card, shown.behind) if shown.pictures else "",
+        f"<p class='quiet'>{escape(heat)}</p>" if heat else "",
+        *_said(shown, card.row),
+        *_scores(scope, shown.table, card.row),
         *_pressures(scope.store.pressure_quantiles(scope.dataset.dataset_id), card.pressures),
+        links(shown.behind, card.fruit_id),
     ]
     return f"<article class='card'>{''.join(body)}</article>"
 
 
-def _said(
-    scope: Scope, table: ScoreTable, row: int, threshold: float | None, before: ScoreTable | None
-) -> list[str]:
+def _said(shown: Page, row: int) -> list[str]:
     """Truth and decision in words, between them the earlier decision where there is one."""
+    scope, table, before = shown.scope, shown.table, shown.before
     told = [(WORDS["truth"], table.truth[row])]
     if before is not None and table.fruit_ids[row] in before.fruit_ids:
         told.append((WORDS["before"], before.decided[before.fruit_ids.index(table.fruit_ids[row])]))
-    told.append((WORDS["said"] if before is None else WORDS["after"], table.said(threshold)[row]))
+    told.append((WORDS["said"] if before is None else WORDS["after"], table.said(shown.threshold)[row]))
     lines = []
     for label, values in told:
         if np.isnan(values).all():

@@ -6,18 +6,17 @@ import base64
 import json
 from dataclasses import dataclass
 from html import escape
-from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
-from dashboard import loaders_findings as load
 from dashboard import texts
 from dashboard.components.fruit import STYLE
+from dashboard.components.insight import heat_cells
 from dashboard.components.text import quiet
 from dashboard.format import missing, percent, sensors, sentence_start
 from dashboard.frames.explanations import Case
-from dashboard.heat import Cell, heat_sheet
+from dashboard.heat import heat_sheet
 from dashboard.names import defect_words
 from dashboard.pictures import available
 from dashboard.scope import Scope
@@ -89,7 +88,7 @@ def _side(
     name = f"<p class='quiet'>{escape(side.label)}</p>" if several else ""
     if own is None:
         return f"<div>{name}<p>{escape(WORDS['unexplained'])}</p></div>"
-    cells = _cells(scope, own, images, modalities)
+    cells = heat_cells(scope, own, images, modalities)
     data = base64.b64encode(heat_sheet(scope.dataset.root, cells, opacity)).decode()
     alt = WORDS["alt"].format(
         fruit=case.fruit_id, defect=defect_words(case.defect), sensors=sensors(list(modalities))
@@ -105,19 +104,3 @@ def _said(case: Case) -> str:
     outcome = texts.OUTCOMES.get(case.outcome, "")
     score = "" if missing(case.score) else WORDS["score_of"].format(score=percent(case.score))
     return " · ".join(part for part in (outcome, score) if part)
-
-
-def _cells(
-    scope: Scope, case: Case, images: dict[str, Any], modalities: tuple[str, ...]
-) -> tuple[tuple[Cell, ...], ...]:
-    """Pictures and maps, a row a sensor and a column a view."""
-    store: Path = scope.store.path
-    rows = []
-    for modality in modalities:
-        row = []
-        for view in scope.dataset.modalities[modality]:
-            relative = case.maps.get((modality, view), "")
-            heat = load.artifact_file(store, relative) if relative else None
-            row.append((str(images.get(modality, {}).get(view, "")), "" if heat is None else str(heat)))
-        rows.append(tuple(row))
-    return tuple(rows)

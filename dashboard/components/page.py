@@ -8,7 +8,7 @@ import streamlit as st
 
 from dashboard import texts
 from dashboard.answers import BETTER, WORSE, Answer
-from dashboard.components.text import small
+from dashboard.components.text import quiet, small
 from dashboard.export import Provenance
 from dashboard.filters import Scope
 from dashboard.format import plain
@@ -33,6 +33,8 @@ def stale_before() -> str:
 def heading(scope: Scope, question: str) -> None:
     """Data set, study and the question that the page answers."""
     place = small(f"{scope.dataset.name} · {scope.study}")
+    if scope.group and not by_pallet:
+        quiet(texts.FILTERS["any_group"].format(group=scope.group))
     badge = f" :orange-badge[{texts.SYNTHETIC}]" if scope.dataset.synthetic else ""
     st.markdown(place + badge, help=texts.GLOSSARY["synthetic"] if scope.dataset.synthetic else None)
     st.markdown(f":gray[{plain(question)}]")

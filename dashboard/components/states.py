@@ -79,6 +79,8 @@ def broken(error: StoreError) -> None:
 def no_runs(scope: Scope) -> None:
     """Nothing of the kind that a page shows is finished yet; where nothing is running, how to go on."""
     st.title(WORDS["no_runs"], anchor=False)
+    if _hidden(scope):
+        return
     st.markdown(plain(WORDS["no_runs_text"]))
     if scope.store.running_studies().empty:
         command(resume(scope.store, scope.study_id, scope.dataset.root))
@@ -93,7 +95,15 @@ def no_data(scope: Scope, title: str, text: str) -> None:
         text: which stage leaves it.
     """
     st.title(plain(title), anchor=False)
-    missing_stage(scope, text)
+    if not _hidden(scope):
+        missing_stage(scope, text)
+
+
+def _hidden(scope: Scope) -> bool:
+    """Say which filters may hide what the store holds; whether there are any. Then no command would help."""
+    if scope.hidden:
+        st.markdown(plain(texts.FILTERS["hidden"].format(filters=scope.hidden)))
+    return bool(scope.hidden)
 
 
 def missing_stage(scope: Scope, text: str) -> None:

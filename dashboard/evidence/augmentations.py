@@ -65,8 +65,7 @@ class Found:
 def found(scope: Scope) -> list[Found]:
     """The ablations of the chosen study, one a method."""
     runs = scope.store.ask(queries.finished, scope.dataset.dataset_id, scope.study_id, (PURPOSE,))
-    if scope.method:
-        runs = runs[runs["method"] == scope.method]
+    runs = scope.keep_recent(runs[runs["method"] == scope.method] if scope.method else runs)
     metrics = scope.store.ask(queries.whole_metrics, tuple(runs["run_id"]), PROXIES)
     every = [
         Found(str(method), some, metrics[metrics["run_id"].isin(some["run_id"])])

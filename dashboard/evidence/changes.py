@@ -30,8 +30,14 @@ def tallied(scope: Scope, before: Run, after: Run) -> pd.DataFrame:
         defect, fruit_group, n, found, cleared, lost, alarmed, fixed, broken.
     """
     rows = scope.store.ask(changes.tallies, before.run_id, after.run_id, scope.multiclass)
-    rows = rows[rows["defect"].isin(scope.defects)]
+    rows = _kept(scope, rows)
     return rows.assign(fixed=rows["found"] + rows["cleared"], broken=rows["lost"] + rows["alarmed"])
+
+
+def _kept(scope: Scope, rows: pd.DataFrame) -> pd.DataFrame:
+    """What the filters of defects and pallets let through."""
+    rows = rows[rows["defect"].isin(scope.defects)]
+    return rows[rows["fruit_group"] == scope.group] if scope.group else rows
 
 
 def subjects(before: Run, after: Run) -> tuple[str, str]:
@@ -82,8 +88,8 @@ def _parts(scope: Scope, rows: pd.DataFrame) -> str:
 def _tested(scope: Scope, before: Run, after: Run) -> Answer | None:
     """What the stored test on agreement says; None where there is none."""
     test = _test(scope, before, after)
-    if test is None or (scope.one_defect is None and scope.family):
-        return None
+    if test is None or scope.group or (scope.one_defect is None and scope.family):
+        return None  # the test was of all pallets and defects
     ends = interval(test["ci_low"], test["ci_high"])
     words = WORDS["agreement"].format(size=signed(test["delta"]), brackets=f" ({ends})" if ends else "")
     return Answer(words, verdict=test_verdict(test))
@@ -115,9 +121,9 @@ def by_defect(scope: Scope, rows: pd.DataFrame, answer: Answer) -> Figure:
 
 
 def by_group(scope: Scope, rows: pd.DataFrame, answer: Answer) -> Figure | None:
-    """Both counts for the groups in which most changed; None where every fruit is a group of its own."""
+    """Both counts for the groups in which most changed; None where there is one alone, or none."""
     sums = rows.groupby("fruit_group")[[*COUNTS, "fixed", "broken"]].sum()
-    if scope.store.group_count(scope.dataset.dataset_id) >= scope.dataset.n_fruits or sums.empty:
+    if scope.group or not scope.pallets or sums.empty:
         return None
     most = (sums["fixed"] + sums["broken"]).sort_values(ascending=False, kind="stable").index[:MOST_GROUPS]
     shown = sums.loc[most]
@@ -161,17 +167,15 @@ def two_sided(sums: pd.DataFrame, names: list[str], verdicts: list[str]) -> pd.D
     return pd.DataFrame(records, columns=columns)
 
 
-def fruit_that_moved(scope: Scope, before: Run, after: Run, *, fixed: bool, group: str = "") -> pd.DataFrame:
+def fruit_that_moved(scope: Scope, before: Run, after: Run, *, fixed: bool) -> pd.DataFrame:
     """The fruit that were put right, or wrong, on a chosen defect; those whose score moved most first.
 
     Returns:
         fruit_id, fruit_group, defect, y_true, fixed, score_a, score_b; a row a fruit.
     """
     rows = scope.store.ask_large(changes.moved, before.run_id, after.run_id, scope.multiclass)
-    rows = rows[rows["defect"].isin(scope.defects) & (rows["fixed"] == int(fixed))]
-    if group:
-        rows = rows[rows["fruit_group"] == group]
-    return rows.drop_duplicates("fruit_id")
+    rows = _kept(scope, rows)
+    return rows[rows["fixed"] == int(fixed)].drop_duplicates("fruit_id")
 
 
 def settled_by(scope: Scope, before: Run, after: Run) -> str:

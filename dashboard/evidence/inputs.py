@@ -27,14 +27,13 @@ SHADE = Tint("other", 2)
 def found(scope: Scope) -> list[Ablation]:
     """The ablations of the chosen study; those of other methods than the chosen one are left out."""
     runs = scope.store.ask(queries.finished, scope.dataset.dataset_id, scope.study_id, ("final", PURPOSE))
-    if scope.method:
-        runs = runs[(runs["method"] == scope.method) | (runs["kind"] == "baseline")]
-    return ablations(runs, scope.dataset)
+    return ablations(scope.keep_method(runs), scope.dataset)
 
 
 def only_sensor(scope: Scope) -> Ablation | None:
     """The final baseline on the only sensor, whose views can fail; None where it is not finished."""
     runs = scope.store.ask(queries.finished, scope.dataset.dataset_id, scope.study_id, ("final",))
+    runs = scope.keep_recent(runs)
     return alone(runs[(runs["kind"] == "baseline") & (runs["label_fraction"] == 1)])
 
 

@@ -62,8 +62,7 @@ class Compared:
 def compared(scope: Scope) -> Compared:
     """What the chosen study holds; the method filter chooses what is argued for."""
     runs = scope.store.ask(queries.finished, scope.dataset.dataset_id, scope.study_id, PURPOSES)
-    if scope.modalities:
-        runs = runs[runs["modalities"] == scope.modalities]
+    runs = scope.keep_recent(runs[runs["modalities"] == scope.modalities] if scope.modalities else runs)
     metrics = scope.store.ask(queries.whole_metrics, tuple(runs["run_id"]), frames.METRICS)
     rows = frames.protocol_rows(runs, metrics, scope.one_defect)
     return Compared(runs, metrics, rows, _focus(scope, rows))
@@ -256,9 +255,10 @@ def health(scope: Scope, found: Compared) -> tuple[tuple[Figure, ...], pd.DataFr
     """Curves of every measure of health, and the pretrainings that did not finish.
 
     Returns:
-        The figures; and run_id, name, method, seed, label_fraction, status, error.
+        The figures; and run_id, name, method, seed, label_fraction, status, started, error.
     """
     runs = scope.store.ask(queries.pretrainings, scope.dataset.dataset_id, scope.study_id)
+    runs = scope.keep_recent(runs)
     curves = scope.store.ask(queries.health, tuple(runs["run_id"]))
     figures = []
     for metric in frames.HEALTH:

@@ -45,9 +45,12 @@ def projection_words(name: str) -> str:
 
 
 def alike(scope: Scope, run: Run) -> pd.DataFrame:
-    """See ``frames.space.likeness``; of the chosen defects, those that no fruit has left out."""
+    """See ``frames.space.likeness``: of the chosen pallet, and of the chosen defects that some fruit have."""
     facts = load.fruit_table(scope.store, scope.dataset.dataset_id)
-    found = likeness(load.neighbours(scope.store, run.run_id), facts, scope.defects)
+    beside = load.neighbours(scope.store, run.run_id)
+    if scope.group:
+        beside = beside[beside["fruit_id"].isin(scope.fruit)]
+    found = likeness(beside, facts, scope.defects)
     return found[found["shared"].notna()]
 
 

@@ -66,7 +66,7 @@ class Search:
 
 def searches(scope: Scope) -> dict[str, Search]:
     """Label to search, the one with the most finished trials first; the sidebar's method narrows them."""
-    found = _searches(scope.store, scope.dataset.dataset_id, scope.study_id)
+    found = _searches(scope.store, scope.dataset.dataset_id, scope.study_id, scope.since)
     if scope.method:
         kept = {k: s for k, s in found.items() if s.trials["method"].iloc[0] in (scope.method, "supervised")}
         return kept or found
@@ -74,8 +74,9 @@ def searches(scope: Scope) -> dict[str, Search]:
 
 
 @lru_cache(maxsize=12)
-def _searches(store: Store, dataset_id: str, study_id: str) -> dict[str, Search]:
+def _searches(store: Store, dataset_id: str, study_id: str, since: str) -> dict[str, Search]:
     trials = load.trials(store, dataset_id, study_id)
+    trials = trials[trials["started"] >= since]
     parts = []
     for (kind, method), rows in trials.groupby(["kind", "method"], sort=True):
         name = subject(str(method))
@@ -91,14 +92,16 @@ def _searches(store: Store, dataset_id: str, study_id: str) -> dict[str, Search]
 def mattered(scope: Scope, search: Search) -> pd.DataFrame:
     """See ``frames.tuning.importance``; kept until another trial has finished, since it takes a forest."""
     newest = str(search.done["run_id"].iloc[-1])
-    where = (scope.store.path, scope.dataset.dataset_id, scope.study_id, search.label)
+    where = (scope.store.path, scope.dataset.dataset_id, scope.study_id, scope.since, search.label)
     return _mattered(*where, len(search.done), newest)
 
 
 @lru_cache(maxsize=32)
-def _mattered(path: Path, dataset_id: str, study_id: str, label: str, n: int, newest: str) -> pd.DataFrame:
+def _mattered(
+    path: Path, dataset_id: str, study_id: str, since: str, label: str, n: int, newest: str
+) -> pd.DataFrame:
     del n, newest  # part of the key alone
-    search = _searches(open_store(path), dataset_id, study_id)[label]
+    search = _searches(open_store(path), dataset_id, study_id, since)[label]
     return frames.importance(search.table, search.compared["score"].astype(float))
 
 
@@ -234,7 +237,7 @@ def cost_figure(search: Search) -> Figure | None:
 
 def time_figure(scope: Scope) -> Figure | None:
     """Where the time of the whole study went; None where nothing has ended."""
-    spent = load.time_spent(scope.store, scope.dataset.dataset_id, scope.study_id)
+    spent = load.time_spent(scope.store, scope.dataset.dataset_id, scope.study_id, scope.since)
     spent = spent[spent["seconds"] > 0]
     if spent.empty:
         return None

@@ -106,16 +106,17 @@ def _confirmed(tested: list[Confirmed]) -> None:
 
 
 def _samples(scope: Scope, ablation: Found) -> None:
-    """Every augmentation on fruit of this data set; where nothing was kept, the command that draws it."""
+    """The policy and every augmentation alone on these fruit; where no picture was kept, its command."""
     st.subheader(WORDS["samples"], anchor=False)
-    arguments = (scope.dataset.dataset_id, scope.study_id, evidence.PURPOSE, "contact_sheet")
-    kept = scope.store.ask(queries.kept_file, *arguments)
-    picture = None if kept is None else photograph(str(scope.store.path.parent), str(kept["path"]))
-    if picture is not None:
-        st.image(picture, alt=WORDS["samples_alt"], width="stretch")
-        quiet(WORDS["samples_note"])
-        return
-    quiet(WORDS["no_samples"])
     default = default_policy(ablation.scores(ablation.measures[0]))
     policy = f" --policy {shlex.quote(default.policy)}" if default is not None else ""
-    states.command(f"{texts.COMMANDS['augment']} {shlex.quote(scope.dataset.root)} augmentations.png{policy}")
+    for kind, option in (("contact_sheet", policy), ("operation_sheet", " --every")):
+        arguments = (scope.dataset.dataset_id, scope.study_id, evidence.PURPOSE, kind)
+        kept = scope.store.ask(queries.kept_file, *arguments)
+        picture = None if kept is None else photograph(str(scope.store.path.parent), str(kept["path"]))
+        quiet(WORDS[kind])
+        if picture is not None:
+            st.image(picture, alt=WORDS["samples_alt"].format(what=WORDS[kind]), width="stretch")
+            continue
+        quiet(WORDS["no_samples"])
+        states.command(f"{texts.COMMANDS['augment']} {shlex.quote(scope.dataset.root)} {kind}.png{option}")

@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import contenders, texts
-from dashboard.answers import UNCLEAR, UNTESTED, Answer
+from dashboard.answers import UNCLEAR, UNTESTED, Answer, among
 from dashboard.components import figures, page, states
 from dashboard.components.fruit import gallery
 from dashboard.components.progress import running_now
@@ -38,7 +38,7 @@ class Pair:
 
 def show(scope: Scope) -> None:
     """Draw the page."""
-    page.heading(scope, WORDS["question"])
+    page.heading(scope, WORDS["question"], by_pallet=True)
     runs = scope.keep(scope.store.scored_runs(scope.dataset.dataset_id, scope.study_id, RESULTS))
     if len(runs) < 2:
         states.no_runs(scope)
@@ -62,9 +62,9 @@ def _body(scope: Scope, runs: pd.DataFrame) -> None:
     rows = evidence.tallied(scope, pair.before, pair.after)
     said = evidence.said(scope, pair.before, pair.after, rows)
     with top:
-        page.answer(said, ("false alarm", "missed", "MCC"))
+        page.answer(among(said, scope.group), ("false alarm", "missed", "MCC"))
     _evidence(scope, pair, rows, said)
-    _fruit(scope, pair, rows)
+    _fruit(scope, pair)
     page.caveats(_caveats(scope, pair, said))
 
 
@@ -105,28 +105,19 @@ def _evidence(scope: Scope, pair: Pair, rows: pd.DataFrame, said: Answer) -> Non
             quiet(WORDS["by_group_note"])
 
 
-def _fruit(scope: Scope, pair: Pair, rows: pd.DataFrame) -> None:
+def _fruit(scope: Scope, pair: Pair) -> None:
     """The fruit themselves, with what both runs said of them."""
     st.subheader(WORDS["fruit_heading"], anchor=False)
-    grouped = scope.store.group_count(scope.dataset.dataset_id) < scope.dataset.n_fruits
-    groups = sorted(rows.loc[rows["fixed"] + rows["broken"] > 0, "fruit_group"].unique()) if grouped else []
-    left, right = st.columns(2)
-    with left:
-        side = st.segmented_control(
-            WORDS["show"],
-            list(SIDES),
-            key="change",
-            default=WORDS["fixed"],
-            required=True,
-            bind="query-params",
-        )
-    group = WORDS["every_group"]
-    if groups:
-        with right:
-            group = choose(WORDS["group"], [group, *groups], "group")
+    side = st.segmented_control(
+        WORDS["show"],
+        list(SIDES),
+        key="change",
+        default=WORDS["fixed"],
+        required=True,
+        bind="query-params",
+    )
     fixed = SIDES[side or WORDS["fixed"]]
-    within = "" if group == WORDS["every_group"] else group
-    moved = evidence.fruit_that_moved(scope, pair.before, pair.after, fixed=fixed, group=within)
+    moved = evidence.fruit_that_moved(scope, pair.before, pair.after, fixed=fixed)
     every = WORDS["any_class" if scope.multiclass else "any_defect"]
     what = every if scope.one_defect is None else defect_words(scope.one_defect)
     key = "fixed_count" if fixed else "broken_count"
@@ -136,17 +127,18 @@ def _fruit(scope: Scope, pair: Pair, rows: pd.DataFrame) -> None:
     tables = [scope.store.scores(run.run_id, run.finished, scope.order) for run in (pair.before, pair.after)]
     place = {name: row for row, name in enumerate(tables[1].fruit_ids)}
     shown = [place[name] for name in moved["fruit_id"] if name in place]
-    gallery(scope, tables[1], shown, f"moved-{key}-{within}-{scope.defect}", None, before=tables[0])
+    place_of = f"moved-{key}-{scope.group}-{scope.defect}"
+    gallery(scope, tables[1], shown, place_of, None, before=tables[0], run_id=pair.after.run_id)
 
 
 def _caveats(scope: Scope, pair: Pair, said: Answer) -> list[str]:
-    groups = scope.store.group_count(scope.dataset.dataset_id)
     found = {
         "synthetic": scope.dataset.synthetic,
         "untested": said.verdict == UNTESTED,
         "seeds": pair.before.seeds == pair.after.seeds == 1,
-        "pallets": groups < scope.dataset.n_fruits,
+        "pallets": bool(scope.pallets) and not scope.group,
     }
     caveats = [texts.CAVEATS[key] for key, applies in found.items() if applies]
-    settled = evidence.settled_by(scope, pair.before, pair.after) if said.verdict == UNCLEAR else ""
+    unclear = said.verdict == UNCLEAR and not scope.group
+    settled = evidence.settled_by(scope, pair.before, pair.after) if unclear else ""
     return [*caveats, settled] if settled else caveats

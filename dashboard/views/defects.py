@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 import pandas as pd
 import streamlit as st
@@ -11,12 +10,13 @@ import streamlit as st
 from dashboard import answers, contenders, scores, texts
 from dashboard.components import page, states
 from dashboard.components.cells import class_charts, fruit_behind
+from dashboard.components.decisions import Chosen, controls
 from dashboard.components.multiples import panels
 from dashboard.components.progress import running_now
 from dashboard.components.text import quiet
 from dashboard.evidence.overview import RESULTS
 from dashboard.figure import Figure
-from dashboard.filters import Scope, choose, hold
+from dashboard.filters import Scope
 from dashboard.format import listing, money, plain
 from dashboard.frames.agreement import Agreement, agreements, with_agreement
 from dashboard.frames.costs import priced, same_prices
@@ -34,45 +34,12 @@ from dashboard.options import Run, run_options
 from dashboard.scores import ScoreTable
 
 WORDS = texts.DEFECTS
-NUMBERS = {WORDS["counts"]: "counts", WORDS["row"]: "row", WORDS["column"]: "column"}
-VIEWS = (WORDS["matrices"], WORDS["precision_recall"], WORDS["calibration"], WORDS["cost"])
 NOTES = {WORDS[name]: WORDS[f"{name}_note"] for name in ("precision_recall", "calibration", "cost")}
-TRAINED, OWN = WORDS["trained"], WORDS["own"]
-
-
-@dataclass(frozen=True)
-class Chosen:
-    """What the page's own controls say.
-
-    Attributes:
-        run: the run shown.
-        against: the run it is compared with, or None.
-        fold: one fold, or None for all.
-        numbers: ``counts``, ``row`` or ``column``.
-        view: one of ``VIEWS``.
-        threshold: the reader's own, or None as trained.
-    """
-
-    run: Run
-    against: Run | None
-    fold: int | None
-    numbers: str
-    view: str
-    threshold: float | None
-
-    def filters(self) -> tuple[tuple[str, str], ...]:
-        """For the provenance of figures."""
-        return (
-            ("run", self.run.label),
-            ("against", self.against.label if self.against else ""),
-            ("fold", "all" if self.fold is None else str(self.fold + 1)),
-            ("threshold", "as trained" if self.threshold is None else f"{self.threshold:.2f}"),
-        )
 
 
 def show(scope: Scope) -> None:
     """Draw the page."""
-    page.heading(scope, WORDS["question"])
+    page.heading(scope, WORDS["question"], by_pallet=True)
     runs = scope.keep(scope.store.scored_runs(scope.dataset.dataset_id, scope.study_id, RESULTS))
     if runs.empty:
         states.no_runs(scope)
@@ -85,7 +52,8 @@ def show(scope: Scope) -> None:
 def _body(scope: Scope, runs: pd.DataFrame) -> None:
     """Everything below the heading: a control here redraws this part alone."""
     top = st.container()
-    chosen = _controls(scope, runs)
+    chosen = controls(scope, runs)
+    scope = scope.at_prices(*chosen.prices)
     against = chosen.against
     refused = scope.store.comparability(chosen.run.run_id, against.run_id) if against else []
     if refused:
@@ -102,75 +70,30 @@ def _body(scope: Scope, runs: pd.DataFrame) -> None:
     page.caveats(_caveats(scope, chosen))
 
 
-def _controls(scope: Scope, runs: pd.DataFrame) -> Chosen:
-    options = run_options(runs)
-    by_label = {run.label: run for run in options}
-    left, middle, right = st.columns([4, 4, 2])
-    with left:
-        # Which one is best is asked only where nothing is chosen: it costs as much as drawing the controls.
-        first = None if st.session_state.get("run") in by_label else _first(scope, runs, options)
-        run = by_label[choose(WORDS["run"], list(by_label), "run", first)]
-    with middle:
-        others = [label for label in by_label if label != run.label]
-        against = choose(WORDS["against"], [WORDS["nothing"], *others], "against")
-    with right:
-        folds = {WORDS["one_fold"].format(fold=i + 1): i for i in scope.store.folds(run.run_id)["fold"]}
-        fold = choose(WORDS["fold"], [WORDS["every_fold"], *folds], "fold")
-    view, numbers, threshold = _how()
-    return Chosen(run, by_label.get(against), folds.get(fold), numbers, view, threshold)
-
-
-def _first(scope: Scope, runs: pd.DataFrame, options: list[Run]) -> str:
-    """The run shown before anything is chosen: the best one on the most labels."""
-    metrics = scope.store.pooled_metrics(tuple(runs["run_id"]), ("mcc",))
-    best = contenders.best_whole(runs, metrics, "mcc")
-    return next((run.label for run in options if best and run.run_id == best.run_id), options[0].label)
-
-
-def _how() -> tuple[str, str, float | None]:
-    """View, numbers and threshold."""
-    hold("decision", [TRAINED, OWN], TRAINED)
-    row: dict[str, Any] = {"horizontal": True, "vertical_alignment": "bottom", "gap": "medium"}
-    bound: dict[str, Any] = {"bind": "query-params"}
-    counts = WORDS["counts"]
-    with st.container(**row):
-        view = st.segmented_control(
-            WORDS["view"], VIEWS, key="view", default=VIEWS[0], required=True, **bound
-        )
-        # The last in its row, so that nothing moves when it has nothing to say.
-        numbers = counts
-        if view == VIEWS[0]:
-            numbers = st.segmented_control(
-                WORDS["show"], list(NUMBERS), key="numbers", default=counts, required=True, **bound
-            )
-    with st.container(**row):
-        decision = st.segmented_control(
-            WORDS["decision"], (TRAINED, OWN), key="decision", help=texts.GLOSSARY["as trained"], **bound
-        )
-        threshold = st.slider(
-            WORDS["threshold"], 0.0, 1.0, 0.5, 0.01, key="threshold", on_change=_own, width=420, **bound
-        )
-    own = decision == OWN
-    return view or VIEWS[0], NUMBERS[numbers or counts], float(threshold) if own else None
-
-
-def _own() -> None:
-    """Whoever moves the slider wants to see it work."""
-    st.session_state["decision"] = OWN
-
-
 def _table(scope: Scope, run: Run) -> ScoreTable:
-    return scope.store.scores(run.run_id, run.finished, scope.order)
+    return scope.scores(run.run_id, run.finished)
+
+
+def _as_stored(scope: Scope, chosen: Chosen) -> bool:
+    """Whether the store's own numbers over all fruit and folds, and their intervals, are of what is shown."""
+    return chosen.threshold is None and chosen.fold is None and not scope.group
 
 
 def _counts(scope: Scope, run: Run, chosen: Chosen) -> pd.DataFrame:
-    """Confusion counts of the chosen defects: from SQL as trained, from the scores at another threshold."""
-    if chosen.threshold is None:
+    """Confusion counts of the chosen defects: from SQL, or from the scores of a pallet or at a threshold."""
+    if chosen.threshold is None and not scope.group:
         counts = scope.store.defect_confusion(run.run_id, chosen.fold)
     else:
         counts = scores.confusion(_table(scope, run), chosen.threshold, chosen.fold)
     known = counts.set_index("defect")
     return known.loc[[name for name in scope.defects if name in known.index]].reset_index()
+
+
+def _class_counts(scope: Scope, run: Run, fold: int | None) -> pd.DataFrame:
+    """How often each class was given each class: from SQL, or from the scores of a pallet."""
+    if scope.group:
+        return scores.class_confusion(_table(scope, run), fold)
+    return scope.store.class_confusion(run.run_id, fold)
 
 
 def _saved(scope: Scope, runs: pd.DataFrame, chosen: Chosen, against: Run | None) -> str:
@@ -201,16 +124,16 @@ def _reference(scope: Scope, runs: pd.DataFrame, run: Run) -> Run | None:
 
 def _agreed(scope: Scope, run: Run, chosen: Chosen, counts: pd.DataFrame) -> dict[str | None, Agreement]:
     """How far the decisions agree with the labels; with intervals where all folds are shown as trained."""
-    pooled = chosen.threshold is None and chosen.fold is None
-    return agreements(counts, scope.store.pooled_metrics((run.run_id,), ("mcc",)) if pooled else None)
+    stored = scope.store.pooled_metrics((run.run_id,), ("mcc",)) if _as_stored(scope, chosen) else None
+    return agreements(counts, stored)
 
 
 def _answer(scope: Scope, chosen: Chosen, counts: pd.DataFrame, saved: str) -> None:
-    trained, who = chosen.threshold is None, chosen.run.subject
-    pooled = trained and chosen.fold is None
-    metrics = scope.store.pooled_metrics((chosen.run.run_id,), ("recall", "accuracy")) if pooled else None
+    trained, who, run_id = chosen.threshold is None, chosen.run.subject, chosen.run.run_id
+    stored = _as_stored(scope, chosen)
+    metrics = scope.store.pooled_metrics((run_id,), ("recall", "accuracy")) if stored else None
     if scope.multiclass and scope.one_defect is None and trained:
-        said = answers.classified(who, scope.store.class_confusion(chosen.run.run_id, chosen.fold), metrics)
+        said = answers.classified(who, _class_counts(scope, chosen.run, chosen.fold), metrics)
     else:
         said = answers.decided(who, counts, metrics, what=scope.family)
     if metrics is not None and not scope.multiclass and len(scope.defects) == len(scope.order) > 1:
@@ -221,7 +144,8 @@ def _answer(scope: Scope, chosen: Chosen, counts: pd.DataFrame, saved: str) -> N
     bill = priced(scope.dataset, counts)
     costs = WORDS["bill"].format(misses=money(bill["misses"].sum()), alarms=money(bill["alarms"].sum()))
     detail = " ".join(part for part in (said.detail, costs, saved) if part)
-    page.answer(answers.Answer(said.text, detail), ("MCC", "found", "false alarm", "cost"))
+    said = answers.among(answers.Answer(said.text, detail), scope.group)
+    page.answer(said, ("MCC", "found", "false alarm", "cost"))
 
 
 def _multiples(scope: Scope, chosen: Chosen, against: Run | None, counts: pd.DataFrame) -> None:
@@ -262,10 +186,10 @@ def _figures(
 def _classes(scope: Scope, chosen: Chosen, against: Run | None) -> None:
     """The full matrix of a multiclass run, beside another one where there is one."""
     shown = Shown(scope.dataset, scope.defects, scope.tints, None, chosen.fold)
-    ours = scope.store.class_confusion(chosen.run.run_id, chosen.fold)
+    ours = _class_counts(scope, chosen.run, chosen.fold)
     figures = [class_matrix(shown, scope.order, ours, chosen.numbers)]
     if against is not None:
-        theirs = scope.store.class_confusion(against.run_id, chosen.fold)
+        theirs = _class_counts(scope, against, chosen.fold)
         figures.append(class_matrix_difference(shown, scope.order, ours, theirs))
     ids = (chosen.run.run_id, *([against.run_id] if against else []))
     stamp = page.provenance(scope, ids, chosen.run.commit, *chosen.filters())

@@ -34,7 +34,6 @@ class Shown:
         modalities: sensors to show.
         opacity: of the maps, 0 to 1.
         outcomes: empty = all.
-        group: empty = all.
         scores: from and to.
     """
 
@@ -43,13 +42,12 @@ class Shown:
     modalities: tuple[str, ...]
     opacity: float
     outcomes: tuple[str, ...]
-    group: str
     scores: tuple[float, float]
 
 
 def show(scope: Scope) -> None:
     """Draw the page."""
-    page.heading(scope, WORDS["question"])
+    page.heading(scope, WORDS["question"], by_pallet=True)
     runs = evidence.explained(scope)
     if runs.empty:
         states.no_data(scope, WORDS["none"], WORDS["none_text"])
@@ -108,18 +106,12 @@ def _controls(scope: Scope, run: Run, against: Run | None, maps: pd.DataFrame) -
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         opacity = st.slider(WORDS["opacity"], 0.0, 1.0, 0.7, 0.1, key="heat-opacity", width=260, **bound)
         scores = st.slider(WORDS["score"], 0.0, 1.0, (0.0, 1.0), 0.05, key="heat-score", width=300, **bound)
-        groups = sorted(set(maps["fruit_group"]) - {""})
-        group = WORDS["every_group"]
-        if 1 < len(groups) < maps["fruit_id"].nunique():
-            with st.container(width=260):
-                group = choose(WORDS["group"], [group, *groups], "heat-group")
     return Shown(
         run,
         against,
         (names[sensor],) if sensor in names else tuple(own),
         float(opacity),
         tuple(by_outcome[words] for words in outcomes if words in by_outcome),
-        "" if group == WORDS["every_group"] else group,
         (float(scores[0]), float(scores[1])),
     )
 
@@ -130,7 +122,7 @@ def _gallery(scope: Scope, shown: Shown, maps: pd.DataFrame) -> None:
     if shown.against is not None:
         theirs = frames.cases(load.attributions(scope.store, shown.against.run_id))
         sides.append(Side(shown.against.label, theirs))
-    listed = frames.chosen(ours, scope.defects, shown.outcomes, shown.group, shown.scores)
+    listed = frames.chosen(ours, scope.defects, shown.outcomes, scope.group, shown.scores)
     if not listed:
         st.markdown(plain(WORDS["no_case"]))
         return

@@ -137,10 +137,10 @@ def _data(scope: Scope) -> None:
     with st.container(border=True):
         badge = f" :orange-badge[{texts.SYNTHETIC}]" if dataset.synthetic else ""
         st.markdown(f"**{plain(dataset.name)}**{badge}")
-        groups = scope.store.group_count(dataset.dataset_id)
         facts = [WORDS["fruit"].format(n=count(dataset.n_fruits), labelled=count(dataset.n_labelled))]
-        if groups < dataset.n_fruits:
-            facts.append(WORDS["groups"].format(groups=plural(groups, WORDS["group"], WORDS["group_many"])))
+        if scope.pallets:
+            groups = plural(len(scope.pallets), WORDS["group"], WORDS["group_many"])
+            facts.append(WORDS["groups"].format(groups=groups))
         facts.append(WORDS["sensors"].format(sensors=_views(dataset.modalities, len(dataset.pressures))))
         st.markdown(plain(" ".join(facts)))
         if dataset.description:

@@ -9,7 +9,7 @@ import streamlit as st
 
 from dashboard import loaders_findings as load
 from dashboard import texts
-from dashboard.answers import Answer
+from dashboard.answers import Answer, among
 from dashboard.charts.space import BOX
 from dashboard.components import figures, page, states
 from dashboard.components.fruit import gallery
@@ -58,7 +58,7 @@ class View:
 
 def show(scope: Scope) -> None:
     """Draw the page."""
-    page.heading(scope, WORDS["question"])
+    page.heading(scope, WORDS["question"], by_pallet=True)
     runs = evidence.projected(scope)
     if runs.empty:
         states.no_data(scope, WORDS["none"], WORDS["none_text"])
@@ -75,7 +75,7 @@ def _body(scope: Scope, runs: pd.DataFrame) -> None:
     found = evidence.alike(scope, view.run)
     said = evidence.said(scope, view.run, found, len(view.points))
     with top:
-        page.answer(said, ("feature space", "t-SNE"))
+        page.answer(among(said, scope.group), ("feature space", "t-SNE"))
     _map(scope, view, said)
     _fruit(scope, view)
     stamp = page.provenance(scope, (view.run.run_id,), view.run.commit, *view.filters())
@@ -108,13 +108,15 @@ def _controls(scope: Scope, runs: pd.DataFrame) -> View:
             bind="query-params",
         )
     points = load.points(scope.store, run.run_id, projection)
+    if scope.group:
+        points = points[points["fruit_id"].isin(scope.fruit)].reset_index(drop=True)
     facts = load.fruit_table(scope.store, scope.dataset.dataset_id).reindex(points["fruit_id"])
     return View(run, projection, colour, (searched or "").strip(), points, facts)
 
 
 def _colours(scope: Scope) -> list[str]:
     kinds = [WORDS["by_class" if scope.multiclass else "by_defect"], WORDS["by_decision"]]
-    if scope.store.group_count(scope.dataset.dataset_id) < scope.dataset.n_fruits:
+    if scope.pallets:
         kinds.append(WORDS["by_group"])
     return [*kinds, *(defect_words(name) for name in scope.dataset.pressures)]
 
@@ -212,7 +214,7 @@ def _cards(scope: Scope, view: View, names: list[str], notes: dict[str, str], ke
     facts = load.fruit_table(scope.store, scope.dataset.dataset_id)
     judged = scope.store.scores(view.run.run_id, view.run.finished, scope.order)
     table = score_table(names, facts, scope.order, judged)
-    gallery(scope, table, list(range(len(names))), key, None, notes=notes)
+    gallery(scope, table, list(range(len(names))), key, None, notes=notes, run_id=view.run.run_id)
 
 
 def _caveats(scope: Scope, view: View) -> list[str]:

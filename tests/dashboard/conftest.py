@@ -63,7 +63,7 @@ def broken_stores(tmp_path: Path) -> dict[str, Path]:
 
 SCRIPT = """
 from pathlib import Path
-from dashboard.app import drawing
+from dashboard.window import drawing
 from dashboard.pages import PAGES
 drawing(next(entry for entry in PAGES if entry.name == {page!r}), Path({store!r}))()
 """

@@ -231,13 +231,15 @@ def test_the_measure_changes_the_matrix(full_store, open_page) -> None:
 
 def test_the_contact_sheet_is_shown_or_its_command(full_store, tmp_path, open_page, written) -> None:
     app = open_page(full_store, "augmentations")
-    assert len(app.get("image")) == 1
+    assert len(app.get("image")) == 2, "the policy, and every operation alone"
     copy = tmp_path / "copy.db"  # its artifacts stay behind
     with sqlite3.connect(full_store) as source, sqlite3.connect(copy) as target:
         source.backup(target)
     app = open_page(copy, "augmentations")
-    assert not app.get("image") and "python -m backend.augment" in app.code[-1].value
-    assert "--policy fruit" in app.code[-1].value
+    assert not app.get("image")
+    commands = [code.value for code in app.code[-2:]]
+    assert all(command.startswith("python -m backend.augment ") for command in commands)
+    assert commands[0].endswith("--policy fruit") and commands[1].endswith("--every")
 
 
 def test_labels_saved_follow_the_means_over_seeds(full_store, open_page, headline, ask) -> None:

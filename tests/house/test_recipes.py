@@ -56,7 +56,7 @@ PAGE = """
 from streamlit.testing.v1 import AppTest
 script = '''
 from pathlib import Path
-from dashboard.app import drawing
+from dashboard.window import drawing
 from dashboard.pages import PAGES
 drawing(next(entry for entry in PAGES if entry.name == "labels"), Path("out/store.db"))()
 '''

@@ -140,12 +140,12 @@ def pretrainings(connection: sqlite3.Connection, dataset_id: str, study_id: str 
     """Every pretraining behind the results, whatever became of it, in the order they were started.
 
     Returns:
-        run_id, name, method, seed, label_fraction, status, error.
+        run_id, name, method, seed, label_fraction, status, started, error.
     """
     return frame(
         connection,
         """
-        SELECT run_id, name, method, seed, label_fraction, status, error FROM run
+        SELECT run_id, name, method, seed, label_fraction, status, started, error FROM run
         WHERE dataset_id = :dataset_id AND (:study_id = '' OR study_id = :study_id)
           AND kind = 'pretrain' AND purpose IN ('final', 'label-efficiency')
         ORDER BY started, run_id

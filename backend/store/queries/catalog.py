@@ -123,10 +123,16 @@ def defect_counts(connection: sqlite3.Connection, dataset_id: str) -> pd.DataFra
     )
 
 
-def group_count(connection: sqlite3.Connection, dataset_id: str) -> int:
-    """How many pallets, origins or plants the fruit come from."""
-    sql = "SELECT COUNT(DISTINCT fruit_group) FROM fruit WHERE dataset_id = ?"
-    return int(connection.execute(sql, (dataset_id,)).fetchone()[0])
+def groups(connection: sqlite3.Connection, dataset_id: str) -> tuple[str, ...]:
+    """Names of the pallets, origins or plants that the fruit come from."""
+    sql = "SELECT DISTINCT fruit_group FROM fruit WHERE dataset_id = ? ORDER BY fruit_group"
+    return tuple(str(row[0]) for row in connection.execute(sql, (dataset_id,)))
+
+
+def fruit_of(connection: sqlite3.Connection, dataset_id: str, group: str) -> frozenset[str]:
+    """Ids of the fruit of one pallet, origin or plant."""
+    sql = "SELECT fruit_id FROM fruit WHERE dataset_id = ? AND fruit_group = ?"
+    return frozenset(str(row[0]) for row in connection.execute(sql, (dataset_id, group)))
 
 
 def studies(connection: sqlite3.Connection, dataset_id: str) -> pd.DataFrame:

@@ -24,6 +24,7 @@ class RunFilter:
         statuses: of ``running, stalled, complete, pruned, failed, interrupted``.
         text: part of the name, method, backbone, id or failure text, case ignored.
         stale_before: UTC time; a running run without a sign of life since then counts as stalled.
+        since: UTC time; runs started before it are left out.
     """
 
     dataset_id: str = ""
@@ -34,6 +35,7 @@ class RunFilter:
     statuses: tuple[str, ...] = ()
     text: str = ""
     stale_before: str = ""
+    since: str = ""
 
 
 _STATE = (
@@ -41,18 +43,19 @@ _STATE = (
     " THEN 'stalled' ELSE r.status END"
 )
 
-_EQUALS = {
+_CLAUSES = {
     "dataset_id": "r.dataset_id = :dataset_id",
     "study_id": "r.study_id = :study_id",
     "method": "r.method = :method",
     "modalities": "r.modalities = :modalities",
+    "since": "r.started >= :since",
 }
 
 
 def _where(chosen: RunFilter) -> tuple[str, dict[str, Any]]:
     """The WHERE clause of a filter and its parameters; only fixed text enters the clause."""
-    clauses = [clause for name, clause in _EQUALS.items() if getattr(chosen, name)]
-    values: dict[str, Any] = {name: getattr(chosen, name) for name in (*_EQUALS, "stale_before")}
+    clauses = [clause for name, clause in _CLAUSES.items() if getattr(chosen, name)]
+    values: dict[str, Any] = {name: getattr(chosen, name) for name in (*_CLAUSES, "stale_before")}
     for name, column in (("purposes", "r.purpose"), ("statuses", _STATE)):
         names = getattr(chosen, name)
         if names:

@@ -42,8 +42,16 @@ def trials(connection: sqlite3.Connection, dataset_id: str, study_id: str = "") 
     )
 
 
-def time_spent(connection: sqlite3.Connection, dataset_id: str, study_id: str = "") -> pd.DataFrame:
+def time_spent(
+    connection: sqlite3.Connection, dataset_id: str, study_id: str = "", since: str = ""
+) -> pd.DataFrame:
     """Where the time of a study went.
+
+    Args:
+        connection: of the store.
+        dataset_id: what was trained on.
+        study_id: empty = any.
+        since: UTC time; runs started before it are left out.
 
     Returns:
         purpose, kind, runs, seconds (summed over runs that have ended).
@@ -54,8 +62,9 @@ def time_spent(connection: sqlite3.Connection, dataset_id: str, study_id: str = 
         SELECT r.purpose, r.kind, COUNT(*) AS runs, COALESCE(SUM(r.seconds), 0) AS seconds
         FROM run r
         WHERE r.dataset_id = :dataset_id AND (:study_id = '' OR r.study_id = :study_id)
+          AND r.started >= :since
         GROUP BY r.purpose, r.kind
         ORDER BY seconds DESC
         """,
-        {"dataset_id": dataset_id, "study_id": study_id},
+        {"dataset_id": dataset_id, "study_id": study_id, "since": since},
     )

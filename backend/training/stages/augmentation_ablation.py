@@ -16,8 +16,8 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 
 from backend.augment.policies import CUSTOM, operation_names
-from backend.augment.registry import get_operation
-from backend.augment.sheet import contact_sheet
+from backend.augment.registry import get_operation, list_operations
+from backend.augment.sheet import contact_sheet, operation_sheet
 from backend.config import PRESSURE, AugmentConfig, MethodConfig, RunConfig
 from backend.errors import ConfigError
 from backend.methods.registry import (
@@ -39,8 +39,8 @@ PURPOSE = "augmentation-ablation"
 SUPERVISED = MethodConfig().name
 NONE, DEFAULT = "none", "own policy"
 RGB = "rgb"
-SHEET = "augmentations.png"
-"""Name of the picture of the default policy, kept with its run."""
+SHEET, OPERATION_SHEET = "augmentations.png", "operations.png"
+"""Names of the pictures of the default policy and of every operation alone, kept with the policy's run."""
 
 log = logging.getLogger(__name__)
 
@@ -132,13 +132,19 @@ def extremes(ranked: dict[str, RunResult], count: int) -> list[str]:
 
 
 def _keep_sheet(stage: StageContext, policy: AugmentConfig, run: RunResult) -> None:
-    """Keep a picture of what the default policy does to these fruit."""
+    """Keep pictures of what the default policy, and every operation alone, do to these fruit."""
     if run.status != COMPLETE:
         return
-    picture = io.BytesIO()
     dataset = stage.driver.context.dataset
-    contact_sheet(dataset, policy, fruits=4, seed=stage.seed).save(picture, "PNG")
-    stage.driver.store.add_artifact(run.run_id, ArtifactData(SHEET, "contact_sheet", picture.getvalue()))
+    names = [info.name for info in list_operations() if _acts(info.name, stage.modalities)]
+    drawn = {
+        SHEET: ("contact_sheet", contact_sheet(dataset, policy, fruits=4, seed=stage.seed)),
+        OPERATION_SHEET: ("operation_sheet", operation_sheet(dataset, names, seed=stage.seed)),
+    }
+    for name, (kind, sheet) in drawn.items():
+        picture = io.BytesIO()
+        sheet.save(picture, "PNG")
+        stage.driver.store.add_artifact(run.run_id, ArtifactData(name, kind, picture.getvalue()))
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from backend.augment.__main__ import main
+from backend.augment.registry import list_operations
 from backend.augment.sheet import DRAWS, TILE
 from backend.cli import run_command
 
@@ -70,6 +71,20 @@ def test_an_operation_acts_on_every_tile_and_the_seed_decides(folder: Path) -> N
     first = _sheet(folder, "--operation", "rotation", "--seed", "1")
     assert np.array_equal(first, _sheet(folder, "--operation", "rotation", "--seed", "1"))
     assert not np.array_equal(first, _sheet(folder, "--operation", "rotation", "--seed", "2"))
+
+
+def test_every_operation_has_a_row_of_its_own(folder: Path) -> None:
+    sheet = _sheet(folder, "--every")
+    names = [info.name for info in list_operations()]
+    step = TILE + 4
+    assert sheet.shape[0] == 58 + step * len(names)
+    still = []
+    for i, name in enumerate(names):
+        row = sheet[58 + i * step : 58 + i * step + TILE]
+        tiles = [row[:, 132 + j * step : 132 + j * step + TILE] for j in range(1 + DRAWS)]
+        if all(np.array_equal(tile, tiles[0]) for tile in tiles):
+            still.append(name)
+    assert not still
 
 
 def test_asymmetric_policies_can_be_drawn(folder: Path) -> None:

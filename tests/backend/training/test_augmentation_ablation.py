@@ -206,8 +206,9 @@ def test_confirmed_policies_are_compared_with_none(pretrained, supervised):
                 assert (found, purpose) == (kind, "augmentation-ablation")
 
 
-def test_the_picture_of_the_default_policy_is_kept(pretrained):
-    rows = query(pretrained, "SELECT path, bytes FROM artifact WHERE kind = 'contact_sheet'")
+@pytest.mark.parametrize("kind", ["contact_sheet", "operation_sheet"])
+def test_pictures_of_the_default_policy_and_of_every_operation_are_kept(pretrained, kind):
+    rows = query(pretrained, "SELECT path, bytes FROM artifact WHERE kind = ?", kind)
     assert len(rows) == 1
     assert (pretrained.parent / rows[0][0]).read_bytes().startswith(b"\x89PNG")
 

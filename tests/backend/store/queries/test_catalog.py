@@ -31,7 +31,10 @@ def test_labels_are_counted_without_the_missing_ones(connection) -> None:
     found = catalog.defect_counts(connection, "d1").set_index("defect")
     assert tuple(found.loc["rot"]) == (3, 5)
     assert tuple(found.loc["scar"]) == (2, 4)
-    assert catalog.group_count(connection, "d1") == 3
+    groups = catalog.groups(connection, "d1")
+    assert len(groups) == 3 and groups == tuple(sorted(groups))
+    members = [catalog.fruit_of(connection, "d1", name) for name in groups]
+    assert all(members) and sum(map(len, members)) == len(frozenset().union(*members)) == 6
 
 
 def test_studies_count_their_runs_and_their_finished_finals(connection) -> None:
