@@ -165,6 +165,15 @@ def ago(text: str | None, now: datetime) -> str:
     return DASH if time is None else f"{duration((now - time).total_seconds())} ago"
 
 
+def before_now(seconds: float) -> str:
+    """The UTC time so long ago, as the store writes times.
+
+    Rounded to the minute, so that equal questions are asked only once a minute.
+    """
+    now = datetime.now(UTC).replace(second=0, microsecond=0)
+    return (now - timedelta(seconds=seconds)).isoformat(timespec="microseconds")
+
+
 def sensors(modalities: str | list[str]) -> str:
     """Sensors for people, "RGB + NIR + pressure", from a list or its JSON text."""
     if isinstance(modalities, str):

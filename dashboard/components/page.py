@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-
 import streamlit as st
 
 from dashboard import texts
@@ -11,7 +9,7 @@ from dashboard.answers import BETTER, WORSE, Answer
 from dashboard.components.text import quiet, small
 from dashboard.export import Provenance
 from dashboard.filters import Scope
-from dashboard.format import plain
+from dashboard.format import before_now, plain
 from dashboard.loaders import STALE_SECONDS
 from dashboard.theme import LIGHT, LOOKS, Look
 
@@ -22,22 +20,27 @@ def look() -> Look:
 
 
 def stale_before() -> str:
-    """Time of the last sign of life below which a run counts as stalled, as the store writes times.
+    """Time of the last sign of life below which a run counts as stalled."""
+    return before_now(STALE_SECONDS)
 
-    Rounded to the minute, so that equal questions are asked only once a minute.
+
+def heading(scope: Scope, question: str, *, by_pallet: bool = False) -> None:
+    """Data set, study and the question that the page answers.
+
+    Args:
+        scope: what is looked at.
+        question: of the page.
+        by_pallet: whether the page follows the filter of pallets; one that does not says so.
     """
-    now = datetime.now(UTC).replace(second=0, microsecond=0)
-    return (now - timedelta(seconds=STALE_SECONDS)).isoformat(timespec="microseconds")
-
-
-def heading(scope: Scope, question: str) -> None:
-    """Data set, study and the question that the page answers."""
-    place = small(f"{scope.dataset.name} · {scope.study}")
-    if scope.group and not by_pallet:
-        quiet(texts.FILTERS["any_group"].format(group=scope.group))
+    parts = [scope.dataset.name, scope.study]
+    if scope.group and by_pallet:
+        parts.append(texts.FILTERS["only_group"].format(group=scope.group))
+    place = small(" · ".join(parts))
     badge = f" :orange-badge[{texts.SYNTHETIC}]" if scope.dataset.synthetic else ""
     st.markdown(place + badge, help=texts.GLOSSARY["synthetic"] if scope.dataset.synthetic else None)
     st.markdown(f":gray[{plain(question)}]")
+    if scope.group and not by_pallet:
+        quiet(texts.FILTERS["any_group"].format(group=scope.group))
 
 
 def answer(said: Answer, words: tuple[str, ...] = ("interval",)) -> None:
