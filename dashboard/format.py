@@ -159,12 +159,6 @@ def day(text: str | None) -> str:
     return DASH if time is None else f"{time.day} {time:%b %Y}"
 
 
-def ago(text: str | None, now: datetime) -> str:
-    """How long since a time: "4 min ago"."""
-    time = moment(text)
-    return DASH if time is None else f"{duration((now - time).total_seconds())} ago"
-
-
 def before_now(seconds: float) -> str:
     """The UTC time so long ago, as the store writes times.
 

@@ -30,7 +30,9 @@ from backend.store.queries import (
     open_readonly,
     results,
     runs,
+    writer_was_killed,
 )
+from dashboard.format import before_now
 from dashboard.scores import ScoreTable
 
 __all__ = ["Store", "StoreError", "StoreMissing", "open_store", "store_path"]
@@ -41,6 +43,8 @@ T = TypeVar("T")
 DEFAULT_STORE = Path("runs/store.db")
 STALE_SECONDS = 300.0
 """A running run that has not reported for so long counts as stalled."""
+END_OF_TIME = "9999-12-31T23:59:59.999999+00:00"
+"""Any sign of life is too old where the writer is known to be gone."""
 
 _watches: dict[Path, StoreWatch] = {}
 _watching = threading.Lock()
@@ -111,6 +115,10 @@ class Store:
     def running_studies(self) -> pd.DataFrame:
         """See ``catalog.running_studies``."""
         return _small(self, catalog.running_studies)
+
+    def stale_before(self) -> str:
+        """Time of the last sign of life below which what runs counts as stalled."""
+        return END_OF_TIME if writer_was_killed(self.path) else before_now(STALE_SECONDS)
 
     def finished_runs(self) -> int:
         """See ``catalog.finished_runs``."""

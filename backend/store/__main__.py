@@ -87,7 +87,8 @@ def _info(options: argparse.Namespace) -> int:
         print(f"data set {row['name']} ({kind}): {row['n_fruits']} fruit, {row['n_labelled']} labelled")
     for study in facts["studies"]:
         runs = ", ".join(f"{n} {status}" for status, n in study["runs"].items()) or "no runs"
-        print(f"study {study['name']} ({study['study_id']}), {study['status']}: {runs}")
+        abandoned = " but nothing runs it" if study["status"] == "running" and not writer else ""
+        print(f"study {study['name']} ({study['study_id']}), {study['status']}{abandoned}: {runs}")
         if study["best"]:
             print(f"  best: {study['best']['name']}, MCC {study['best']['mcc']:.3f}")
     print(f"artifacts: {facts['artifacts']['files']} files, {_size(facts['artifacts']['bytes'])}")

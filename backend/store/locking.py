@@ -1,4 +1,8 @@
-"""One writer a store, held by the kernel: a lock that no crash can leave behind."""
+"""One writer a store, held by the kernel: a lock that no crash can leave behind.
+
+The lock file says who holds it, and is emptied by whoever leaves in order. A name whose process is gone is
+therefore that of a writer that was killed, which readers can tell without touching the lock.
+"""
 
 from __future__ import annotations
 
@@ -36,6 +40,40 @@ def lock_holder(store: Path) -> dict[str, Any] | None:
     finally:
         os.close(handle)
     return None
+
+
+def writer_was_killed(store: Path) -> bool:
+    """Whether the last writer of ``store`` ended without a word: whatever says ``running`` in there does not.
+
+    Only the lock file is read, so asking keeps nobody out. False also where nothing can be known, because
+    that writer ran on another machine or in another container; its heartbeat then has to tell.
+    """
+    holder = _read_holder(lock_path(store))
+    if holder.get("place") != (_place() or None):
+        return False
+    return _started(holder.get("pid")) != holder.get("started")
+
+
+def _place() -> str:
+    """Where a process id means something: this boot of this kernel, this namespace; empty = not known."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
+    except OSError:
+        return ""
+
+
+def _started(pid: object) -> str | None:
+    """When a process of this place started, in the kernel's ticks; None once it has ended, reaped or not.
+
+    Ids are used again, so that the id alone does not tell a process from its successor.
+    """
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    state, started = fields[0], fields[19]
+    return None if state in "ZX" else started
 
 
 def _read_holder(path: Path) -> dict[str, Any]:
@@ -76,7 +114,9 @@ class StoreLock:
             self._drop()
             raise self._held(store)
         assert self._handle is not None
-        holder = {"pid": os.getpid(), "host": platform.node(), "purpose": purpose}
+        pid = os.getpid()
+        holder = {"pid": pid, "host": platform.node(), "purpose": purpose}
+        holder |= {"place": _place(), "started": _started(pid)}
         with suppress(OSError):  # on a full disk the lock holds all the same, only without a name on it
             os.ftruncate(self._handle, 0)
             os.pwrite(self._handle, json.dumps(holder).encode(), 0)
@@ -95,9 +135,10 @@ class StoreLock:
 
     def _held(self, store: Path) -> StoreError:
         holder = _read_holder(self.path)
-        pid, host, purpose = (holder.get(key) for key in ("pid", "host", "purpose"))
+        who = f": process {holder['pid']} on {holder.get('host')}" if "pid" in holder else ""
+        purpose = f" ({holder['purpose']})" if holder.get("purpose") else ""
         return StoreError(
-            f"another writer has the store: process {pid} on {host}" + (f" ({purpose})" if purpose else ""),
+            f"another writer has the store{who}{purpose}",
             where=str(store),
             expected="one writer at a time",
             action="wait for it, end it, or pass another --store",
@@ -109,5 +150,8 @@ class StoreLock:
             self._handle = None
 
     def release(self) -> None:
-        """Let the next writer in; safe to call twice."""
+        """Leave in order and let the next writer in; safe to call twice."""
+        if self._handle is not None:
+            with suppress(OSError):
+                os.ftruncate(self._handle, 0)
         self._drop()

@@ -9,19 +9,13 @@ from dashboard.answers import BETTER, WORSE, Answer
 from dashboard.components.text import quiet, small
 from dashboard.export import Provenance
 from dashboard.filters import Scope
-from dashboard.format import before_now, plain
-from dashboard.loaders import STALE_SECONDS
+from dashboard.format import plain
 from dashboard.theme import LIGHT, LOOKS, Look
 
 
 def look() -> Look:
     """The colours of the reader's mode."""
     return LOOKS.get(st.context.theme.type or "", LIGHT)
-
-
-def stale_before() -> str:
-    """Time of the last sign of life below which a run counts as stalled."""
-    return before_now(STALE_SECONDS)
 
 
 def heading(scope: Scope, question: str, *, by_pallet: bool = False) -> None:

@@ -11,8 +11,8 @@ import streamlit as st
 from backend.store.queries.catalog import progress_of
 from dashboard import texts
 from dashboard.components.states import command, resume
-from dashboard.format import ago, duration, moment, plain, study_name
-from dashboard.loaders import STALE_SECONDS, Store, StoreError, open_store
+from dashboard.format import duration, moment, plain, study_name
+from dashboard.loaders import Store, StoreError, open_store
 
 WORDS = texts.OVERVIEW
 BEAT = 5.0
@@ -28,27 +28,31 @@ def running_now(path: Path) -> None:
     """
     try:
         store = open_store(path)
-        studies = store.running_studies()
+        studies = store.running_studies().to_dict("records")
         finished = store.finished_runs()
     except StoreError:
         st.rerun()
-    seen = st.session_state.setdefault("finished-runs", (finished, len(studies)))
-    if seen != (finished, len(studies)):
-        st.session_state["finished-runs"] = (finished, len(studies))
+    silent = {study["study_id"]: _silent_since(study, store) for study in studies}
+    state = (finished, len(studies), sum(last is not None for last in silent.values()))
+    if st.session_state.setdefault("finished-runs", state) != state:
+        st.session_state["finished-runs"] = state
         st.rerun()
-    for study in studies.to_dict("records"):
-        _study(study, store)
+    for study in studies:
+        _study(study, store, silent[study["study_id"]])
 
 
-def _study(study: dict[Any, Any], store: Store) -> None:
-    now = datetime.now(UTC)
-    last = moment(study["heartbeat"]) or moment(study["started"])
+def _silent_since(study: dict[Any, Any], store: Store) -> datetime | None:
+    """The last sign of life of a study whose driver is gone; None while it runs."""
+    last, limit = moment(study["heartbeat"]) or moment(study["started"]), moment(store.stale_before())
+    return last if last is not None and limit is not None and last < limit else None
+
+
+def _study(study: dict[Any, Any], store: Store, silent_since: datetime | None) -> None:
     name = plain(study_name(study["name"], study["dataset"]))
     with st.container(border=True):
-        if last is not None and (now - last).total_seconds() > STALE_SECONDS:
-            st.markdown(
-                WORDS["stalled"].format(name=name, ago=ago(last.isoformat(), now).removesuffix(" ago"))
-            )
+        if silent_since is not None:
+            silence = duration((datetime.now(UTC) - silent_since).total_seconds())
+            st.markdown(WORDS["stalled"].format(name=name, ago=silence))
             command(resume(store, study["study_id"], study["root"]))
             return
         progress = progress_of(study["progress"])

@@ -28,7 +28,7 @@ def detail(scope: Scope, run: dict[str, Any]) -> None:
     """Draw one run."""
     title = f"{run['name']} · {WORDS['seed'].format(seed=run['seed'])}"
     st.subheader(plain(title), anchor=False)
-    st.markdown(plain(_facts(run)))
+    st.markdown(plain(_facts(scope, run)))
     if isinstance(run["error"], str) and run["error"].strip():
         st.markdown(f"**{plain(WORDS['failure'])}**")
         st.code(run["error"], language=None, wrap_lines=True)
@@ -41,9 +41,9 @@ def detail(scope: Scope, run: dict[str, Any]) -> None:
                 show(scope, run)
 
 
-def _facts(run: dict[str, Any]) -> str:
+def _facts(scope: Scope, run: dict[str, Any]) -> str:
     """What it is, in one line."""
-    state = "stalled" if _stalled(run) else run["status"]
+    state = "stalled" if _stalled(scope, run) else run["status"]
     parts = [
         texts.STATES[state],
         f"{method_words(run['method'])}, {texts.KINDS.get(run['kind'], run['kind'])}",
@@ -58,8 +58,9 @@ def _facts(run: dict[str, Any]) -> str:
     return " · ".join(part for part in parts if part)
 
 
-def _stalled(run: dict[str, Any]) -> bool:
-    return run["status"] == "running" and (run["heartbeat"] or run["started"]) < page.stale_before()
+def _stalled(scope: Scope, run: dict[str, Any]) -> bool:
+    last = run["heartbeat"] or run["started"]
+    return run["status"] == "running" and last < scope.store.stale_before()
 
 
 def _numbers(scope: Scope, run: dict[str, Any]) -> None:

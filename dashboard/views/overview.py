@@ -9,7 +9,6 @@ import streamlit as st
 from dashboard import texts
 from dashboard.answers import UNTESTED
 from dashboard.components import figures, page, states
-from dashboard.components.page import stale_before
 from dashboard.components.progress import running_now
 from dashboard.components.text import quiet
 from dashboard.evidence.overview import Argument, argued, figure
@@ -81,7 +80,7 @@ def _caveats(scope: Scope, argument: Argument) -> list[str]:
 def _what_ran(scope: Scope) -> None:
     """How many runs ended how, and why those that did not finish did not."""
     st.subheader(WORDS["ran"], anchor=False)
-    chosen = scope.runs(stale_before=stale_before())
+    chosen = scope.runs(stale_before=scope.store.stale_before())
     counts = scope.store.state_counts(chosen)
     with st.grid("auto", min_column_width=112, gap="small"):
         for state in ("complete", "running", "stalled", "interrupted", "failed", "pruned"):

@@ -99,7 +99,7 @@ def _controls(scope: Scope) -> RunFilter:
         )
     picked = st.pills(WORDS["state"], list(by_words), selection_mode="multi", key="state", wrap=True, **bound)
     return replace(
-        scope.runs(stale_before=page.stale_before()),
+        scope.runs(stale_before=scope.store.stale_before()),
         purposes=(purposes[purpose],) if purpose in purposes else (),
         statuses=tuple(by_words[words] for words in picked),
         text=text.strip(),

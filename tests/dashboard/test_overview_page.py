@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 from dashboard.format import per_hundred
 
+KILLED = """
+import os, pathlib, sys
+from backend.store.locking import StoreLock
+StoreLock(pathlib.Path(sys.argv[1]))
+os._exit(9)
+"""
 BEAT = "UPDATE study SET heartbeat = ? WHERE status = 'running'"
 
 
@@ -63,3 +72,11 @@ def test_a_silent_study_is_said_to_be_silent(changed, open_page, written) -> Non
     app = open_page(changed(BEAT, "2020-01-01T00:00:00+00:00"), "overview")
     assert "has not reported for" in written(app)
     assert any(re.match("python -m backend.tune --dataset .* --store ", code.value) for code in app.code)
+
+
+def test_a_study_whose_driver_was_killed_is_silent_at_once(changed, open_page, written) -> None:
+    store = changed(BEAT, datetime.now(UTC).isoformat(timespec="microseconds"))
+    assert "Running now" in written(open_page(store, "overview"))
+    subprocess.run([sys.executable, "-c", KILLED, store], check=False)
+    app = open_page(store, "overview")
+    assert "has not reported for" in written(app) and "Running now" not in written(app)

@@ -31,7 +31,9 @@ def test_info_tells_what_is_there(store, fill, run):
     assert facts["rows"]["prediction"] == 20
     assert facts["artifacts"] == {"files": 2, "bytes": 128}
     store.close()
-    assert "written by: nobody now" in run("info")[1]
+    out = run("info")[1]
+    assert "written by: nobody now" in out
+    assert "study quick (study-1), running but nothing runs it: 1 complete" in out
 
 
 def test_doctor_says_what_it_found_and_did(store, fill, run, store_path, plant):

@@ -1,5 +1,6 @@
 """There is one writer, and a dead one keeps nobody out."""
 
+import json
 import multiprocessing
 import os
 import subprocess
@@ -9,7 +10,7 @@ import time
 import pytest
 
 from backend.errors import StoreError
-from backend.store.locking import StoreLock, lock_holder, lock_path
+from backend.store.locking import StoreLock, lock_holder, lock_path, writer_was_killed
 from backend.store.writer import RunStore
 
 
@@ -36,9 +37,33 @@ def test_a_crash_releases_the_lock(store_path):
     assert process.stdout.readline() == b"ready\n"
     with pytest.raises(StoreError, match=rf"process {process.pid} on .*\(victim\)"):
         RunStore(store_path)
+    assert not writer_was_killed(store_path)
     process.kill()
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    assert writer_was_killed(store_path), "before its parent has taken note"
     process.communicate()
-    RunStore(store_path).close()
+    assert writer_was_killed(store_path)
+    with RunStore(store_path):
+        assert not writer_was_killed(store_path)
+    assert not writer_was_killed(store_path)
+
+
+def test_only_a_writer_of_this_place_can_be_known_to_be_gone(store, store_path):
+    lock = lock_path(store_path)
+    assert not writer_was_killed(store_path)
+    alive = json.loads(lock.read_text())
+    lock.write_text(json.dumps(alive | {"started": "1"}))
+    assert writer_was_killed(store_path), "another process has its number by now"
+    for other in ({"place": "another boot"}, {"place": ""}):
+        lock.write_text(json.dumps(alive | {"started": "1"} | other))
+        assert not writer_was_killed(store_path)
+
+
+def test_whoever_left_in_order_was_not_killed(store, store_path, tmp_path):
+    store.close()
+    assert lock_path(store_path).read_text() == ""
+    assert not writer_was_killed(store_path)
+    assert not writer_was_killed(tmp_path / "none.db")
 
 
 def test_a_forked_worker_does_not_keep_the_lock(tmp_path):
