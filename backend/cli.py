@@ -11,6 +11,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, NoReturn
 
 from backend.errors import AvocadoError, ConfigError
@@ -42,15 +43,20 @@ def run_command(main: Callable[[list[str] | None], int], argv: list[str] | None 
     try:
         return main(argv)
     except AvocadoError as error:
-        print(f"error: {error}", file=sys.stderr)
+        _say(f"error: {error}")
         return EXIT_UNUSABLE
     except KeyboardInterrupt:
-        print("interrupted: everything finished so far is kept; the same command goes on", file=sys.stderr)
+        _say("interrupted: everything finished so far is kept; the same command goes on")
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         # The reader of our stdout went away (``| head``): not an error of ours.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_OK
+
+
+def _say(line: str) -> None:
+    with suppress(OSError):  # the terminal may be what has gone
+        print(line, file=sys.stderr, flush=True)
 
 
 def print_json(value: Any) -> None:

@@ -7,6 +7,7 @@ import math
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -70,12 +71,16 @@ def _names(text: str) -> tuple[str, ...]:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command."""
+    begun = time.monotonic()
     options = parser().parse_args(argv)
     if options.list:
         return _list(as_json=options.json)
     _check_numbers(options)
-    # A scheduler's SIGTERM must end like Ctrl-C: everything finished kept, the study marked interrupted.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # A scheduler's SIGTERM and a closed terminal's SIGHUP must end like Ctrl-C: everything finished kept, the
+    # study marked interrupted. Under nohup the latter is ignored, and stays so.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
 
     from backend.training.budget import parse_duration
     from backend.training.plan import load_plan
@@ -105,6 +110,7 @@ def main(argv: list[str] | None = None) -> int:
         gpu_share=options.gpu_share,
         quiet=options.quiet,
         events=options.events,
+        begun=begun,
     )
     if options.dry_run:
         _print_expected(expect_study(plan, study, seed=options.seed), as_json=options.json)

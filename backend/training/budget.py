@@ -3,7 +3,8 @@
 Before each stage, the time that is left is compared with what the rest of the plan is expected to take; where
 that is more, trials and epochs shrink, then ablations, seeds and methods go, the least painful cut first. A
 final result of the baseline and the explanations always keep their share. Every decision is stored with the
-study when it is made, so that a resumed study makes the very same runs.
+study when it is made, so that a resumed study makes the very same runs. Where a stage takes longer than
+expected, its last folds are not started.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
-from backend.config import MethodConfig
+from backend.config import MethodConfig, RunConfig
 from backend.errors import ConfigError
 from backend.fields import from_dict
 from backend.training.plan import STAGE_FIELDS, Plan
@@ -28,6 +29,8 @@ LEAST = 0.05
 """The last resort: final runs shrink to this share of their epochs."""
 SUPERVISED = MethodConfig().name
 """The partner of every pretraining method, and none itself."""
+LAST = ("explanations", "projections", "data_report")
+"""Stages that always keep their share."""
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -155,6 +158,7 @@ class Budget:
         seconds: until the study has to end; None = no limit.
         kept: the ``state`` of an earlier session of the study.
         save: told the ``state`` whenever something was decided.
+        begun: when this session began, on the clock of ``time.monotonic``; None = now.
     """
 
     def __init__(
@@ -164,6 +168,7 @@ class Budget:
         *,
         kept: dict[str, Any] | None = None,
         save: Callable[[dict[str, Any]], None] = lambda state: None,
+        begun: float | None = None,
     ) -> None:
         kept = kept or {}
         self.asked, self.limit = asked, seconds
@@ -173,7 +178,7 @@ class Budget:
         self._search_seconds = float(kept.get("search_seconds", 0.0))
         self._trials: int | None = kept.get("trials")
         self._before = float(kept.get("spent", 0.0))
-        self._started = time.monotonic()
+        self._started = time.monotonic() if begun is None else begun
         self._save = save
         self.forecast: Forecast | None = None
 
@@ -265,6 +270,19 @@ class Budget:
             self.plan = change(self.plan, "baseline", trials=done)
             self._save(self.state)
         return done >= self._trials
+
+    def may_start(self, config: RunConfig) -> bool:
+        """Whether a fold of ``config`` ends early enough for what always keeps its share.
+
+        Searches go on whatever the time, for they have a limit of their own, and so does the first final run
+        of the baseline.
+        """
+        if self.limit is None or self.forecast is None or config.purpose == "tune":
+            return True
+        if config.kind == "baseline" and config.purpose == "final" and config.seed == self.plan.seeds[0]:
+            return True
+        end = self.spent + self.forecast.fold_seconds(config)
+        return end <= self.limit - self.forecast.seconds(self.plan, LAST)
 
     def affordable(self, methods: tuple[str, ...]) -> Iterator[str]:
         """The pretraining methods for which there is time, one after the other; the first one always.

@@ -30,6 +30,8 @@ from backend.training.task import FoldTask, WorkerContext
 
 STOPPING_SHARE = 0.85
 """Share of its epochs that a run with early stopping takes, before any was seen on these data."""
+MEMORY = 0.9
+"""What an earlier fold counts beside the next one: machines get busy, and idle again."""
 COPIES = 4
 """Most copies of a measurement that run side by side: enough to see workers share a machine."""
 
@@ -61,7 +63,7 @@ class Costs:
         place: what else decides a cost beside the shape: data set, device, workers, machine.
         workers: folds at a time.
         shapes: shape to measured cost.
-        taken: kind of run to (expected, taken) seconds of the folds seen so far.
+        taken: kind of run to (expected, taken) seconds of the folds seen so far, the latest counting most.
         stages: seconds that a stage without runs of its own took in an earlier study.
         finish: seconds that the driver needs to complete a run.
     """
@@ -75,10 +77,8 @@ class Costs:
 
     def fold_seconds(self, config: RunConfig) -> float:
         """Seconds of one fold of ``config``; 0 where its shape could not be measured."""
-        expected = self._uncorrected(config)
-        seen, taken = self.taken.get(_kind(config), (0.0, 0.0))
-        # One expected fold counts as if it had been seen, so that the first real one does not decide alone.
-        return expected * (taken + expected) / (seen + expected) if expected else 0.0
+        seen, taken = self.taken.get(_kind(config), (1.0, 1.0))
+        return self._uncorrected(config) * taken / seen
 
     def _uncorrected(self, config: RunConfig) -> float:
         cost = self.shapes.get(self.shape(config))
@@ -102,8 +102,9 @@ class Costs:
         """Learn from a fold that has ended."""
         expected = self._uncorrected(config)
         if expected:
-            seen, taken = self.taken.get(_kind(config), (0.0, 0.0))
-            self.taken[_kind(config)] = (seen + expected, taken + seconds)
+            # The first real fold does not decide alone: an expected one counts as if it had been seen.
+            seen, taken = self.taken.get(_kind(config), (expected, expected))
+            self.taken[_kind(config)] = (MEMORY * seen + expected, MEMORY * taken + seconds)
 
     def shape(self, config: RunConfig) -> str:
         """The name of a shape here: what decides the cost of a fold, hashed."""

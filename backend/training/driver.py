@@ -17,7 +17,7 @@ from backend.config import RunConfig
 from backend.evaluation.metrics import summarise
 from backend.store.bundle import CurvePoint, MetricValue, Predictions
 from backend.store.environment import environment, git_commit
-from backend.store.rows import COMPLETE, FAILED, PRUNED, RunRow
+from backend.store.rows import COMPLETE, FAILED, INTERRUPTED, PRUNED, RunRow
 from backend.store.writer import RunStore
 from backend.training.executor import Executor, Outcome
 from backend.training.progress import StudyProgress
@@ -30,6 +30,8 @@ POOLED_PROTOCOLS = {"probe_accuracy", "knn_accuracy", "retrieval_map", "retrieva
 
 RESAMPLES = 2000
 """Bootstrap resamples behind every interval."""
+NO_TIME = "no time was left for it in the budget"
+"""Why a run is interrupted that ``may_start`` has refused a fold."""
 
 
 @dataclass
@@ -55,7 +57,7 @@ class RunResult:
 
 @dataclass(frozen=True)
 class _Stop:
-    """Why a run ends at a fold: that fold was pruned or failed, and those behind it would be in vain."""
+    """Why a run ends at a fold (pruned, failed or too late); those behind it would be in vain."""
 
     fold: int
     status: str
@@ -101,6 +103,7 @@ class Driver:
 
     Attributes:
         on_fold: told the configuration and the seconds of every fold that is stored.
+        may_start: asked before a fold of a configuration is handed out; False interrupts its run.
     """
 
     def __init__(
@@ -119,6 +122,7 @@ class Driver:
         self.study_seed = study_seed
         self.progress = progress
         self.on_fold: Callable[[RunConfig, float], None] = lambda config, seconds: None
+        self.may_start: Callable[[RunConfig], bool] = lambda config: True
         self._environment = environment(device=context.device)
         self._commit = git_commit()
 
@@ -193,6 +197,9 @@ class Driver:
     ) -> Iterator[FoldTask]:
         for run in runs:
             for fold in sorted(run.missing):
+                if run.needs(fold) and not self.may_start(run.config):
+                    run.stop_at(_Stop(fold, INTERRUPTED, NO_TIME))
+                    self._settle(run)
                 if not run.needs(fold):
                     self.progress.skip()
                     continue

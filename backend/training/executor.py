@@ -7,10 +7,11 @@ reason why there is none.
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from backend.config import RunConfig
 from backend.errors import AvocadoError
 from backend.store.bundle import CurvePoint, FoldBundle
 from backend.training.task import FoldTask, TrainingStoppedError, WorkerContext
@@ -32,18 +33,22 @@ class Outcome:
 
 
 class TimeLimit:
-    """How long a fold may take before it counts as hung: as given, else from the folds that have ended.
+    """How long a fold may take before it counts as hung: as given, else from what is known of such folds.
 
     Args:
-        given: seconds; None = ``FACTOR`` times the longest fold of the same kind so far, or as many epochs
-            of the slowest (a trial is much shorter than what it is for), but never below ``SHORTEST``;
-            ``FIRST`` until one has ended.
+        given: seconds; None = ``FACTOR`` times what was measured for it, the longest fold of the same kind so
+            far, or as many epochs of the slowest (a trial is much shorter than what it is for), whichever is
+            most, but never below ``SHORTEST``; ``FIRST`` while nothing is known.
+
+    Attributes:
+        expected: seconds of a fold as far as it was measured; 0 = it was not.
     """
 
-    FACTOR, SHORTEST, FIRST = 20.0, 900.0, 12 * 3600.0
+    FACTOR, SHORTEST, FIRST, MEASUREMENT = 20.0, 900.0, 12 * 3600.0, 3600.0
 
     def __init__(self, given: float | None = None) -> None:
         self.given = given
+        self.expected: Callable[[RunConfig], float] = lambda config: 0.0
         self._longest: dict[str, float] = {}
         self._slowest: dict[str, float] = {}
 
@@ -51,10 +56,12 @@ class TimeLimit:
         """The limit of a task."""
         if self.given is not None:
             return self.given
+        if task.measure:
+            return self.MEASUREMENT
         kind, epochs = task.config.kind, task.config.optim.epochs
-        if kind not in self._longest:
-            return self.FIRST
-        return max(self.SHORTEST, self.FACTOR * max(self._longest[kind], self._slowest[kind] * epochs))
+        seen = max(self._longest.get(kind, 0.0), self._slowest.get(kind, 0.0) * epochs)
+        known = max(seen, self.expected(task.config))
+        return max(self.SHORTEST, self.FACTOR * known) if known else self.FIRST
 
     def learn(self, outcome: Outcome) -> None:
         """Take note of how long a fold took."""

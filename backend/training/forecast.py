@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
+from backend.config import RunConfig
 from backend.training.costs import Costs, Work
 from backend.training.executor import Executor
 from backend.training.plan import STAGE_FIELDS, Plan
@@ -14,7 +17,9 @@ from backend.training.prepare import PreparedStudy
 from backend.training.stages.expected import EXPECTED, Outlook, expected_method
 
 RESERVE = 0.03
-"""Share of a budget that is kept for each stage whose time nobody has measured yet."""
+"""Share of a budget that is kept for each stage whose time nobody has measured yet, ..."""
+LONGEST = (60.0, 0.03)
+"""... but no more than so many seconds, and so many for each fruit: such stages grow with the data alone."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,10 @@ class Forecast:
     def seconds(self, plan: Plan, stages: tuple[str, ...] = STAGE_FIELDS) -> float:
         """Seconds of these stages together."""
         return sum(self.stage_seconds(plan, stage) for stage in stages)
+
+    def fold_seconds(self, config: RunConfig) -> float:
+        """Seconds of one fold; 0 where its shape could not be measured."""
+        return self.costs.fold_seconds(config)
 
     def search_seconds(self, plan: Plan) -> float:
         """Seconds of the search alone."""
@@ -91,7 +100,12 @@ class Forecast:
 
 
 def make_forecast(
-    study: PreparedStudy, executor: Executor, costs: Costs, budget: float | None = None
+    study: PreparedStudy,
+    executor: Executor,
+    costs: Costs,
+    budget: float | None = None,
+    parameters: Mapping[str, Any] = MappingProxyType({}),
+    stages: tuple[str, ...] = STAGE_FIELDS,
 ) -> Forecast:
     """A forecast for a study; whatever shape of its plan is not measured yet is measured now.
 
@@ -100,11 +114,15 @@ def make_forecast(
         executor: measures on the workers that will train.
         costs: what is known already; it is added to.
         budget: seconds for the whole study, of which unknown stages get a share each.
+        parameters: of the baseline, once the search has chosen.
+        stages: fields of the plan that are still to come.
     """
     context = study.context
     folds = len(np.unique(context.folds[context.folds >= 0]))
-    outlook = Outlook(study.plan, context.dataset, study.modalities, folds, study.seed)
-    forecast = Forecast(outlook, costs, RESERVE * (budget or 0.0))
-    works = [work for stage in EXPECTED for work in forecast.works(study.plan, stage)]
+    outlook = Outlook(study.plan, context.dataset, study.modalities, folds, study.seed, dict(parameters))
+    base, per_fruit = LONGEST
+    reserve = min(RESERVE * (budget or 0.0), base + per_fruit * len(context.dataset))
+    forecast = Forecast(outlook, costs, reserve)
+    works = [work for stage in stages for work in forecast.works(study.plan, stage)]
     costs.calibrate(executor, works, context)
     return forecast

@@ -14,7 +14,6 @@ import multiprocessing
 import os
 import signal
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -25,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from backend.training.executor import Outcome, TimeLimit, run_safely, train
-from backend.training.processes import describe_death, exit_with_parent
+from backend.training.processes import LogFolder, describe_death, exit_with_parent
 from backend.training.task import FoldTask, WorkerContext
 
 if TYPE_CHECKING:
@@ -104,7 +103,7 @@ class PoolExecutor:
         self._limit = limit or TimeLimit()
         self._function = function
         self._spawn: SpawnContext = multiprocessing.get_context("spawn")
-        self._logs = tempfile.TemporaryDirectory(prefix="avocado-workers-")
+        self._logs = LogFolder()
         self._started = 0
         self._workers: list[_Worker] = []
         self._deaths: Counter[tuple[str, int]] = Counter()
@@ -138,7 +137,7 @@ class PoolExecutor:
     def _start(self) -> _Worker:
         ours, theirs = self._spawn.Pipe()
         self._started += 1
-        log_file = Path(self._logs.name, f"worker-{self._started}.log")
+        log_file = self._logs.path / f"worker-{self._started}.log"
         process = self._spawn.Process(
             target=_serve,
             args=(theirs, self._context, self._function, self._threads, str(log_file)),
@@ -221,5 +220,5 @@ class PoolExecutor:
                 worker.process.kill()
                 worker.process.join()
         self._workers.clear()
-        self._logs.cleanup()
+        self._logs.close()
         atexit.unregister(self.close)

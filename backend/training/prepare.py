@@ -46,6 +46,7 @@ class StudyOptions:
         gpu_share: GPUs that a fold takes on a cluster, e.g. 0.25.
         quiet: no progress bar.
         events: progress as JSON lines on stderr instead of a bar.
+        begun: when the command started, on the clock of ``time.monotonic``; None = when the study does.
     """
 
     dataset: Path
@@ -60,6 +61,7 @@ class StudyOptions:
     gpu_share: float = 1.0
     quiet: bool = False
     events: bool = False
+    begun: float | None = None
 
 
 @dataclass(frozen=True)
@@ -103,9 +105,9 @@ def prepare_study(plan: Plan, options: StudyOptions, seed: int) -> PreparedStudy
     return PreparedStudy(plan, row, context, modalities, warnings, seed)
 
 
-def make_executor(study: PreparedStudy, options: StudyOptions) -> Executor:
+def make_executor(study: PreparedStudy, options: StudyOptions, limit: TimeLimit | None = None) -> Executor:
     """A Ray cluster, worker processes, or this process where ``workers`` is 0."""
-    threads, limit = study.plan.threads, TimeLimit(options.timeout)
+    threads, limit = study.plan.threads, limit or TimeLimit(options.timeout)
     if options.cluster:
         from backend.training.ray_executor import RayExecutor
 

@@ -5,8 +5,22 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
+import shutil
 import signal
+import stat
+import tempfile
 import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+FOLDER = "avocado-workers-"
+"""How the names of log folders begin."""
+LOCK = ".lock"
+LEFT_SECONDS = 3600.0
+"""How old a folder has to be before anybody takes it for one that a killed driver has left."""
 
 
 def exit_with_parent() -> None:
@@ -22,6 +36,54 @@ def exit_with_parent() -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+@contextlib.contextmanager
+def undisturbed() -> Iterator[None]:
+    """Let no second Ctrl-C or SIGTERM cut the last words short; for moments only."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handlers = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+class LogFolder:
+    """A temporary folder for the logs of worker processes.
+
+    It goes with ``close``. That of a driver that was killed goes with the next driver that makes one: as long
+    as its owner lives, the kernel holds a lock on a file in it. (A pid would say nothing where containers
+    share the temporary folder.)
+    """
+
+    def __init__(self) -> None:
+        """Make the folder, and remove those that nobody owns any more."""
+        self._folder = tempfile.TemporaryDirectory(prefix=FOLDER, ignore_cleanup_errors=True)
+        self.path = Path(self._folder.name)
+        self._lock = FileLock(self.path / LOCK)
+        self._lock.acquire()
+        for folder in self.path.parent.glob(f"{FOLDER}*"):
+            with contextlib.suppress(OSError):  # somebody else's, or gone already
+                _remove_if_left(folder)
+
+    def close(self) -> None:
+        """Remove the folder; safe to call twice."""
+        self._lock.release()
+        self._folder.cleanup()
+
+
+def _remove_if_left(folder: Path) -> None:
+    """Remove a log folder of this user whose owner has ended without doing so."""
+    lock, facts = folder / LOCK, folder.lstat()
+    ours = stat.S_ISDIR(facts.st_mode) and facts.st_uid == os.getuid()
+    if not ours or time.time() - lock.stat().st_mtime < LEFT_SECONDS:
+        return
+    with contextlib.suppress(Timeout), FileLock(lock, blocking=False):
+        shutil.rmtree(folder)
 
 
 def describe_death(exitcode: int) -> str:

@@ -7,7 +7,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,21 @@ from tqdm import tqdm
 from backend.errors import StoreError
 
 log = logging.getLogger(__name__)
+
+
+class _Screen:
+    """Standard error while somebody reads it: a closed terminal or an ended ``tee`` stops no study."""
+
+    def write(self, text: str) -> None:
+        with suppress(OSError, ValueError):
+            sys.stderr.write(text)
+
+    def flush(self) -> None:
+        with suppress(OSError, ValueError):
+            sys.stderr.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(sys.stderr, name)  # what tqdm asks of a terminal
 
 
 class StudyProgress:
@@ -40,7 +55,9 @@ class StudyProgress:
         self.done = 0
         self.total = 0
         self._started = time.monotonic()
-        self._bar = tqdm(total=0, unit="fold", disable=quiet or events, file=sys.stderr, dynamic_ncols=True)
+        self._screen = _Screen()
+        hidden = quiet or events
+        self._bar = tqdm(total=0, unit="fold", disable=hidden, file=self._screen, dynamic_ncols=True)
 
     def start_stage(self, name: str) -> None:
         """Say what the next folds are for."""
@@ -67,7 +84,7 @@ class StudyProgress:
     def failed(self, name: str, error: str) -> None:
         """A fold is lost, and why."""
         self.done += 1
-        self._bar.write(f"failed: {name}: {error.splitlines()[0] if error else ''}", file=sys.stderr)
+        self._bar.write(f"failed: {name}: {error.splitlines()[0] if error else ''}", file=self._screen)
         self._bar.update(1)
         log.error("failed: %s: %s", name, error)
         self._say("failed", run=name, error=error)
@@ -87,11 +104,23 @@ class StudyProgress:
         snapshot = self.snapshot()
         self._report(snapshot)
         if self._events:
-            print(json.dumps({"event": event, **facts, **snapshot}), file=sys.stderr, flush=True)
+            print(json.dumps({"event": event, **facts, **snapshot}), file=self._screen, flush=True)
 
     def close(self) -> None:
         """Leave the bar as it stands."""
         self._bar.close()
+
+
+class _LogFile(logging.FileHandler):
+    """A log that a full disk makes shorter, and nothing else: the store says what has to be said."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        """Go on without the line."""
+
+    def close(self) -> None:
+        """Close the file, whether or not the disk takes the rest."""
+        with suppress(OSError):
+            super().close()
 
 
 @contextmanager
@@ -104,7 +133,7 @@ def study_log(store: Path, study_id: str) -> Iterator[Path]:
     path = store.parent / "logs" / f"{study_id}.log"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handler = logging.FileHandler(path, encoding="utf-8")
+        handler = _LogFile(path, encoding="utf-8")
     except OSError as error:
         raise StoreError(
             f"the log cannot be written ({error.strerror})",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,9 @@ from backend.store.writer import RunStore
 from backend.training.budget import Budget
 from backend.training.costs import load_costs, save_costs
 from backend.training.driver import Driver
+from backend.training.executor import TimeLimit
 from backend.training.forecast import make_forecast
-from backend.training.plan import Plan, stage_field
+from backend.training.plan import STAGE_FIELDS, Plan, stage_field
 from backend.training.prepare import (
     PreparedStudy,
     StudyOptions,
@@ -22,6 +24,7 @@ from backend.training.prepare import (
     prepare_study,
     storage_url,
 )
+from backend.training.processes import undisturbed
 from backend.training.progress import StudyProgress, study_log
 from backend.training.stages import STAGES, StageContext
 from backend.training.tuning import forget_searches
@@ -46,6 +49,7 @@ def run_study(plan: Plan, options: StudyOptions, *, seed: int = 0) -> dict[str, 
     Raises:
         AvocadoError: see ``prepare_study``; StoreError for a store that cannot be written.
     """
+    begun = time.monotonic() if options.begun is None else options.begun
     study = prepare_study(plan, options, seed)
     study_id = study.row.study_id
     with RunStore(options.store, study_id) as store, study_log(options.store, study_id) as log_file:
@@ -54,7 +58,7 @@ def run_study(plan: Plan, options: StudyOptions, *, seed: int = 0) -> dict[str, 
         if store.study(study_id) is None and not options.storage:
             # The file beside the store may be that of a store that was deleted since.
             forget_searches(storage_url(options), study_id)
-        budget = open_budget(study, options, store)
+        budget = open_budget(study, options, store, begun)
         store.start_study(in_force(study.row, budget.state) if budget.limit else study.row)
         status = FAILED
         try:
@@ -67,21 +71,22 @@ def run_study(plan: Plan, options: StudyOptions, *, seed: int = 0) -> dict[str, 
             log.error("the study ended: %s", error)
             raise
         finally:
-            if status != COMPLETE:
-                store.recover()
-            summary = {
-                "seconds": budget.spent,
-                "budget": budget.limit,
-                "cuts": budget.cuts,
-                "log": str(log_file),
-                **store.summarise_study(study_id),
-            }
-            store.finish_study(study_id, status, summary)
-            log.info("%s after %.0f s: %s", status, budget.spent, summary["runs"])
+            with undisturbed():
+                if status != COMPLETE:
+                    store.recover()
+                summary = {
+                    "seconds": budget.spent,
+                    "budget": budget.limit,
+                    "cuts": budget.cuts,
+                    "log": str(log_file),
+                    **store.summarise_study(study_id),
+                }
+                store.finish_study(study_id, status, summary)
+                log.info("%s after %.0f s: %s", status, budget.spent, summary["runs"])
     return {"study_id": study_id, "status": status, "store": str(options.store), **summary}
 
 
-def open_budget(study: PreparedStudy, options: StudyOptions, store: RunStore) -> Budget:
+def open_budget(study: PreparedStudy, options: StudyOptions, store: RunStore, begun: float) -> Budget:
     """The budget as an earlier session of the study left it, or a new one."""
     known = store.study(study.row.study_id)
     kept = dict(known.plan.get("budget", {})) if known else {}
@@ -91,7 +96,7 @@ def open_budget(study: PreparedStudy, options: StudyOptions, store: RunStore) ->
     def save(state: dict[str, Any]) -> None:
         store.start_study(in_force(study.row, state))
 
-    return Budget(study.plan, options.budget, kept=kept, save=save)
+    return Budget(study.plan, options.budget, kept=kept, save=save, begun=begun)
 
 
 def in_force(row: StudyRow, state: dict[str, Any]) -> StudyRow:
@@ -105,14 +110,16 @@ def _run_stages(study: PreparedStudy, store: RunStore, options: StudyOptions, bu
         events=options.events,
         report=lambda facts: store.update_progress(study.row.study_id, facts | {"spent": budget.spent}),
     )
-    executor = make_executor(study, options)
+    limit = TimeLimit(options.timeout)
+    executor = make_executor(study, options, limit)
     costs = load_costs(costs_file(options.store), study.context, executor.workers)
+    limit.expected = costs.fold_seconds
     try:
         if budget.limit is not None:
             progress.start_stage("measuring")
             budget.forecast = make_forecast(study, executor, costs, budget.limit)
         driver = Driver(store, executor, study.context, study.row.study_id, study.seed, progress)
-        driver.on_fold = costs.observe
+        driver.on_fold, driver.may_start = costs.observe, budget.may_start
         stage = StageContext(
             study.plan, driver, study.modalities, study.seed, storage_url(options), budget=budget
         )
@@ -121,6 +128,10 @@ def _run_stages(study: PreparedStudy, store: RunStore, options: StudyOptions, bu
             before = budget.spent
             stage.plan = budget.plan_for(stage_field(name))
             run_stage(stage)
+            if budget.limit is not None and name == "baseline":  # what follows is built on what was chosen
+                budget.forecast = make_forecast(
+                    study, executor, costs, budget.limit, stage.baseline_parameters, STAGE_FIELDS[1:]
+                )
             if not budget.resumed:  # else some of it may have been in the store already
                 costs.stages[stage_field(name)] = budget.spent - before
     finally:

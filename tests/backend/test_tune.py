@@ -95,7 +95,7 @@ def test_an_unknown_backbone_or_sensor_names_the_valid_ones(multiclass_folder, t
     assert "rgb" in result.stderr
 
 
-@pytest.fixture(params=[signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
+@pytest.fixture(params=[signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=["ctrl-c", "sigterm", "hangup"])
 def number(request):
     """A signal that children heed: a shell's job in the background ignores Ctrl-C, and so would they."""
     before = signal.signal(request.param, signal.default_int_handler)

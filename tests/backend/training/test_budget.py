@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from backend.config import OptimConfig, RunConfig
 from backend.errors import ConfigError
 from backend.training import budget as module
 from backend.training.budget import Budget, differences, parse_duration, shrink
@@ -49,6 +50,9 @@ class Costs:
 
     def seconds(self, plan: Plan, stages: tuple[str, ...] = STAGE_FIELDS) -> float:
         return sum(self.stage_seconds(plan, stage) for stage in stages)
+
+    def fold_seconds(self, config: RunConfig) -> float:
+        return self.slower * config.optim.epochs
 
     def search_seconds(self, plan: Plan) -> float:
         return float(plan.baseline.trials * plan.baseline.tune_epochs)
@@ -205,6 +209,25 @@ def test_methods_come_back_where_there_is_time_after_all(clock):
     again = make(seconds, kept=saved[-1])
     clock[0] += 1e6
     assert list(again.affordable(again.plan_for("pretraining").pretraining.methods)) == ran
+
+
+def test_no_fold_starts_that_would_take_the_time_of_the_explanations(clock):
+    final = RunConfig(optim=OptimConfig(epochs=40))
+    ablation = replace(final, purpose="input-ablation")
+    budget = make(1000.0)
+    clock[0] += 1000 - 50 - 40
+    assert budget.may_start(ablation)
+    clock[0] += 1
+    assert not budget.may_start(ablation)
+    assert not budget.may_start(replace(final, seed=1))
+    assert budget.may_start(final), "the first final run always has its share"
+    assert budget.may_start(replace(ablation, purpose="tune")), "searches have limits of their own"
+    assert Budget(PLAN).may_start(ablation)
+
+
+def test_what_the_command_took_before_the_study_began_counts(clock):
+    assert make(100.0, begun=clock[0] - 7).spent == 7
+    assert make(100.0, begun=clock[0] - 7, kept={"spent": 20.0}).spent == 27
 
 
 def test_differences_are_for_people():

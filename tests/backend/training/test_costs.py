@@ -50,6 +50,17 @@ def test_what_folds_took_corrects_what_was_measured(costs, run):
     assert costs.fold_seconds(run) == pytest.approx(3 * measured, rel=0.05)
 
 
+def test_the_latest_folds_count_most_for_machines_get_busy_and_idle_again(costs, run):
+    measured = costs.fold_seconds(run)
+    costs.observe(run, 3 * measured)
+    assert measured < costs.fold_seconds(run) < 2.5 * measured
+    for _ in range(200):
+        costs.observe(run, 3 * measured)
+    for _ in range(20):
+        costs.observe(run, measured)
+    assert costs.fold_seconds(run) == pytest.approx(measured, rel=0.3)
+
+
 def test_a_shape_is_what_decides_the_time(costs, run):
     same = replace(run, seed=7, kind="finetune", optim=replace(run.optim, learning_rate=1.0, epochs=3))
     assert costs.shape(same) == costs.shape(run)

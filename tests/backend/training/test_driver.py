@@ -9,7 +9,7 @@ from backend.errors import AvocadoError
 from backend.store.bundle import CurvePoint, FoldBundle, MetricValue
 from backend.store.rows import StudyRow
 from backend.store.writer import RunStore
-from backend.training.driver import Driver
+from backend.training.driver import NO_TIME, Driver
 from backend.training.executor import Outcome
 from backend.training.progress import StudyProgress
 
@@ -48,9 +48,12 @@ class Script:
 
 @pytest.fixture
 def drive(multilabel_context, small_run, tmp_path):
-    """``drive(ends, order)``: a trial of two folds; its result, its status, why, and the folds handed out."""
+    """``drive(ends, order)``: a trial of two folds; its result, its status, why, and the folds handed out.
 
-    def run(ends, order=None, name="store", labels=("",)):
+    With ``time_for``, so many folds may start.
+    """
+
+    def run(ends, order=None, name="store", labels=("",), time_for=2):
         script = Script(ends, order)
         data = multilabel_context.dataset
         with RunStore(tmp_path / f"{name}.db") as store:
@@ -58,6 +61,8 @@ def drive(multilabel_context, small_run, tmp_path):
             store.recover()
             store.start_study(StudyRow("study", "study", {"seed": 0}, data.dataset_id, "mcc", {"f012": 0}))
             driver = Driver(store, script, multilabel_context, "study", 0, StudyProgress(quiet=True))
+            left = iter(range(time_for))
+            driver.may_start = lambda config: next(left, None) is not None
             results = driver.run([small_run(purpose="tune", label=label) for label in labels])
             assert all(result == results[0] for result in results)
             status, error = tuple(store.row("SELECT status, error FROM run"))
@@ -105,6 +110,17 @@ def test_a_run_that_failed_is_tried_again_where_it_failed(drive):
     assert drive(("ends", "fails"))[1:] == ("failed", "fold 1: the loss became nan", [0, 1])
     result, status, error, folds = drive(("ends", "ends"))
     assert (result.status, status, error, folds) == ("complete", "complete", None, [1])
+
+
+@pytest.mark.parametrize("time_for", [0, 1])
+def test_a_run_without_time_is_interrupted_with_the_reason_and_goes_on_when_there_is(drive, time_for):
+    result, *told, folds = drive(("ends", "ends"), time_for=time_for)
+    assert (result.status, *told) == ("interrupted", "interrupted", NO_TIME)
+    assert folds == [0][:time_for]
+    assert drive(("ends", "ends"), time_for=0)[0].status == "interrupted"
+    result, status, error, folds = drive(("ends", "ends"))
+    assert (result.status, status, error) == ("complete", "complete", None)
+    assert folds == [0, 1][time_for:]
 
 
 def test_the_same_run_under_two_names_is_made_once(drive):

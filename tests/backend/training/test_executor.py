@@ -1,4 +1,5 @@
 import importlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -110,6 +111,17 @@ def test_the_limit_of_a_fold_follows_the_longest_so_far(small_run):
     limit.learn(Outcome(task, FoldBundle(0, seconds=1000.0)))
     limit.learn(Outcome(task, None, "failed"))
     assert limit.seconds(task) == TimeLimit.FACTOR * 1000
+
+
+def test_a_fold_whose_cost_was_measured_does_not_hang_half_a_day(small_run):
+    task = tasks(small_run, "ok")[0]
+    limit = TimeLimit()
+    limit.expected = lambda config: 100.0
+    assert limit.seconds(task) == TimeLimit.FACTOR * 100
+    limit.learn(Outcome(task, FoldBundle(0, seconds=200.0)))
+    assert limit.seconds(task) == TimeLimit.FACTOR * 200
+    assert limit.seconds(replace(task, measure=True)) == TimeLimit.MEASUREMENT
+    assert TimeLimit(7).seconds(replace(task, measure=True)) == 7
 
 
 def test_a_final_run_has_as_much_more_time_as_it_has_more_epochs_than_the_trials(small_run):
