@@ -74,7 +74,9 @@ def ends(fractions: tuple[float, ...]) -> tuple[float, ...]:
     return tuple(sorted({min(fractions), max(fractions)}))
 
 
-CUTS: tuple[Callable[[Plan], Plan], ...] = (
+Cut = Callable[[Plan], Plan]
+
+CUTS: tuple[Cut, ...] = (
     lambda plan: plan,
     lambda plan: change(plan, "augmentations", pairs=False),
     lambda plan: change(plan, "pretraining_sets", seeds=plan.pretraining_sets.seeds[:1]),
@@ -101,6 +103,12 @@ CUTS: tuple[Callable[[Plan], Plan], ...] = (
     lambda plan: change(plan, "pretraining", methods=()),
 )
 """From the least to the most painful; each is made on top of those before it."""
+
+
+def _cut(plan: Plan, cuts: tuple[Cut, ...]) -> Plan:
+    for cut in cuts:
+        plan = cut(plan)
+    return plan
 
 
 def shrink(plan: Plan, factor: float) -> Plan:
@@ -225,14 +233,23 @@ class Budget:
 
     def _fit(self, rest: tuple[str, ...], seconds: float) -> Plan:
         """The largest plan whose stages ``rest`` are expected to end within ``seconds``."""
+        for count in range(1, len(CUTS) + 1):
+            made = CUTS[:count]
+            if self._fits(shrink(_cut(self.asked, made), FLOOR), rest, seconds):
+                break
+        else:
+            return self._largest(_cut(self.asked, made), rest, seconds, LEAST)
+        # The cut that made it fit may have freed more than was missing: the others are taken back where
+        # they can be, the most painful first.
+        for cut in reversed(range(count)):
+            fewer = (*made[:cut], *made[cut + 1 :])
+            if self._fits(shrink(_cut(self.asked, fewer), FLOOR), rest, seconds):
+                made = fewer
+        return self._largest(_cut(self.asked, made), rest, seconds, FLOOR)
+
+    def _fits(self, plan: Plan, rest: tuple[str, ...], seconds: float) -> bool:
         assert self.forecast is not None
-        forecast, plan = self.forecast, self.asked
-        for cut in CUTS:
-            plan = cut(plan)
-            smallest = self._held(shrink(plan, FLOOR))
-            if forecast.seconds(smallest, rest) <= seconds:
-                return self._largest(plan, rest, seconds, FLOOR)
-        return self._largest(plan, rest, seconds, LEAST)
+        return self.forecast.seconds(self._held(plan), rest) <= seconds
 
     def _held(self, plan: Plan) -> Plan:
         """``plan``, but what stages that have begun were told stays."""
@@ -241,13 +258,12 @@ class Budget:
 
     def _largest(self, plan: Plan, rest: tuple[str, ...], seconds: float, low: float) -> Plan:
         """``plan`` shrunk as little as fits, by bisection; by ``low`` where nothing does."""
-        assert self.forecast is not None
         high = 1.0
-        if self.forecast.seconds(self._held(plan), rest) <= seconds:
+        if self._fits(plan, rest, seconds):
             return self._held(plan)
         for _ in range(12):
             middle = (low + high) / 2
-            fits = self.forecast.seconds(self._held(shrink(plan, middle)), rest) <= seconds
+            fits = self._fits(shrink(plan, middle), rest, seconds)
             low, high = (middle, high) if fits else (low, middle)
         return self._held(shrink(plan, low))
 

@@ -118,6 +118,26 @@ def test_a_plan_that_is_too_large_fills_its_budget(share):
     assert bool(budget.cuts) == (plan != PLAN)
 
 
+def test_what_was_cut_for_something_too_large_comes_back_when_that_has_gone(clock):
+    class Large(Costs):
+        def method_seconds(self, plan, name):
+            return 1e9
+
+        def stage_seconds(self, plan, stage):
+            if stage == "pretraining":
+                return 1e9 * len(plan.pretraining.methods)
+            return super().stage_seconds(plan, stage)
+
+    without = replace(PLAN, pretraining=replace(PLAN.pretraining, methods=()))
+    budget = make(Costs().seconds(without) + 1)
+    budget.forecast = Large()
+    plan = budget.plan_for("baseline")
+    assert plan.pretraining.methods == ()
+    assert plan.input_ablation == PLAN.input_ablation
+    assert plan.augmentations == PLAN.augmentations
+    assert (plan.seeds, plan.baseline) == (PLAN.seeds, PLAN.baseline)
+
+
 def test_a_budget_that_nothing_fits_still_gives_one_final_and_its_explanation(clock):
     plan = make(1.0).plan_for("baseline")
     assert len(plan.seeds) == 1
