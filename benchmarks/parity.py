@@ -115,7 +115,7 @@ def train_ours(setup: Setup, seed: int) -> tuple[nn.Module, nn.Module]:
     import copy
 
     from backend.training.feed import FruitFeed
-    from backend.training.pretrain import Pretraining, make_pool
+    from backend.training.pretrain_loop import Pretraining, make_pool
 
     feed = FruitFeed(setup.dataset, setup.cache, (setup.modality,), "cpu")
     pool = make_pool(setup.config, feed, setup.train, None)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from backend.training.pretrain import Pretraining
+    from backend.training.pretrain_loop import Pretraining
 
 IMAGES = 1024
 
@@ -67,7 +67,7 @@ def make_training(method: str, folder: Path, setting: Setting) -> Pretraining:
         method_info,
     )
     from backend.training.feed import FruitFeed
-    from backend.training.pretrain import Pretraining, make_pool
+    from backend.training.pretrain_loop import Pretraining, make_pool
 
     dataset = read_dataset(folder)
     cache = open_cache(dataset, setting.size, folder / "cache", progress=False)

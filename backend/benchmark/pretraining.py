@@ -19,7 +19,8 @@ from backend.errors import DataError
 from backend.evaluation.features import Part
 from backend.methods.registry import default_augment, default_method_config, default_optim, method_info
 from backend.store.bundle import CurvePoint
-from backend.training.pretrain import PretrainResult, pretrain
+from backend.training.pretrain import pretrain
+from backend.training.pretrain_loop import PretrainResult
 
 SMALL_IMAGES = ("MNIST", "Fashion-MNIST", "CIFAR-10")
 """Data sets whose pictures are no larger than 32 px."""

@@ -17,7 +17,7 @@ import torch
 from backend.config import RunConfig
 from backend.store.bundle import FoldBundle
 from backend.training.feed import FruitFeed
-from backend.training.pretrain import HEALTH_SAMPLES, Pretraining, make_pool
+from backend.training.pretrain_loop import HEALTH_SAMPLES, Pretraining, make_pool
 from backend.training.pretraining import pretraining_pool
 from backend.training.probing import probe_fold
 from backend.training.supervised import FoldTraining

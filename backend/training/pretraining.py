@@ -15,7 +15,8 @@ from backend.store.bundle import ArtifactData, CurvePoint, FoldBundle, MetricVal
 from backend.training.checkpoint import ENCODERS, pack_weights
 from backend.training.embedding import embed_fruit
 from backend.training.inner_score import inner_mcc, inner_mcc_error
-from backend.training.pretrain import EpochReport, PretrainResult, pretrain
+from backend.training.pretrain import pretrain
+from backend.training.pretrain_loop import EpochReport, PretrainResult
 from backend.training.selecting import select_pool
 from backend.training.task import FoldParts, FoldTask, Pruned, WorkerContext, fold_parts
 

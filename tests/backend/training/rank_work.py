@@ -14,7 +14,7 @@ from backend.errors import DataError
 from backend.methods.registry import default_method_config, default_optim
 from backend.training import pretrain
 from backend.training.feed import FruitFeed
-from backend.training.pretrain import Pretraining, make_pool
+from backend.training.pretrain_loop import Pretraining, make_pool
 
 SMALL = 20_000
 """Parameters with fewer numbers than this are compared."""

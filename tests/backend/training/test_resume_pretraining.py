@@ -10,8 +10,9 @@ import pytest
 import safetensors
 
 from backend.config import MethodConfig, OptimConfig
-from backend.training import pretrain, pretraining
+from backend.training import pretrain_loop, pretraining
 from backend.training.execute import execute
+from backend.training.pretrain_loop import Pretraining
 from backend.training.task import FoldTask
 
 EPOCHS = 5
@@ -45,7 +46,7 @@ def test_a_killed_pretraining_goes_on_bit_for_bit(
     plain = outcome(task, multilabel_context)
     context = replace(multilabel_context, scratch=tmp_path / "checkpoints")
     checkpoint = context.checkpoint("run", 0)
-    original = pretrain.save_state
+    original = pretrain_loop.save_state
 
     def save_then_die(path, identity, progress, *more):
         original(path, identity, progress, *more)
@@ -55,16 +56,16 @@ def test_a_killed_pretraining_goes_on_bit_for_bit(
     child = os.fork()
     if child == 0:  # dies as a worker does, in the middle of its fold
         try:
-            pretrain.save_state = save_then_die
+            pretrain_loop.save_state = save_then_die
             execute(task, context)
         finally:
             os._exit(1)  # never back into the tests
     assert os.waitpid(child, 0)[1] == signal.SIGKILL
     assert checkpoint.exists()
     trained = []
-    epoch = pretrain.Pretraining._epoch
+    epoch = Pretraining._epoch
     monkeypatch.setattr(
-        pretrain.Pretraining, "_epoch", lambda self, number: trained.append(number) or epoch(self, number)
+        Pretraining, "_epoch", lambda self, number: trained.append(number) or epoch(self, number)
     )
     with safetensors.safe_open(checkpoint, framework="pt") as file:
         before = json.loads(file.metadata()["about"])["progress"]["seconds"]
@@ -80,7 +81,7 @@ def test_a_trial_that_goes_on_is_judged_by_all_its_epochs(task, multilabel_conte
     context = replace(multilabel_context, scratch=tmp_path)
     scores = iter((0.6, 0.1, 0.2, 0.1, 0.3))
     monkeypatch.setattr(pretraining, "inner_mcc", lambda *_: next(scores))
-    original = pretrain.save_state
+    original = pretrain_loop.save_state
 
     def save_then_stop(path, identity, progress, *more):
         original(path, identity, progress, *more)
@@ -88,7 +89,7 @@ def test_a_trial_that_goes_on_is_judged_by_all_its_epochs(task, multilabel_conte
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(pretrain, "save_state", save_then_stop)
+        patch.setattr(pretrain_loop, "save_state", save_then_stop)
         execute(task, context)
     bundle = execute(task, context)
     assert not bundle.pruned
@@ -99,6 +100,6 @@ def test_a_disk_that_takes_no_checkpoint_costs_no_training(task, multilabel_cont
     def full(*args):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(pretrain, "save_state", full)
+    monkeypatch.setattr(pretrain_loop, "save_state", full)
     context = replace(multilabel_context, scratch=tmp_path)
     assert execute(task, context).artifacts

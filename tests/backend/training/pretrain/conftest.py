@@ -22,7 +22,8 @@ from backend.methods.registry import default_augment, default_optim, method_info
 from backend.models import backbones
 from backend.models.backbones import Backbone, BackboneInfo
 from backend.training.checkpoint import unpack_weights
-from backend.training.pretrain import PretrainResult, pretrain
+from backend.training.pretrain import pretrain
+from backend.training.pretrain_loop import PretrainResult
 
 SIDE = 32
 FRUIT = 32
