@@ -1,7 +1,7 @@
 """What every pretraining method shares: its batch, its encoders, its hyper-parameters.
 
-A method is trained by ``backend.training.pretrain``: ``set_progress``, ``loss``, backward, optimiser step,
-``after_step``. Each image modality has an encoder and heads of its own (or one early-fused encoder sees
+A method is trained by ``backend.training.pretrain_loop``: ``set_progress``, ``loss``, backward, optimiser
+step, ``after_step``. Each image modality has an encoder and heads of its own (or one early-fused encoder sees
 all); the loss is the mean over encoders, and all sensors share one geometric draw because they are
 registered.
 """
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from backend.config import MethodConfig
 from backend.errors import ConfigError
-from backend.models.network import EARLY
+from backend.models.network import EARLY, ByName
 
 if TYPE_CHECKING:
     from backend.methods.registry import MethodInfo
@@ -142,6 +142,14 @@ class Method(nn.Module, ABC):
         self.context = context
         self.notes: tuple[str, ...] = ()
         self.step, self.steps = 0, 1
+        self.build()
+
+    def build(self) -> None:
+        """Add what there is beside the encoders: heads, teachers, queues; the base class's come first."""
+
+    def for_each(self, make: Callable[[str], nn.Module]) -> ByName:
+        """A module of its own for each encoder, under the encoder's name."""
+        return ByName({name: make(name) for name in self.encoders})
 
     @property
     def augmenter(self) -> ViewMaker:

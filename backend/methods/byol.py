@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from lightly.loss import NegativeCosineSimilarity
 from lightly.models.modules.heads import BYOLPredictionHead, BYOLProjectionHead
-from torch import Tensor, nn
+from torch import Tensor
 
-from backend.config import MethodConfig
-from backend.methods.base import MethodContext, PretrainBatch, ViewMaker
+from backend.methods.base import PretrainBatch
 from backend.methods.momentum import MomentumMethod
 from backend.methods.registry import JOINT_EMBEDDING, MethodInfo, Range, register_method
 from backend.methods.two_view import View
-from backend.models.network import ByName
 
 _negative_cosine = NegativeCosineSimilarity()
 
@@ -51,17 +49,11 @@ class BYOL(MomentumMethod):
 
     projector_class = BYOLProjectionHead
 
-    def __init__(
-        self,
-        config: MethodConfig,
-        info: MethodInfo,
-        encoders: nn.ModuleDict,
-        augmenter: ViewMaker,
-        context: MethodContext,
-    ) -> None:
-        super().__init__(config, info, encoders, augmenter, context)
+    def build(self) -> None:
+        """A predictor behind each student."""
+        super().build()
         width, hidden = self.hyper("output_dim", int), self.hyper("hidden_dim", int)
-        self.predictors = ByName({name: BYOLPredictionHead(width, hidden, width) for name in encoders})
+        self.predictors = self.for_each(lambda name: BYOLPredictionHead(width, hidden, width))
 
     def predict(self, name: str, projection: Tensor) -> Tensor:
         """The predictor breaks the symmetry that would let both branches collapse."""

@@ -10,29 +10,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from backend.augment import pixel
+from backend.augment.sampling import Sampler
 from backend.methods.base import PretrainBatch
 from backend.methods.pretext import ANCHOR_ONLY, PretextMethod
 from backend.methods.registry import PRETEXT, MethodInfo, Range, register_method
 
-
-def draw_channels(samples: int, channels: int, generator: torch.Generator) -> Tensor:
-    """(B, C) long: which channel stands in each place, drawn with repetition, never all in their own.
-
-    For RGB each of the 3^3 - 1 = 26 outcomes besides RGB itself is equally likely.
-    """
-    device = generator.device
-    own = torch.arange(channels, device=device)
-    order = torch.randint(channels, (samples, channels), generator=generator, device=device)
-    while bool((untouched := (order == own).all(dim=1)).any()):
-        again = torch.randint(channels, (samples, channels), generator=generator, device=device)
-        order = torch.where(untouched.unsqueeze(1), again, order)
-    return order
-
-
-def randomise_channels(images: Tensor, order: Tensor) -> Tensor:
-    """Channel ``order[b, c]`` of image b in place c: (B, C, H, W) and (B, C) to (B, C, H, W)."""
-    sample = torch.arange(len(images), device=images.device).unsqueeze(1)
-    return images[sample, order]
+_RANDOMISATION = pixel.ChannelRandomisation()
 
 
 @register_method(
@@ -59,8 +43,8 @@ class ChannelRandomisation(PretextMethod):
     ) -> tuple[Tensor, Tensor]:
         """Binary cross-entropy; the score is the accuracy."""
         untouched = images[name]
-        order = draw_channels(len(untouched), untouched.shape[1], generator)
-        both = torch.cat([untouched, randomise_channels(untouched, order)])
+        order = _RANDOMISATION.draw(Sampler(generator, len(untouched)), untouched.shape[1], {})
+        both = torch.cat([untouched, _RANDOMISATION.apply(untouched, order, generator)])
         both = both.contiguous(memory_format=torch.channels_last)
         logits = self.heads[name](self.encoders[name](both)).float().squeeze(1)
         target = torch.cat([logits.new_zeros(len(untouched)), logits.new_ones(len(untouched))])

@@ -11,8 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from backend.config import MethodConfig
-from backend.methods.base import MethodContext, PretrainBatch, ViewMaker
+from backend.methods.base import PretrainBatch
 from backend.methods.lab import colour_bins, rgb_to_lab, soft_bins
 from backend.methods.pretext import ANCHOR_ONLY, PixelDecoder, PretextMethod
 from backend.methods.registry import PRETEXT, MethodInfo, Range, register_method
@@ -72,16 +71,10 @@ class Colourisation(PretextMethod):
     frequency: Tensor
     batches: Tensor
 
-    def __init__(
-        self,
-        config: MethodConfig,
-        info: MethodInfo,
-        encoders: nn.ModuleDict,
-        augmenter: ViewMaker,
-        context: MethodContext,
-    ) -> None:
-        self.across = len(encoders) > 1
-        super().__init__(config, info, encoders, augmenter, context)
+    def build(self) -> None:
+        """A decoder behind each encoder, and how often each colour was seen."""
+        self.across = len(self.encoders) > 1
+        super().build()
         self.register_buffer("bins", colour_bins(), persistent=False)
         self.register_buffer("frequency", torch.zeros(len(self.bins)))
         self.register_buffer("batches", torch.zeros(()))

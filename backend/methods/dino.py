@@ -12,12 +12,10 @@ from lightly.loss import DINOLoss
 from lightly.models.modules.heads import DINOProjectionHead
 from torch import Tensor, nn
 
-from backend.config import MethodConfig
-from backend.methods.base import MethodContext, PretrainBatch, ViewMaker
+from backend.methods.base import PretrainBatch
 from backend.methods.momentum import MomentumMethod
 from backend.methods.registry import JOINT_EMBEDDING, MethodInfo, Range, register_method
 from backend.methods.two_view import View
-from backend.models.network import ByName
 
 _WARM_UP = 0.1
 """Share of the training in which the teacher sharpens and the output layer stands still (1 and 30 of 300
@@ -51,25 +49,15 @@ _COLDEST = 0.04
 class DINO(MomentumMethod):
     """Self-distillation with a centred and sharpened teacher."""
 
-    def __init__(
-        self,
-        config: MethodConfig,
-        info: MethodInfo,
-        encoders: nn.ModuleDict,
-        augmenter: ViewMaker,
-        context: MethodContext,
-    ) -> None:
-        super().__init__(config, info, encoders, augmenter, context)
-        # A centre for each encoder, moved by the loss itself.
-        self.losses = ByName(
-            {
-                name: DINOLoss(
-                    self.hyper("output_dim", int),
-                    student_temp=self.hyper("student_temperature", float),
-                    center_momentum=self.hyper("center_momentum", float),
-                )
-                for name in encoders
-            }
+    def build(self) -> None:
+        """A loss for each encoder, for it holds and moves the centre."""
+        super().build()
+        self.losses = self.for_each(
+            lambda name: DINOLoss(
+                self.hyper("output_dim", int),
+                student_temp=self.hyper("student_temperature", float),
+                center_momentum=self.hyper("center_momentum", float),
+            )
         )
 
     def make_projector(self, features: int) -> nn.Module:

@@ -10,8 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from backend.config import MethodConfig
-from backend.methods.base import MethodContext, PretrainBatch, ViewMaker
+from backend.methods.base import PretrainBatch
 from backend.methods.pretext import ANCHOR_ONLY, PretextMethod, accuracy
 from backend.methods.registry import PRETEXT, MethodInfo, Range, register_method
 
@@ -31,15 +30,9 @@ from backend.methods.registry import PRETEXT, MethodInfo, Range, register_method
 class Exemplar(PretextMethod):
     """Surrogate classes are the samples themselves, at most ``classes`` of them (section 2.2)."""
 
-    def __init__(
-        self,
-        config: MethodConfig,
-        info: MethodInfo,
-        encoders: nn.ModuleDict,
-        augmenter: ViewMaker,
-        context: MethodContext,
-    ) -> None:
-        super().__init__(config, info, encoders, augmenter, context)
+    def build(self) -> None:
+        """A head, and no more samples than classes."""
+        super().build()
         self.sample_limit = self.hyper("classes", int)
 
     def make_head(self, name: str) -> nn.Module:

@@ -7,8 +7,6 @@ from torch import Tensor, nn
 from backend.methods.base import PretrainBatch
 from backend.methods.two_view import TwoViewMethod
 
-POSITIVES = ("augment", "views", "modalities", "fruit", "class")
-
 
 class MetricMethod(TwoViewMethod):
     """An embedding of ``output_dim`` numbers behind the encoder, linear as in the early papers."""

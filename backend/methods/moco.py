@@ -15,12 +15,10 @@ import torch.nn.functional as F
 from lightly.models.modules.heads import MoCoProjectionHead
 from torch import Tensor, nn
 
-from backend.config import MethodConfig
-from backend.methods.base import MethodContext, PretrainBatch, ViewMaker
+from backend.methods.base import PretrainBatch
 from backend.methods.momentum import MomentumMethod
 from backend.methods.registry import JOINT_EMBEDDING, MethodInfo, Range, register_method
 from backend.methods.two_view import View
-from backend.models.network import ByName
 
 _NOBODY = -1
 """The fruit of a queue's first, random entries."""
@@ -100,19 +98,13 @@ class MoCo(MomentumMethod):
 
     projector_class = MoCoProjectionHead
 
-    def __init__(
-        self,
-        config: MethodConfig,
-        info: MethodInfo,
-        encoders: nn.ModuleDict,
-        augmenter: ViewMaker,
-        context: MethodContext,
-    ) -> None:
-        super().__init__(config, info, encoders, augmenter, context)
+    def build(self) -> None:
+        """A queue of keys for each encoder."""
+        super().build()
         # A queue longer than the data set would hold several stale keys of each image.
-        size = max(1, min(self.hyper("bank_size", int), context.samples))
+        size = max(1, min(self.hyper("bank_size", int), self.context.samples))
         width = self.hyper("output_dim", int)
-        self.queues = ByName({name: KeyQueue(size, width) for name in encoders})
+        self.queues = self.for_each(lambda name: KeyQueue(size, width))
         self._fresh: list[tuple[str, Tensor, Tensor]] = []
 
     def pair_loss(self, first: View, second: View, batch: PretrainBatch) -> Tensor:

@@ -7,13 +7,9 @@ import copy
 import torch
 from lightly.models.utils import deactivate_requires_grad, update_momentum
 from lightly.utils.scheduler import cosine_schedule
-from torch import Tensor, nn
+from torch import Tensor
 
-from backend.config import MethodConfig
-from backend.methods.base import MethodContext, ViewMaker
-from backend.methods.registry import MethodInfo
 from backend.methods.two_view import TwoViewMethod, View
-from backend.models.network import ByName
 
 
 class MomentumMethod(TwoViewMethod):
@@ -22,19 +18,11 @@ class MomentumMethod(TwoViewMethod):
     The average's factor rises from hyper-parameter ``momentum`` to 1 along a cosine (BYOL, section 3.3).
     """
 
-    def __init__(
-        self,
-        config: MethodConfig,
-        info: MethodInfo,
-        encoders: nn.ModuleDict,
-        augmenter: ViewMaker,
-        context: MethodContext,
-    ) -> None:
-        super().__init__(config, info, encoders, augmenter, context)
-        self.teacher_encoders = copy.deepcopy(encoders)
-        self.teacher_projectors = ByName(
-            {name: self.make_projector(self.feature_dim(name)) for name in encoders}
-        )
+    def build(self) -> None:
+        """A slow copy of encoders and projectors."""
+        super().build()
+        self.teacher_encoders = copy.deepcopy(self.encoders)
+        self.teacher_projectors = self.for_each(lambda name: self.make_projector(self.feature_dim(name)))
         self.teacher_projectors.load_state_dict(self.projectors.state_dict())
         deactivate_requires_grad(self.teacher_encoders)
         deactivate_requires_grad(self.teacher_projectors)

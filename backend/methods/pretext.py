@@ -7,17 +7,8 @@ from abc import abstractmethod
 import torch
 from torch import Tensor, nn
 
-from backend.config import MethodConfig
 from backend.errors import ConfigError
-from backend.methods.base import (
-    Method,
-    MethodContext,
-    PretrainBatch,
-    ViewMaker,
-    average,
-    too_few_channels,
-)
-from backend.methods.registry import MethodInfo
+from backend.methods.base import Method, PretrainBatch, average, too_few_channels
 from backend.models.network import ByName, ImageEncoder
 
 ANCHOR_ONLY = ("augment",)
@@ -30,21 +21,19 @@ class PretextMethod(Method):
     Encoders whose images have too few channels for the task keep their weights; ``notes`` names them.
     """
 
-    def __init__(
-        self,
-        config: MethodConfig,
-        info: MethodInfo,
-        encoders: nn.ModuleDict,
-        augmenter: ViewMaker,
-        context: MethodContext,
-    ) -> None:
-        super().__init__(config, info, encoders, augmenter, context)
-        found = {name: self.channels(name) for name in encoders}
+    def build(self) -> None:
+        """A task head behind each encoder that the task can be set for.
+
+        Raises:
+            ConfigError: there is no such encoder.
+        """
+        super().build()
+        found = {name: self.channels(name) for name in self.encoders}
         self.usable = [name for name, count in found.items() if self.can_use(name, count)]
         if not self.usable:
-            raise too_few_channels(info, found)
+            raise too_few_channels(self.info, found)
         self.notes = tuple(
-            f"{info.name} left encoder {name} untrained: {count} channel"
+            f"{self.info.name} left encoder {name} untrained: {count} channel"
             for name, count in found.items()
             if name not in self.usable
         )

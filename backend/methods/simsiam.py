@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import torch
 from lightly.models.modules.heads import SimSiamPredictionHead, SimSiamProjectionHead
-from torch import Tensor, nn
+from torch import Tensor
 
-from backend.config import MethodConfig
-from backend.methods.base import MethodContext, PretrainBatch, ViewMaker
+from backend.methods.base import PretrainBatch
 from backend.methods.byol import symmetric_cosine_loss
 from backend.methods.registry import JOINT_EMBEDDING, MethodInfo, Range, register_method
 from backend.methods.two_view import TwoViewMethod, View
-from backend.models.network import ByName
 
 
 @register_method(
@@ -30,17 +28,11 @@ class SimSiam(TwoViewMethod):
 
     projector_class = SimSiamProjectionHead
 
-    def __init__(
-        self,
-        config: MethodConfig,
-        info: MethodInfo,
-        encoders: nn.ModuleDict,
-        augmenter: ViewMaker,
-        context: MethodContext,
-    ) -> None:
-        super().__init__(config, info, encoders, augmenter, context)
+    def build(self) -> None:
+        """A predictor behind each projector."""
+        super().build()
         width, hidden = self.hyper("output_dim", int), self.hyper("bottleneck_dim", int)
-        self.predictors = ByName({name: SimSiamPredictionHead(width, hidden, width) for name in encoders})
+        self.predictors = self.for_each(lambda name: SimSiamPredictionHead(width, hidden, width))
 
     def encode(self, name: str, first: Tensor, second: Tensor) -> tuple[View, View]:
         """Projection, prediction, and the projection once more with its gradient stopped."""

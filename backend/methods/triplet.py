@@ -12,8 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from backend.config import POSITIVES
 from backend.methods.base import PretrainBatch
-from backend.methods.metric import POSITIVES, MetricMethod, negatives
+from backend.methods.metric import MetricMethod, negatives
 from backend.methods.registry import METRIC, MethodInfo, Range, register_method
 from backend.methods.two_view import View
 

@@ -14,17 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from backend.config import MethodConfig
-from backend.methods.base import (
-    Method,
-    MethodContext,
-    PretrainBatch,
-    ViewMaker,
-    average,
-    gathered,
-)
-from backend.methods.registry import MethodInfo
-from backend.models.network import ByName
+from backend.methods.base import Method, PretrainBatch, average, gathered
 
 
 @dataclass(frozen=True)
@@ -58,16 +48,10 @@ class TwoViewMethod(Method):
 
     projector_class: ClassVar[type[nn.Module]]
 
-    def __init__(
-        self,
-        config: MethodConfig,
-        info: MethodInfo,
-        encoders: nn.ModuleDict,
-        augmenter: ViewMaker,
-        context: MethodContext,
-    ) -> None:
-        super().__init__(config, info, encoders, augmenter, context)
-        self.projectors = ByName({name: self.make_projector(self.feature_dim(name)) for name in encoders})
+    def build(self) -> None:
+        """A projection head behind each encoder."""
+        super().build()
+        self.projectors = self.for_each(lambda name: self.make_projector(self.feature_dim(name)))
 
     def make_projector(self, features: int) -> nn.Module:
         """The projection head behind an encoder with that many features.
