@@ -6,6 +6,8 @@ BIN := .venv/bin
 RUNTIME := .venv/.runtime-installed
 DEV := .venv/.dev-installed
 SOURCES := backend dashboard tests benchmarks docs
+# Files stay whole, for their fixtures are dear, and in the order of tests/conftest.py: the longest first.
+PARALLEL := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test test-fast check format lint type imports audit test-faults coverage mutants \
@@ -41,10 +43,10 @@ else
 endif
 
 test: $(DEV)  ## every test, the browser's too
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest $(PARALLEL)
 
 test-fast: $(DEV)  ## without the slow ones and the browser
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m "not slow and not browser"
+	$(BIN)/python -m pytest $(PARALLEL) -m "not slow and not browser"
 
 check: lint type imports audit  ## lint (security rules too), types, import contracts, known vulnerabilities
 
@@ -65,7 +67,7 @@ test-faults: $(DEV)  ## the long fault tests: 25 kills, 10 minutes of readers (a
 	AVOCADO_KILLS=25 AVOCADO_FAULT_SECONDS=600 $(BIN)/python -m pytest tests/faults --timeout 3600
 
 coverage: $(DEV)  ## lines of backend and charts that the tests run: 90 % at least
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m "not browser" --cov --cov-report=term
+	$(BIN)/python -m pytest $(PARALLEL) -m "not browser" --cov --cov-report=term
 
 mutants: $(DEV)  ## break the code that numbers rest on: its tests have to notice (an hour)
 	$(BIN)/python .ci/mutants

@@ -102,6 +102,13 @@ def write_multiclass(root: Path, fruits: int = 60, size: int = 16) -> Path:
     return _write(root, MULTICLASS_TOML, ["fruit_id", "label", "image:rgb:1"], rows)
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that take long come first, so that in the end no worker waits for another."""
+    long = {item.path for item in items if {"slow", "browser"} & {mark.name for mark in item.iter_markers()}}
+    items.sort(key=lambda item: item.path not in long)
+
+
 @pytest.fixture(scope="session")
 def multilabel_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that no test changes."""

@@ -219,4 +219,4 @@ def test_an_unknown_backbone_is_answered_with_the_valid_ones(folder, capsys):
     assert tune(folder, "--plan", str(plan)) == 2
     line = the_line(capsys)
     assert "resnet1" in line
-    assert "resnet18" in line
+    assert "resnet10_half" in line and "resnet18" in line

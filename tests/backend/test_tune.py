@@ -66,7 +66,6 @@ def test_json_is_the_only_thing_on_stdout(multiclass_folder, tmp_path, capsys):
     ("arguments", "words"),
     [
         (["--plan", "hurried"], ["'hurried'", "overnight", "quick"]),
-        (["--plan", "quick", "--dataset", "nowhere"], ["nowhere", "manifest.csv"]),
         (["--trials", "0"], ["--trials", "1 or more"]),
         (["--workers", "-1"], ["--workers"]),
     ],
@@ -79,20 +78,6 @@ def test_unusable_input_is_one_line_and_exit_code_2(tmp_path, arguments, words):
     assert result.stderr.startswith("error: ")
     for word in words:
         assert word in result.stderr
-
-
-def test_an_unknown_backbone_or_sensor_names_the_valid_ones(multiclass_folder, tmp_path):
-    arguments = command(multiclass_folder, tmp_path)
-    plan = Path(arguments[1])
-    plan.write_text(plan.read_text() + 'backbones = ["resnet99"]\n')
-    result = run(arguments, tmp_path)
-    assert result.returncode == 2
-    assert "resnet99" in result.stderr
-    assert "resnet10_half" in result.stderr
-    result = run(command(multiclass_folder, tmp_path, "--modalities", "sonar"), tmp_path)
-    assert result.returncode == 2
-    assert "'sonar'" in result.stderr
-    assert "rgb" in result.stderr
 
 
 @pytest.fixture(params=[signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=["ctrl-c", "sigterm", "hangup"])
@@ -179,9 +164,10 @@ def test_a_dry_run_says_what_would_run_and_makes_no_store(multiclass_folder, tmp
         (["--gpu-share", "0"], ["--gpu-share"]),
         (["--seed", "4294967296"], ["--seed", "0 to 4294967295"]),
         (["--storage", "nosuch://host/db"], ["--storage"]),
+        (["--dataset", "nowhere"], ["nowhere", "manifest.csv"]),
     ],
 )
-def test_limits_that_cannot_be_used_are_one_line(multiclass_folder, tmp_path, arguments, words, capsys):
+def test_what_is_found_out_later_is_one_line_too(multiclass_folder, tmp_path, arguments, words, capsys):
     assert run_command(main, command(multiclass_folder, tmp_path, "--workers", "0", *arguments)) == 2
     printed = capsys.readouterr()
     assert printed.out == ""

@@ -269,7 +269,7 @@ def test_a_clock_set_back_does_not_confuse_a_study(multiclass_folder, tmp_path, 
     assert query(options("turned").store, "SELECT status FROM study") == [("complete",)]
 
 
-def test_the_log_of_a_study_says_what_happened(multiclass_folder, tmp_path):
+def test_log_and_events_say_what_happened(multiclass_folder, tmp_path, capfd):
     options = StudyOptions(
         multiclass_folder, tmp_path / "store.db", tmp_path / "cache", 0, "cpu", quiet=True, events=True
     )
@@ -279,13 +279,6 @@ def test_the_log_of_a_study_says_what_happened(multiclass_folder, tmp_path):
     assert sum("fold of baseline" in line for line in lines) == 4
     assert any("stage baseline" in line for line in lines)
     assert "complete after" in lines[-1]
-
-
-def test_events_are_one_json_object_a_line(multiclass_folder, tmp_path, capfd):
-    options = StudyOptions(
-        multiclass_folder, tmp_path / "store.db", tmp_path / "cache", 0, "cpu", quiet=True, events=True
-    )
-    run_study(SMALL, options)
     events = [json.loads(line) for line in capfd.readouterr().err.splitlines() if line.startswith("{")]
     folds = [event for event in events if event["event"] == "fold" and event["run"].startswith("baseline")]
     assert len(folds) == 4
