@@ -7,15 +7,18 @@ is masked, never invented: absent views do not pass the backbone, so they do not
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from backend.config import ModelConfig
 from backend.errors import ConfigError
 from backend.models.backbones import create_backbone
 from backend.models.batch import FruitBatch
+from backend.models.pooling import EVIDENCE, ViewEvidence, ViewPooling
 
 EARLY = "early"
 """Name of the one encoder that sees all sensors stacked as channels; a sensor may be called that, too."""
@@ -86,49 +89,22 @@ class ImageEncoder(nn.Module):
         """The feature map of every stage."""
         return self.backbone.feature_maps(self.normalise(images))
 
-    def stage_features(self, images: Tensor, layer: int | None = None) -> Tensor:
-        """The average of one stage's feature map, (N, c); of the last stage for None.
+    def stage_features(self, images: Tensor, layers: Sequence[int]) -> list[Tensor]:
+        """The average of each of these stages' feature maps, (N, c); -1 is what ``forward`` gives.
 
         Raises:
             ConfigError: the backbone has no such stage.
         """
-        if layer is None:
-            return self(images)
         stages = len(self.backbone.stages)
-        if not -stages <= layer < stages:
-            raise ConfigError(
-                f"layer {layer}", expected=f"{-stages} to {stages - 1}", action="pick a stage of the backbone"
-            )
-        return self.feature_maps(images)[layer].mean(dim=(2, 3))
-
-
-class ViewPooling(nn.Module):
-    """Masked pooling of (B, V, F) view features to (B, F); a fruit without any view gives zeros.
-
-    ``attention`` is the gated attention of Ilse, Tomczak and Welling 2018, equation 9.
-    """
-
-    def __init__(self, kind: str, features: int) -> None:
-        super().__init__()
-        self.kind = kind
-        if kind == "attention":
-            hidden = max(features // 4, 8)
-            self.value = nn.Linear(features, hidden)
-            self.gate = nn.Linear(features, hidden)
-            self.weight = nn.Linear(hidden, 1)
-
-    def forward(self, features: Tensor, present: Tensor) -> Tensor:
-        """Pool the present views."""
-        mask = present.unsqueeze(-1)
-        some = present.any(dim=1, keepdim=True)
-        if self.kind == "mean":
-            return (features * mask).sum(dim=1) / mask.sum(dim=1).clamp_min(1)
-        if self.kind == "max":
-            pooled = features.masked_fill(~mask, float("-inf")).amax(dim=1)
-            return torch.where(some, pooled, torch.zeros_like(pooled))
-        score = self.weight(torch.tanh(self.value(features)) * torch.sigmoid(self.gate(features)))
-        score = score.masked_fill(~mask, -1e4)
-        return (torch.softmax(score, dim=1) * features * mask).sum(dim=1)
+        for layer in layers:
+            if not -stages <= layer < stages:
+                raise ConfigError(
+                    f"layer {layer}",
+                    expected=f"{-stages} to {stages - 1}",
+                    action="pick a stage of the backbone",
+                )
+        maps = self.feature_maps(images)
+        return [maps[layer].mean(dim=(2, 3)) for layer in layers]
 
 
 class PressureEncoder(nn.Module):
@@ -183,8 +159,13 @@ class FruitNetwork(nn.Module):
         )
         dims = {name: self.encoder(name).feature_dim for name in channels}
         self.pooling = ByName({name: ViewPooling(config.view_pooling, dim) for name, dim in dims.items()})
+        views = {EARLY: max(spec.views.values(), default=0), **spec.views}
+        self.evidence = ByName(
+            {name: ViewEvidence(views[name], spec.outputs) for name in dims if config.view_pooling == EVIDENCE}
+        )
         self.pressure = PressureEncoder(spec.readings) if config.uses_pressure else None
-        self.embedding_dim = sum(dims.values()) + (_PRESSURE_WIDTH if self.pressure else 0)
+        self._widths = [*dims.values(), *([_PRESSURE_WIDTH] if self.pressure else [])]
+        self.embedding_dim = sum(self._widths)
         self.dropout = nn.Dropout(config.dropout)
         self.head = nn.Linear(self.embedding_dim, spec.outputs)
 
@@ -212,17 +193,26 @@ class FruitNetwork(nn.Module):
         present = torch.stack([batch.present[name] for name in self.modalities]).any(dim=0)
         return {EARLY: (images, present)}
 
-    def view_features(self, batch: FruitBatch, layer: int | None = None) -> dict[str, tuple[Tensor, Tensor]]:
-        """Each encoder's features of each view: name to ((B, V, F), (B, V) present).
+    def view_features(self, batch: FruitBatch) -> dict[str, tuple[Tensor, Tensor]]:
+        """Each encoder's features of each view: name to ((B, V, F), (B, V) present)."""
+        (features,) = self.stage_view_features(batch, (-1,))
+        return features
+
+    def stage_view_features(
+        self, batch: FruitBatch, layers: Sequence[int]
+    ) -> list[dict[str, tuple[Tensor, Tensor]]]:
+        """For each of ``layers`` what ``view_features`` is for the last, in one pass.
 
         Args:
             batch: B fruit.
-            layer: stage of the backbone whose feature map is averaged, counted as in a list; None = the last.
+            layers: stages of the backbone whose feature maps are averaged, counted as in a list.
         """
-        features = {}
+        found: list[dict[str, tuple[Tensor, Tensor]]] = [{} for _ in layers]
         for name, (images, present) in self.encoder_inputs(batch).items():
-            features[name] = (_encode_views(self.encoder(name), images, present, layer), present)
-        return features
+            stages = _encode_views(self.encoder(name), images, present, layers)
+            for features, stage in zip(found, stages, strict=True):
+                features[name] = stage, present
+        return found
 
     def fuse(self, features: dict[str, tuple[Tensor, Tensor]], batch: FruitBatch) -> Tensor:
         """Pool the views and concatenate the sensors: (B, embedding_dim)."""
@@ -231,27 +221,40 @@ class FruitNetwork(nn.Module):
             parts.append(self.pressure(batch.pressure, batch.pressure_present))
         return torch.cat(parts, dim=1)
 
-    def embed(self, batch: FruitBatch) -> Tensor:
-        """The fused embedding of each fruit, (B, embedding_dim)."""
-        return self.fuse(self.view_features(batch), batch)
+    def classify(self, features: dict[str, tuple[Tensor, Tensor]], batch: FruitBatch) -> Tensor:
+        """From ``view_features``, and the readings of the batch, to (B, D) logits."""
+        if not self.evidence:
+            return self.head(self.dropout(self.fuse(features, batch)))
+        weights = self.head.weight.split(self._widths, dim=1)
+        logits = self.head.bias.expand(len(batch.labels), -1)
+        for (name, (value, present)), weight in zip(features.items(), weights, strict=False):
+            logits = logits + self.evidence[name](F.linear(self.dropout(value), weight), present)
+        if self.pressure is not None:
+            readings = self.pressure(batch.pressure, batch.pressure_present)
+            logits = logits + F.linear(self.dropout(readings), weights[-1])
+        return logits
 
     def forward(self, batch: FruitBatch) -> Tensor:
         """(B, D) logits."""
-        return self.head(self.dropout(self.embed(batch)))
+        return self.classify(self.view_features(batch), batch)
 
 
-def _encode_views(encoder: ImageEncoder, images: Tensor, present: Tensor, layer: int | None) -> Tensor:
-    """Encode the present views of (B, V, C, H, W) images to (B, V, F); absent views give zeros."""
+def _encode_views(
+    encoder: ImageEncoder, images: Tensor, present: Tensor, layers: Sequence[int]
+) -> list[Tensor]:
+    """The stages of the present views of (B, V, C, H, W) images, (B, V, F); absent views give zeros."""
     fruit, views = present.shape
     flat = images.flatten(0, 1)
     if bool(present.all()):
-        return encoder.stage_features(flat, layer).unflatten(0, (fruit, views))
+        return [stage.unflatten(0, (fruit, views)) for stage in encoder.stage_features(flat, layers)]
     chosen = present.flatten().nonzero().squeeze(1)
-    if len(chosen) == 0 and layer is None:
-        return flat.new_zeros(fruit, views, encoder.feature_dim)
-    found = encoder.stage_features(flat[chosen], layer)
-    features = found.new_zeros(fruit * views, found.shape[1]).index_copy(0, chosen, found)
-    return features.unflatten(0, (fruit, views))
+    if len(chosen) == 0 and tuple(layers) == (-1,):  # nothing must pass BatchNorm in training
+        return [flat.new_zeros(fruit, views, encoder.feature_dim)]
+    stages = []
+    for found in encoder.stage_features(flat[chosen], layers):
+        features = found.new_zeros(fruit * views, found.shape[1]).index_copy(0, chosen, found)
+        stages.append(features.unflatten(0, (fruit, views)))
+    return stages
 
 
 def _check_inputs(config: ModelConfig, spec: NetworkSpec) -> None:

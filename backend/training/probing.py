@@ -14,7 +14,7 @@ from backend.evaluation.probe import linear_probe
 from backend.evaluation.retrieval import retrieve
 from backend.models.backbones import create_backbone
 from backend.store.bundle import FoldBundle, MetricValue, Predictions
-from backend.training.embedding import embed_fruit
+from backend.training.embedding import embed_stages
 from backend.training.selecting import sound_fruit
 from backend.training.supervised import fold_metrics
 from backend.training.task import FoldParts, FoldTask, WorkerContext, fold_parts
@@ -32,10 +32,12 @@ def probe_fold(task: FoldTask, context: WorkerContext) -> FoldBundle:
     started = time.perf_counter()
     dataset = context.dataset
     parts = fold_parts(context, task.config, task.fold)
-    train, val, test = _features(task, context, parts)
+    *earlier, (train, val, test) = _stages(task, context, parts)
     outcome = linear_probe(train, val, test.features, task=dataset.task)
     probed = _predictions(context, parts, outcome)
     metrics = fold_metrics(probed, dataset)
+    if task.config.data.label_fraction == 1:
+        metrics += _layers(context, parts, earlier) + _of_stage(metrics, len(earlier) + 1)
     metrics += _overall(metrics, "accuracy", "probe_accuracy")
     voted = _predictions(context, parts, knn(train, val, test.features, task=dataset.task))
     knn_metrics = fold_metrics(voted, dataset)
@@ -50,8 +52,6 @@ def probe_fold(task: FoldTask, context: WorkerContext) -> FoldBundle:
     ).metrics()
     metrics += clustering(test.features, test.labels, seed=task.seed)
     metrics += _one_class(context, train, test)
-    if task.config.data.label_fraction == 1:
-        metrics += _layers(task, context, parts)
     return FoldBundle(
         fold=task.fold,
         seconds=time.perf_counter() - started,
@@ -61,16 +61,17 @@ def probe_fold(task: FoldTask, context: WorkerContext) -> FoldBundle:
     )
 
 
-def _features(
-    task: FoldTask, context: WorkerContext, parts: FoldParts, layer: int | None = None
-) -> tuple[Part, Part, Part]:
-    """Features and labels of the fitting, validation and test parts."""
-    embed = embed_fruit(task, context, parts.fit, task.weights, layer)
+def _stages(task: FoldTask, context: WorkerContext, parts: FoldParts) -> list[tuple[Part, Part, Part]]:
+    """Features and labels of the fitting, validation and test parts, of each stage, the last one last."""
+    count = len(create_backbone(task.config.model.backbone, 1).stages)
+    layers = range(count) if task.config.data.label_fraction == 1 else (-1,)
+    embed = embed_stages(task, context, parts.fit, task.weights, layers)
     labels = context.dataset.labels
-    fit, validation, test = (
-        Part(embed(rows), labels[rows]) for rows in (parts.fit, parts.validation, parts.test)
-    )
-    return fit, validation, test
+    found = [
+        [Part(features, labels[rows]) for features in embed(rows)]
+        for rows in (parts.fit, parts.validation, parts.test)
+    ]
+    return list(zip(*found, strict=True))
 
 
 def _predictions(context: WorkerContext, parts: FoldParts, outcome: Outcome) -> Predictions:
@@ -95,16 +96,24 @@ def _one_class(context: WorkerContext, train: Part, test: Part) -> list[MetricVa
     ).metrics()
 
 
-def _layers(task: FoldTask, context: WorkerContext, parts: FoldParts) -> list[MetricValue]:
-    """The linear probe on the averaged feature map of each stage of the backbone."""
+def _layers(
+    context: WorkerContext, parts: FoldParts, stages: list[tuple[Part, Part, Part]]
+) -> list[MetricValue]:
+    """The linear probe on the averaged feature map of each of the first stages of the backbone."""
     metrics = []
-    for stage in range(len(create_backbone(task.config.model.backbone, 1).stages)):
-        train, val, test = _features(task, context, parts, stage)
+    for number, (train, val, test) in enumerate(stages, start=1):
         outcome = linear_probe(train, val, test.features, task=context.dataset.task)
         found = fold_metrics(_predictions(context, parts, outcome), context.dataset)
-        for name in ("mcc", "accuracy"):
-            metrics += _overall(found, name, f"probe_{name}:stage{stage + 1}")
+        metrics += _of_stage(found, number)
     return metrics
+
+
+def _of_stage(metrics: list[MetricValue], number: int) -> list[MetricValue]:
+    return [
+        value
+        for name in ("mcc", "accuracy")
+        for value in _overall(metrics, name, f"probe_{name}:stage{number}")
+    ]
 
 
 def _overall(metrics: list[MetricValue], name: str, as_name: str) -> list[MetricValue]:

@@ -55,13 +55,13 @@ class FeatureSpace:
     features: NDArray[np.float32]
 
 
-def feature_space(driver: Driver, run_id: str, layer: int | None = None) -> FeatureSpace:
+def feature_space(driver: Driver, run_id: str, layer: int = -1) -> FeatureSpace:
     """The features of every fruit by the first fold's model of a run.
 
     Args:
         driver: of the study that made the run.
         run_id: a complete run of any kind whose checkpoints are there.
-        layer: stage of the backbone to average, counted as in a list; None = the last.
+        layer: stage of the backbone to average, counted as in a list: -1 = the last.
 
     Raises:
         StoreError: an unknown run, or its weights are gone.

@@ -2,10 +2,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from backend.config import ModelConfig
+from backend.config import VIEW_POOLINGS, ModelConfig
 from backend.errors import ConfigError
 from backend.models.batch import FruitBatch
-from backend.models.network import FruitNetwork, NetworkSpec, ViewPooling
+from backend.models.network import FruitNetwork, NetworkSpec
+from backend.models.pooling import SHARPNESS, ViewEvidence, ViewPooling
 
 SPEC = NetworkSpec(channels={"rgb": 3, "nir": 1}, views={"rgb": 2, "nir": 2}, readings=2, outputs=4)
 EVERYTHING = ("rgb", "nir", "pressure")
@@ -34,7 +35,7 @@ def network(**changes: object) -> FruitNetwork:
 
 
 @pytest.mark.parametrize("fusion", ["late", "early"])
-@pytest.mark.parametrize("pooling", ["mean", "max", "attention"])
+@pytest.mark.parametrize("pooling", VIEW_POOLINGS)
 @pytest.mark.parametrize("modalities", [EVERYTHING, ("nir",), ("pressure",), ("rgb", "pressure")])
 def test_every_architecture_trains_on_incomplete_fruit(
     fusion: str, pooling: str, modalities: tuple[str, ...]
@@ -52,8 +53,9 @@ def _changed(fruit: FruitBatch, **changes: object) -> FruitBatch:
     return FruitBatch(**{**vars(fruit), **changes})  # type: ignore[arg-type]
 
 
-def test_what_a_missing_view_holds_changes_nothing() -> None:
-    model = network(view_pooling="attention").eval()
+@pytest.mark.parametrize("pooling", VIEW_POOLINGS)
+def test_what_a_missing_view_holds_changes_nothing(pooling: str) -> None:
+    model = network(view_pooling=pooling).eval()
     fruit = batch(all_present=False)
     noise = {
         name: torch.where(fruit.present[name][..., None, None, None], images, torch.rand_like(images))
@@ -112,6 +114,52 @@ def test_mean_and_max_pooling_are_what_they_say() -> None:
     torch.testing.assert_close(ViewPooling("max", 4)(features, present), features.amax(1))
 
 
+def test_evidence_lies_between_the_mean_and_the_maximum_of_the_views() -> None:
+    logits, present = torch.tensor([[[0.0], [1.0], [-2.0], [9.0]]]), torch.tensor([[True, True, True, False]])
+    joined = ViewEvidence(4, 1)(logits, present)
+    seen = logits[0, :3, 0]
+    torch.testing.assert_close(joined[0, 0], (SHARPNESS * seen).exp().mean().log() / SHARPNESS)
+    assert seen.mean() < joined < seen.max()
+    torch.testing.assert_close(ViewEvidence(1, 1)(logits[:, 1:2], present[:, :1]), torch.ones(1, 1))
+
+
+def test_a_view_that_has_all_the_share_in_a_defect_decides_alone_until_it_is_missing() -> None:
+    torch.manual_seed(0)
+    evidence, logits = ViewEvidence(3, 2), torch.randn(2, 3, 2)
+    present = torch.tensor([[True, True, True], [True, False, True]])
+    with torch.no_grad():
+        evidence.prior[1, 0] = 50.0
+    joined = evidence(logits, present)
+    torch.testing.assert_close(joined[0, 0], logits[0, 1, 0])
+    rest = (SHARPNESS * logits[1, [0, 2], 0]).exp().mean().log() / SHARPNESS
+    torch.testing.assert_close(joined[1, 0], rest)
+    torch.testing.assert_close(joined[0, 1], (SHARPNESS * logits[0, :, 1]).exp().mean().log() / SHARPNESS)
+
+
+def test_evidence_of_one_view_a_sensor_is_the_linear_head() -> None:
+    """Sensors add up, and so does pressure: only several views make a difference."""
+    spec = NetworkSpec(channels={"rgb": 3, "nir": 1}, views={"rgb": 1, "nir": 1}, readings=2, outputs=4)
+    fruit, logits = batch(), []
+    one = {name: images[:, :1] for name, images in fruit.images.items()}
+    present = {name: torch.ones(5, 1, dtype=torch.bool) for name in one}
+    for pooling in ("mean", "evidence"):
+        torch.manual_seed(0)
+        model = FruitNetwork(ModelConfig(modalities=EVERYTHING, view_pooling=pooling), spec).eval()
+        logits.append(model(_changed(fruit, images=one, present=present)))
+    torch.testing.assert_close(*logits)
+
+
+def test_a_fruit_without_any_view_is_known_by_the_rest() -> None:
+    evidence = ViewEvidence(3, 2)
+    logits = torch.randn(2, 3, 2, requires_grad=True)
+    joined = evidence(logits, torch.tensor([[False] * 3, [True] * 3]))
+    torch.testing.assert_close(joined[0], torch.zeros(2))
+    joined.sum().backward()
+    assert logits.grad is not None
+    assert torch.isfinite(logits.grad).all()
+    assert not logits.grad[0].any()
+
+
 def test_statistics_reach_the_stacked_encoder_in_order() -> None:
     model = network(fusion="early")
     statistics = {
@@ -153,21 +201,23 @@ def test_features_of_any_stage_are_the_average_of_its_map() -> None:
     fruit, model = batch(all_present=False), network(modalities=("rgb", "nir")).eval()
     with torch.no_grad():
         maps = model.encoder("rgb").feature_maps(fruit.images["rgb"].flatten(0, 1))
-        for layer in (0, 1, -1):
-            features, present = model.view_features(fruit, layer)["rgb"]
+        layers = (0, 1, -1)
+        for layer, stage in zip(layers, model.stage_view_features(fruit, layers), strict=True):
+            features, present = stage["rgb"]
             expected = maps[layer].mean(dim=(2, 3)).unflatten(0, present.shape) * present.unsqueeze(-1)
             torch.testing.assert_close(features, expected)
-        last, named = model.view_features(fruit), model.view_features(fruit, -1)
-        torch.testing.assert_close(last["nir"][0], named["nir"][0])
+        last, present = model.view_features(fruit)["nir"]
+        alone = model.encoder("nir")(fruit.images["nir"].flatten(0, 1)).view_as(last)
+        torch.testing.assert_close(last, alone * present.unsqueeze(-1))
         with pytest.raises(ConfigError, match="layer 9; expected -"):
-            model.view_features(fruit, 9)
+            model.stage_view_features(fruit, (9,))
 
 
 def test_a_batch_without_any_view_has_features_of_the_right_width() -> None:
     fruit, model = batch(), network(modalities=("rgb",)).eval()
     absent = _changed(fruit, present={name: torch.zeros(5, 2, dtype=torch.bool) for name in SPEC.channels})
     with torch.no_grad():
-        for layer in (None, 0, -1):
-            seen, missing = (model.view_features(f, layer)["rgb"][0] for f in (fruit, absent))
+        for layer in (0, -1):
+            seen, missing = (model.stage_view_features(f, (layer,))[0]["rgb"][0] for f in (fruit, absent))
             assert missing.shape == seen.shape
             assert not missing.any()
