@@ -68,7 +68,7 @@ def _origin(facts: catalog.DatasetFacts) -> list[str]:
 
 
 def _composition(connection: sqlite3.Connection, facts: catalog.DatasetFacts) -> list[str]:
-    groups = catalog.group_count(connection, facts.dataset_id)
+    groups = len(catalog.groups(connection, facts.dataset_id))
     counts = {row["defect"]: row for row in records(catalog.defect_counts(connection, facts.dataset_id))}
     rows = []
     for defect in facts.defects:
