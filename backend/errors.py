@@ -5,6 +5,8 @@ Every message says what was found, where, what was expected and what to do next.
 defect of this program and keeps its traceback.
 """
 
+_TRACEBACK_CHARACTERS = 4000
+
 
 class AvocadoError(Exception):
     """Base of every error that the user can mend.
@@ -61,3 +63,14 @@ def unknown_name(kind: str, name: str, valid: list[str] | tuple[str, ...], where
         expected=f"one of {', '.join(sorted(valid))}",
         action=f"pick a valid {kind}",
     )
+
+
+def describe_failure(error: BaseException) -> str:
+    """The reason of a failure in one line, for the store; a defect of ours has its traceback below."""
+    if isinstance(error, AvocadoError):
+        return str(error)
+    import traceback
+
+    words = " ".join(str(error).split())
+    trace = "".join(traceback.format_exception(error))[-_TRACEBACK_CHARACTERS:].strip()
+    return f"{type(error).__name__}: {words}\n{trace}"

@@ -6,20 +6,17 @@ reason why there is none.
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from backend.config import RunConfig
-from backend.errors import AvocadoError
+from backend.errors import describe_failure
 from backend.store.bundle import CurvePoint, FoldBundle
 from backend.training.task import FoldTask, TrainingStoppedError, WorkerContext
 
 if TYPE_CHECKING:
     from backend.training.execute import TaskFunction
-
-_TRACEBACK_CHARACTERS = 4000
 
 
 @dataclass(frozen=True)
@@ -91,15 +88,6 @@ def train(task: FoldTask, context: WorkerContext) -> FoldBundle:
     from backend.training.execute import execute
 
     return execute(task, context)
-
-
-def describe_failure(error: BaseException) -> str:
-    """The reason of a failure in one line for the store; a defect of ours has its traceback below."""
-    if isinstance(error, AvocadoError):
-        return str(error)
-    words = " ".join(str(error).split())
-    trace = "".join(traceback.format_exception(error))[-_TRACEBACK_CHARACTERS:].strip()
-    return f"{type(error).__name__}: {words}\n{trace}"
 
 
 def run_safely(function: TaskFunction, task: FoldTask, context: WorkerContext) -> Outcome:

@@ -21,8 +21,7 @@ from typing import Any, TypeVar
 import torch
 from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
-from backend.errors import AvocadoError, ConfigError, TrainingError
-from backend.training.executor import describe_failure
+from backend.errors import AvocadoError, ConfigError, TrainingError, describe_failure
 from backend.training.optim import make_fabric, prepare_worker
 from backend.training.processes import describe_death, exit_with_parent
 

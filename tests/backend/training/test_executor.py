@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from backend.errors import DataError, TrainingError
+from backend.errors import DataError, TrainingError, describe_failure
 from backend.store.bundle import CurvePoint, FoldBundle
-from backend.training.executor import InProcessExecutor, Outcome, TimeLimit, describe_failure, run_safely
+from backend.training.executor import InProcessExecutor, Outcome, TimeLimit, run_safely
 from backend.training.pool import PoolExecutor
 from backend.training.task import FoldTask, TrainingStoppedError
 
