@@ -10,7 +10,7 @@ SOURCES := backend dashboard tests benchmarks docs
 PARALLEL := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-fast check format lint type imports audit test-faults coverage mutants \
+.PHONY: help install demo test test-fast check format lint type imports house audit test-faults coverage mutants \
 	reference screenshots constraints clean
 
 help:  ## list the targets
@@ -48,7 +48,7 @@ test: $(DEV)  ## every test, the browser's too
 test-fast: $(DEV)  ## without the slow ones and the browser
 	$(BIN)/python -m pytest $(PARALLEL) -m "not slow and not browser"
 
-check: lint type imports audit  ## lint (security rules too), types, import contracts, known vulnerabilities
+check: lint type imports house audit  ## lint (security too), types, import contracts, documents, vulnerabilities
 
 lint: $(DEV)
 	$(BIN)/ruff check $(SOURCES)
@@ -59,6 +59,9 @@ type: $(DEV)
 
 imports: $(DEV)
 	$(BIN)/lint-imports
+
+house: $(DEV)  # documents say what the code does, links lead somewhere, no circle of imports
+	$(BIN)/python -m pytest --quiet tests/house/test_docs.py tests/house/test_imports.py
 
 audit: $(DEV)
 	$(BIN)/python .ci/audit
