@@ -169,7 +169,11 @@ def _backup(options: argparse.Namespace) -> int:
     stamp = utc_now()[:19].replace(":", "").replace("-", "")
     out = options.out or options.store.with_name(f"{options.store.name}.{stamp}.bak")
     rows = back_up(options.store, out)
-    _print_rows(options, {"backup": str(out), "rows": rows}, f"backed up to {out}, verified")
+    _print_rows(
+        options,
+        {"backup": str(out), "rows": rows},
+        f"backed up to {out}, verified; the files in artifacts/ stay where they are",
+    )
     return EXIT_OK
 
 

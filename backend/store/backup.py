@@ -8,7 +8,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from backend.errors import StoreError
-from backend.store.connection import as_store_error, require_file, stored_version
+from backend.store.connection import as_store_error, connect_readonly, require_file, stored_version
 from backend.store.integrity import integrity_faults, row_counts
 
 
@@ -41,7 +41,8 @@ def back_up(source: Path, target: Path) -> dict[str, int]:
             os.fsync(handle.fileno())
         partial.replace(target)
     except sqlite3.Error as error:
-        raise as_store_error(error, source) from error
+        full = (getattr(error, "sqlite_errorname", "") or "").startswith("SQLITE_FULL")
+        raise as_store_error(error, target if full else source) from error
     except OSError as error:
         raise StoreError(
             f"the copy cannot be written ({error.strerror})",
@@ -55,9 +56,8 @@ def back_up(source: Path, target: Path) -> dict[str, int]:
 
 
 def _copy(source: Path, partial: Path) -> dict[str, int]:
-    uri = source.resolve().as_uri() + "?mode=ro"
     with (
-        closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as original,
+        closing(connect_readonly(source)) as original,
         closing(sqlite3.connect(partial, isolation_level=None)) as copy,
     ):
         original.execute("BEGIN")  # one snapshot for the counts and the copy

@@ -45,17 +45,8 @@ def open_readonly(path: str | Path) -> sqlite3.Connection:
     """
     path = Path(path)
     require_file(path)
-    uri = path.resolve().as_uri() + "?mode=ro"
     try:
-        try:
-            connection = _connect_readonly(uri)
-        except sqlite3.OperationalError:
-            # A store in WAL mode on read-only media cannot make its -shm file; without anything in the -wal
-            # file nothing is pending, and the main file alone is the whole truth.
-            pending = path.with_name(path.name + "-wal")
-            if pending.exists() and pending.stat().st_size:
-                raise
-            connection = _connect_readonly(uri + "&immutable=1")
+        connection = connect_readonly(path)
     except sqlite3.Error as error:
         raise as_store_error(error, path) from error
     try:
@@ -66,7 +57,25 @@ def open_readonly(path: str | Path) -> sqlite3.Connection:
     return connection
 
 
-def _connect_readonly(uri: str) -> sqlite3.Connection:
+def connect_readonly(path: Path) -> sqlite3.Connection:
+    """Open a database for reading, whatever it holds.
+
+    Raises:
+        sqlite3.Error: it cannot be opened, or not even its list of tables be read.
+    """
+    uri = path.resolve().as_uri() + "?mode=ro"
+    try:
+        return _connect(uri)
+    except sqlite3.OperationalError:
+        # A store in WAL mode on read-only media cannot make its -shm file; without anything in the -wal file
+        # nothing is pending, and the main file alone is the whole truth.
+        pending = path.with_name(path.name + "-wal")
+        if pending.exists() and pending.stat().st_size:
+            raise
+        return _connect(uri + "&immutable=1")
+
+
+def _connect(uri: str) -> sqlite3.Connection:
     connection = sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None)
     connection.row_factory = sqlite3.Row
     try:

@@ -149,9 +149,13 @@ class StoreLock:
             os.close(self._handle)
             self._handle = None
 
-    def release(self) -> None:
-        """Leave in order and let the next writer in; safe to call twice."""
-        if self._handle is not None:
+    def release(self, *, in_order: bool = True) -> None:
+        """Let the next writer in; safe to call twice.
+
+        Args:
+            in_order: False leaves the name of this process behind, for something may still be called running.
+        """
+        if in_order and self._handle is not None:
             with suppress(OSError):
                 os.ftruncate(self._handle, 0)
         self._drop()

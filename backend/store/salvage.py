@@ -9,22 +9,26 @@ empty.
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from backend.errors import StoreError
 from backend.store.artifacts import copy_artifact, inside, target_path
-from backend.store.connection import as_store_error, require_file, transaction
+from backend.store.connection import connect_readonly, require_file, transaction
 from backend.store.integrity import JSON_COLUMNS, integrity_faults
 from backend.store.schema import TABLES
 from backend.store.session import WriteSession
 
 WINDOW = 1 << 16
 """Rows read at once while nothing is damaged."""
+
+MOST_BYTES = 1 << 40
+"""A header that promises more is damaged itself."""
 
 BUDGET = 20_000
 """Failed reads a table before damaged windows are given up whole: beyond it the damage is no few pages."""
@@ -59,34 +63,79 @@ def salvage(path: Path, out: Path) -> Salvage:
         out: must not exist yet.
 
     Raises:
-        StoreError: ``out`` exists, or not even the list of tables can be read.
+        StoreError: ``out`` exists or cannot be written, or not even the list of tables can be read.
     """
     require_file(path)
     if out.exists():
         raise StoreError("the file exists", where=str(out), action="name a new file for what is saved")
     result = Salvage()
-    uri = path.resolve().as_uri() + "?mode=ro"
-    with closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as damaged:
+    with _opened(path, out) as damaged:
+        found = _readable_tables(damaged, path)
         try:
-            version = damaged.execute("PRAGMA user_version").fetchone()[0]
-            found = {row[0] for row in damaged.execute("SELECT name FROM sqlite_master")} & set(TABLES)
-        except sqlite3.Error as error:
-            raise as_store_error(error, path) from error
-        if version < 1 or not found:
-            raise StoreError(
-                "no table of a run store can be read",
-                where=str(path),
-                action="restore a backup",
-            )
-        with WriteSession(out, "salvage") as session:
-            for table in TABLES:
-                if table in found:
+            with WriteSession(out, "salvage") as session:
+                for table in found:
                     _copy_table(damaged, session, table, result)
-            _drop_strays(session, result)
-            _copy_files(path, session, result)
-            faults = integrity_faults(session.connection)
+                _drop_strays(session, result)
+                _copy_files(path, session, result)
+                faults = integrity_faults(session.connection)
+        except StoreError:
+            for side in ("", "-wal", "-shm", ".lock"):  # half a salvage is none; the name is free again
+                out.with_name(out.name + side).unlink(missing_ok=True)
+            raise
     assert not faults, f"the saved store is not sound: {faults}"
     return result
+
+
+@contextmanager
+def _opened(path: Path, out: Path) -> Iterator[sqlite3.Connection]:
+    """The damaged database; one that was cut off is refused by SQLite until it has its length again."""
+    whole = out.with_name(out.name + ".whole")
+    try:
+        connection = connect_readonly(_lengthened(path, whole))
+    except (sqlite3.Error, OSError) as error:
+        whole.unlink(missing_ok=True)
+        raise _hopeless(path, str(error)) from error
+    try:
+        yield connection
+    finally:
+        connection.close()
+        for side in ("", "-wal", "-shm"):
+            whole.with_name(whole.name + side).unlink(missing_ok=True)
+
+
+def _lengthened(path: Path, whole: Path) -> Path:
+    """``path``, or where it was cut off a copy with empty pages for those that its header counts."""
+    with path.open("rb") as file:
+        header = file.read(100)
+    page, pages = int.from_bytes(header[16:18], "big"), int.from_bytes(header[28:32], "big")
+    length = (65_536 if page == 1 else page) * pages
+    if not path.stat().st_size < length <= MOST_BYTES:
+        return path
+    shutil.copyfile(path, whole)
+    with suppress(FileNotFoundError):
+        shutil.copyfile(path.with_name(path.name + "-wal"), whole.with_name(whole.name + "-wal"))
+    with whole.open("r+b") as file:
+        file.truncate(length)  # takes no room on the disk
+    return whole
+
+
+def _readable_tables(damaged: sqlite3.Connection, path: Path) -> list[str]:
+    """The tables of a run store that are there, parents first."""
+    try:
+        version = damaged.execute("PRAGMA user_version").fetchone()[0]
+        found = {row[0] for row in damaged.execute("SELECT name FROM sqlite_master")}
+    except sqlite3.Error as error:
+        raise _hopeless(path, str(error)) from error
+    tables = [table for table in TABLES if table in found]
+    if version < 1 or not tables:
+        raise _hopeless(path, "it names none")
+    return tables
+
+
+def _hopeless(path: Path, reason: str) -> StoreError:
+    return StoreError(
+        f"no table of a run store can be read ({reason})", where=str(path), action="restore a backup"
+    )
 
 
 def _copy_table(damaged: sqlite3.Connection, session: WriteSession, table: str, result: Salvage) -> None:

@@ -50,15 +50,19 @@ class WriteSession:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        self.close(in_order=error is None)
 
-    def close(self) -> None:
-        """Close the file and let the next writer in; safe to call twice."""
+    def close(self, *, in_order: bool = True) -> None:
+        """Close the file and let the next writer in; safe to call twice.
+
+        Args:
+            in_order: whether all was said that had to be; see ``StoreLock.release``.
+        """
         with self._mutex:
             with suppress(sqlite3.Error):
                 self.connection.execute("PRAGMA optimize")
             self.connection.close()
-            self._lock.release()
+            self._lock.release(in_order=in_order)
 
     @contextmanager
     def transaction(self, *, durable: bool = False) -> Iterator[sqlite3.Connection]:

@@ -219,7 +219,7 @@ class Driver:
         if bundle is None:
             run.stop_at(_Stop(fold, FAILED, f"fold {fold}: {outcome.error}", outcome.curves))
             self._settle(run)
-            self.progress.failed(run.row.name, outcome.error)
+            self.progress.failed(run.row.name, outcome.error, is_run=True)
             return
         self.store.write_fold(run_id, bundle)
         self.on_fold(run.config, bundle.seconds)

@@ -40,6 +40,9 @@ class StudyProgress:
         quiet: no bar.
         events: JSON lines on stderr instead of the bar.
         report: told the ``snapshot`` whenever it changes.
+
+    Attributes:
+        faults: run_id (None), name and error of what failed and is no run; reasons of runs are in the store.
     """
 
     def __init__(
@@ -51,6 +54,7 @@ class StudyProgress:
     ) -> None:
         self._report = report
         self._events = events
+        self.faults: list[dict[str, str | None]] = []
         self.stage = ""
         self.done = 0
         self.total = 0
@@ -81,9 +85,11 @@ class StudyProgress:
         log.info("fold of %s: %.1f s (%d of %d)", name, seconds, self.done, self.total)
         self._say("fold", run=name, seconds=round(seconds, 3))
 
-    def failed(self, name: str, error: str) -> None:
-        """A fold is lost, and why."""
+    def failed(self, name: str, error: str, *, is_run: bool = False) -> None:
+        """A fold of run ``name`` is lost, or a piece of other work, and why."""
         self.done += 1
+        if not is_run:
+            self.faults.append({"run_id": None, "name": name, "error": error})
         self._bar.write(f"failed: {name}: {error.splitlines()[0] if error else ''}", file=self._screen)
         self._bar.update(1)
         log.error("failed: %s: %s", name, error)

@@ -44,7 +44,7 @@ def run_study(plan: Plan, options: StudyOptions, *, seed: int = 0) -> dict[str, 
 
     Returns:
         The summary: study_id, status, store, log, seconds, what the budget cut, and what
-        ``RunStore.summarise_study`` says.
+        ``RunStore.summarise_study`` says; ``failed`` holds work of no run too (maps, reports).
 
     Raises:
         AvocadoError: see ``prepare_study``; StoreError for a store that cannot be written.
@@ -60,9 +60,14 @@ def run_study(plan: Plan, options: StudyOptions, *, seed: int = 0) -> dict[str, 
             forget_searches(storage_url(options), study_id)
         budget = open_budget(study, options, store, begun)
         store.start_study(in_force(study.row, budget.state) if budget.limit else study.row)
+        progress = StudyProgress(
+            quiet=options.quiet,
+            events=options.events,
+            report=lambda facts: store.update_progress(study_id, facts | {"spent": budget.spent}),
+        )
         status = FAILED
         try:
-            _run_stages(study, store, options, budget)
+            _run_stages(study, store, options, budget, progress)
             status = COMPLETE
         except KeyboardInterrupt:
             status = INTERRUPTED
@@ -81,6 +86,7 @@ def run_study(plan: Plan, options: StudyOptions, *, seed: int = 0) -> dict[str, 
                     "log": str(log_file),
                     **store.summarise_study(study_id),
                 }
+                summary["failed"] += progress.faults
                 store.finish_study(study_id, status, summary)
                 log.info("%s after %.0f s: %s", status, budget.spent, summary["runs"])
     return {"study_id": study_id, "status": status, "store": str(options.store), **summary}
@@ -104,12 +110,9 @@ def in_force(row: StudyRow, state: dict[str, Any]) -> StudyRow:
     return replace(row, plan=row.plan | {"plan": state["plan"], "asked": row.plan["plan"], "budget": state})
 
 
-def _run_stages(study: PreparedStudy, store: RunStore, options: StudyOptions, budget: Budget) -> None:
-    progress = StudyProgress(
-        quiet=options.quiet,
-        events=options.events,
-        report=lambda facts: store.update_progress(study.row.study_id, facts | {"spent": budget.spent}),
-    )
+def _run_stages(
+    study: PreparedStudy, store: RunStore, options: StudyOptions, budget: Budget, progress: StudyProgress
+) -> None:
     limit = TimeLimit(options.timeout)
     executor = make_executor(study, options, limit)
     costs = load_costs(costs_file(options.store), study.context, executor.workers)

@@ -147,11 +147,17 @@ def test_a_read_only_disk_is_read_and_refuses_to_be_written(tmp_path, undisturbe
     disk = tmp_path / "disk"
     command = f"{sys.executable} {SCRIPT} {disk / 'store.db'}"
     copy = f"cp -r {undisturbed} {undisturbed.parent / 'artifacts'} {disk} && mount -o remount,ro {disk}"
-    done = in_small_disk(disk, "20m", f"{copy} && {command} digest && {command} write 1")
+    care = f"{sys.executable} -m backend.store"
+    backup = f"{care} backup --store {disk / 'store.db'} {tmp_path / 'backup.db'}"
+    saved = f"{care} doctor --store {disk / 'store.db'} --salvage {tmp_path / 'saved.db'}"
+    script = f"{copy} && {backup} && {saved} && {command} digest && {command} write 1"
+    done = in_small_disk(disk, "20m", script)
     assert done.stdout.splitlines()[-1] == process.digest(undisturbed)
     assert done.returncode == 2
     assert done.stderr.startswith("error: ")
     assert len(done.stderr.splitlines()) == 1
+    assert process.digest(tmp_path / "saved.db")
+    assert (tmp_path / "backup.db").stat().st_size
 
 
 @pytest.mark.parametrize("limit", [15_000, 90_000, 400_000])

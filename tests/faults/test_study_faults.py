@@ -12,14 +12,15 @@ import sqlite3
 import subprocess
 import sys
 import time
-from contextlib import closing
+from contextlib import closing, suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from backend.training.plan import Plan
-from backend.training.settings import BaselineStage
+from backend.training.settings import BaselineStage, DataReportStage
 from backend.training.study import StudyOptions, run_study
 
 KILLS = int(os.environ.get("AVOCADO_KILLS", "3"))
@@ -267,6 +268,37 @@ def test_a_clock_set_back_does_not_confuse_a_study(multiclass_folder, tmp_path, 
     assert summary["status"] == "complete"
     assert tables(options("turned").store) == tables(options("plain").store)
     assert query(options("turned").store, "SELECT status FROM study") == [("complete",)]
+
+
+@pytest.fixture
+def dead_screen(monkeypatch):
+    """Standard error that nobody reads any more."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    screen = os.fdopen(writer, "w", buffering=1)
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stderr", screen)
+        yield
+    with suppress(BrokenPipeError):
+        screen.close()
+
+
+def test_a_report_that_fails_is_said_at_the_end_and_tried_again_and_a_dead_screen_stops_nothing(
+    multiclass_folder, tmp_path, monkeypatch, dead_screen
+):
+    loud = StudyOptions(multiclass_folder, tmp_path / "store.db", tmp_path / "cache", 0, "cpu", events=True)
+    plan = replace(SMALL, data_report=DataReportStage(enabled=True))
+
+    def stumble(self):
+        raise ZeroDivisionError("no sensor at all")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("backend.training.stages.reporting.DataReport.sensors", stumble)
+        summary = run_study(plan, loud)
+    assert (summary["status"], set(summary["runs"])) == ("complete", {"complete"})
+    reason = "ZeroDivisionError: no sensor at all"
+    assert summary["failed"] == [{"run_id": None, "name": "sensors and drift", "error": reason}]
+    assert run_study(plan, replace(loud, events=False))["failed"] == []
 
 
 def test_log_and_events_say_what_happened(multiclass_folder, tmp_path, capfd):

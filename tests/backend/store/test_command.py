@@ -72,7 +72,7 @@ def test_backup_export_merge_and_gc_from_the_command_line(store, fill, run, tmp_
     code, out, _ = run("backup")
     assert code == 0
     (copy,) = store_path.parent.glob("store.db.*.bak")
-    assert out.endswith(f"backed up to {copy}, verified\n")
+    assert out.endswith(f"backed up to {copy}, verified; the files in artifacts/ stay where they are\n")
     assert json.loads(run("backup", tmp_path / "copy.db", "--json")[1])["rows"]["run"] == 1
     code, out, _ = run("export", tmp_path / "tables", "--format", "csv", "--tables", "run, metric")
     assert (code, sorted(path.name for path in (tmp_path / "tables").iterdir())) == (

@@ -98,8 +98,37 @@ def test_salvage_gives_up_in_time_and_says_when_nothing_is_left(sound, tmp_path,
     with pytest.raises(StoreError, match="no table of a run store can be read"):
         salvage(path, tmp_path / "two.db")
     (tmp_path / "text.db").write_text("hello, this is no store at all, only text" * 200)
-    with pytest.raises(StoreError, match="not an SQLite file"):
+    with pytest.raises(StoreError, match="file is not a database"):
         salvage(tmp_path / "text.db", tmp_path / "three.db")
+
+
+def test_what_is_left_of_a_store_that_was_cut_off_is_saved(large, tmp_path, contents):
+    whole = contents(large)
+    with large.open("r+b") as file:
+        file.truncate(large.stat().st_size * 2 // 3)
+    with pytest.raises(StoreError, match="salvage"):
+        examine(large)
+    result = salvage(large, tmp_path / "saved.db")
+    assert result.damaged
+    assert 0 < result.rows["prediction"] <= len(whole["prediction"])
+    assert result.rows["run"] > 0
+    assert not [p for p in examine(tmp_path / "saved.db") if p.kind in ("corrupt", "reference")]
+    assert not list(tmp_path.glob("*.whole*"))
+
+
+def test_half_a_salvage_leaves_the_name_free(sound, tmp_path, monkeypatch):
+    path, _ = sound
+    out = tmp_path / "saved.db"
+
+    def full(*arguments):
+        raise StoreError("the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(salvage_module, "_copy_files", full)
+        with pytest.raises(StoreError, match="full"):
+            salvage(path, out)
+    assert not list(tmp_path.glob("saved.db*"))
+    assert salvage(path, out).rows["run"]
 
 
 def test_a_run_outlives_its_lost_pretraining(store, fill, make_run, store_path, tmp_path, plant):
