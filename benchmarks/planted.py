@@ -1,12 +1,13 @@
 """Does the input ablation find a truth that was planted? Every defect is visible in one sensor or view alone.
 
     python benchmarks/planted.py OUT [--fruits 600] [--seed 0] [--size 64] [--plan input-ablation]
-                                     [--spec a=nir b=pressure c=rgb:2] [--workers N] [--json]
+                                     [--spec a=nir b=pressure c=rgb:2] [--data DIR] [--workers N] [--json]
 
-Makes the data set, runs the plan on it and prints, for each defect and sensor, the verdict on leaving the
-sensor out and its Shapley value; for a defect planted in one view, the MCC that is left without each view;
-where there are maps, how often their hottest point lies on the defect. Exit code 1 where a verdict is wrong,
-intervals do not separate or fewer than 80 % point at it. A second call on the same OUT only prints.
+Makes the data set, or takes one from DIR of which ``--spec`` is the truth, whatever its sensors and views.
+Runs the plan on it and prints, for each defect and sensor, the verdict on leaving the sensor out and its
+Shapley value; for a defect planted in one view, the MCC that is left without each view; where there are maps,
+how often their hottest point lies on the defect. Exit code 1 where a verdict is wrong, intervals do not
+separate or fewer than 80 % point at it. A second call on the same OUT only prints.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any
 
 import pandas as pd
 
+from backend.data.manifest import read_dataset
 from backend.data.synth.planted import DEFAULT_SPEC, make_planted
 from backend.store.connection import open_readonly
 from backend.store.queries import ablations
@@ -31,8 +33,13 @@ GOAL = 0.8
 """Share of the defects found on which the hottest point of the maps has to lie."""
 
 
-def read_results(store: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The verdicts on leaving a sensor out, and the metrics of the first full-set baseline."""
+def read_results(store: Path, views: dict[str, tuple[str, ...]]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The verdicts on leaving a sensor out, and the metrics of the first full-set baseline.
+
+    Args:
+        store: of the study.
+        views: image sensor to its view names.
+    """
     connection = open_readonly(store)
     dataset = str(connection.execute("SELECT dataset_id FROM study").fetchone()[0])
     runs = ablations.finished(connection, dataset)
@@ -44,7 +51,7 @@ def read_results(store: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     rest = tests["run_id_a"].map(lambda run: set(json.loads(subsets.loc[run, "modalities"])))
     tests = tests.assign(sensor=[next(name for name in sensors if name not in names) for names in rest])
     names = [f"shapley:{sensor}" for sensor in sensors]
-    names += [f"mcc_without_view:{sensor}:{view}" for sensor in sensors for view in range(1, 5)]
+    names += [f"mcc_without_view:{sensor}:{view}" for sensor in sensors for view in views.get(sensor, ())]
     # Maps are those of the best seed, everything else of the first.
     every = runs.loc[runs["kind"] == "baseline", "run_id"].tolist()
     maps = ablations.whole_metrics(connection, every, [POINTING])
@@ -91,11 +98,12 @@ def main() -> int:
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--plan", default="input-ablation")
     parser.add_argument("--spec", nargs="+", default=[f"{k}={v}" for k, v in DEFAULT_SPEC.items()])
+    parser.add_argument("--data", type=Path)
     parser.add_argument("--workers", type=int)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     spec = dict(pair.split("=", 1) for pair in options.spec)
-    data, store = options.out / "data", options.out / "store.db"
+    data, store = options.data or options.out / "data", options.out / "store.db"
     if not data.exists():
         make_planted(data, options.fruits, options.seed, spec, size=options.size)
     run_study(
@@ -103,7 +111,7 @@ def main() -> int:
         StudyOptions(data, store, options.out / "cache", workers=options.workers),
         seed=options.seed,
     )
-    rows = judge(spec, *read_results(store))
+    rows = judge(spec, *read_results(store, read_dataset(data).modalities))
     if options.json:
         print(json.dumps(rows, indent=2))
     else:

@@ -117,7 +117,7 @@ def _explain(
             encoder = model.encoder(name)
             kept[name] = _maps_after(encoder, images.flatten(0, 1)[present.flatten()], stage)
             features[name] = _scatter(_features_from(encoder, kept[name], stage), present), present
-        logits = model.head(model.dropout(model.fuse(features, batch)))
+        logits = model.classify(features, batch)
         chosen = logits.gather(1, targets.unsqueeze(1)).sum()
         gradients = torch.autograd.grad(chosen, list(kept.values())) if kept else ()
     maps = {

@@ -160,9 +160,8 @@ class FruitNetwork(nn.Module):
         dims = {name: self.encoder(name).feature_dim for name in channels}
         self.pooling = ByName({name: ViewPooling(config.view_pooling, dim) for name, dim in dims.items()})
         views = {EARLY: max(spec.views.values(), default=0), **spec.views}
-        self.evidence = ByName(
-            {name: ViewEvidence(views[name], spec.outputs) for name in dims if config.view_pooling == EVIDENCE}
-        )
+        asked = dims if config.view_pooling == EVIDENCE else ()
+        self.evidence = ByName({name: ViewEvidence(views[name], spec.outputs) for name in asked})
         self.pressure = PressureEncoder(spec.readings) if config.uses_pressure else None
         self._widths = [*dims.values(), *([_PRESSURE_WIDTH] if self.pressure else [])]
         self.embedding_dim = sum(self._widths)

@@ -128,7 +128,7 @@ class _FoldModel:
             readings = replace(readings, pressure=values, pressure_present=known)
         else:
             features = {**features, change.sensor: self._changed(change, *features[change.sensor])}
-        logits = self.model.head(self.model.fuse(features, readings)).float()
+        logits = self.model.classify(features, readings).float()
         score = probabilities(logits, self.dataset.task).cpu().numpy()
         multiclass = self.dataset.task == MULTICLASS
         return Predictions(

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from backend.config import VIEW_POOLINGS
 from backend.explain.gradcam import default_stage, grad_cam, local_cam, map_sides
 from backend.explain.heatmap import enlarge
 from backend.models.backbones import list_backbones
@@ -68,7 +69,7 @@ def test_every_family_of_backbones_can_be_explained_at_every_stage(make_network,
         torch.testing.assert_close(found.logits, model(batch), atol=1e-4, rtol=1e-4)
 
 
-@pytest.mark.parametrize("pooling", ["mean", "max", "attention"])
+@pytest.mark.parametrize("pooling", VIEW_POOLINGS)
 @pytest.mark.parametrize("fusion", ["late", "early"])
 def test_maps_of_several_views_and_sensors_follow_the_equations(make_network, make_batch, pooling, fusion):
     model = make_network(("rgb", "nir", "pressure"), views=3, view_pooling=pooling, fusion=fusion)
