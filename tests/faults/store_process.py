@@ -3,6 +3,7 @@
 python store_process.py STORE write RUNS          prints "RUN FOLD" after each commit
 python store_process.py STORE full RUNS           fills a small disk first, then makes room
 python store_process.py STORE read SECONDS        reads all the time, prints how often
+python store_process.py STORE drive RUNS          does the same through the driver, prints its memory in kB
 python store_process.py STORE digest              prints what the store holds, times left out
 """
 
@@ -113,6 +114,40 @@ def full(path: Path, runs: int) -> None:
     print(digest(path))
 
 
+def drive(path: Path, runs: int) -> None:
+    """What a driver does in a night, without the training; prints its memory after a fifth and at the end."""
+    from backend.training import driver
+    from backend.training.executor import Outcome
+    from backend.training.progress import StudyProgress
+    from backend.training.task import WorkerContext
+
+    class Canned:
+        workers = 1
+
+        def run(self, tasks):
+            for task in tasks:
+                yield Outcome(task, bundle(task.config.seed, task.fold))
+
+    driver.RESAMPLES = 50
+    folds = np.array([FOLD_OF[name] for name in DATASET.fruit_ids])
+    with RunStore(path, "torment") as store:
+        store.add_dataset(DATASET, [])
+        store.start_study(StudyRow("torment", "torment", {}, DATASET.dataset_id, "mcc", FOLD_OF))
+        context = WorkerContext(DATASET, None, folds, "cpu")
+        driven = driver.Driver(store, Canned(), context, "torment", 0, StudyProgress(quiet=True))
+        for seed in range(runs):
+            config = RunConfig(seed=seed, data=DataConfig(folds=N_FOLDS))
+            assert [run.status for run in driven.run([config])] == ["complete"]
+            if seed + 1 in (max(1, runs // 5), runs):
+                print(own_memory(), flush=True)
+
+
+def own_memory() -> int:
+    """Anonymous memory of this process in kB."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("RssAnon:")[2].split()[0])
+
+
 def read(path: Path, seconds: float) -> None:
     """What a dashboard does, without a pause."""
     n, end = 0, time.monotonic() + seconds
@@ -161,7 +196,7 @@ def main(argv: list[str] | None = None) -> int:
     if command == "digest":
         print(digest(Path(path)))
     else:
-        action = {"write": write, "full": full, "read": read}[command]
+        action = {"write": write, "full": full, "drive": drive, "read": read}[command]
         action(Path(path), type(1.5 if command == "read" else 1)(values[0]))
     return 0
 

@@ -1,7 +1,7 @@
 """What must not hurt a store: kill -9, a full disk, crowds of readers, flipped bytes.
 
-The long versions: ``AVOCADO_FAULT_SECONDS=600 AVOCADO_KILLS=25 pytest tests/faults/test_store_faults.py
---timeout 1800``.
+The long versions: ``AVOCADO_FAULT_SECONDS=600 AVOCADO_KILLS=25 AVOCADO_DRIVEN=2000 pytest
+tests/faults/test_store_faults.py --timeout 1800``.
 """
 
 import importlib.util
@@ -27,6 +27,7 @@ SCRIPT = Path(__file__).with_name("store_process.py")
 SECONDS = float(os.environ.get("AVOCADO_FAULT_SECONDS", "2"))
 KILLS = int(os.environ.get("AVOCADO_KILLS", "6"))
 RUNS = max(12, 4 * KILLS)
+DRIVEN = int(os.environ.get("AVOCADO_DRIVEN", "60"))
 
 
 def load_script():
@@ -158,6 +159,18 @@ def test_a_read_only_disk_is_read_and_refuses_to_be_written(tmp_path, undisturbe
     assert len(done.stderr.splitlines()) == 1
     assert process.digest(tmp_path / "saved.db")
     assert (tmp_path / "backup.db").stat().st_size
+
+
+@pytest.mark.skipif(
+    not Path("/proc/self/status").exists(), reason="the memory of a process is read from /proc"
+)
+def test_the_memory_of_a_driver_stays_flat(tmp_path):
+    """Over as many runs as a night makes, in the long version."""
+    driver = spawn(tmp_path / "store.db", "drive", DRIVEN)
+    out, err = driver.communicate(timeout=1200)
+    assert driver.returncode == 0, err
+    early, late = map(int, out.split())
+    assert late < 1.05 * early, f"{early} kB after {DRIVEN // 5} runs, {late} kB after {DRIVEN}"
 
 
 @pytest.mark.parametrize("limit", [15_000, 90_000, 400_000])
