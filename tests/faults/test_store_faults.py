@@ -161,9 +161,7 @@ def test_a_read_only_disk_is_read_and_refuses_to_be_written(tmp_path, undisturbe
     assert (tmp_path / "backup.db").stat().st_size
 
 
-@pytest.mark.skipif(
-    not Path("/proc/self/status").exists(), reason="the memory of a process is read from /proc"
-)
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc")
 def test_the_memory_of_a_driver_stays_flat(tmp_path):
     """Over as many runs as a night makes, in the long version."""
     driver = spawn(tmp_path / "store.db", "drive", DRIVEN)

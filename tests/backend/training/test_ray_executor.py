@@ -1,4 +1,4 @@
-"""Two nodes on one machine: the same results, and a lost node costs nothing."""
+"""Several nodes on one machine: the same results, and a lost node costs nothing."""
 
 import importlib
 import os
@@ -50,17 +50,17 @@ def noop(behave):
 
 
 @pytest.fixture
-def cluster(monkeypatch):
-    """A head and a second node, each with one core."""
+def cluster(request, monkeypatch):
+    """A head and a second node, each with one core; more nodes where a test asks for them."""
     pytest.importorskip("ray", reason="Ray is an extra: pip install -r requirements-cluster.txt")
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))  # so that workers find the fake work
     from ray.cluster_utils import Cluster
 
     found = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
-    second = found.add_node(num_cpus=1)
+    others = [found.add_node(num_cpus=1) for _ in range(getattr(request, "param", 2) - 1)]
     found.wait_for_nodes()
-    yield found, second
+    yield found, others[0]
     found.shutdown()
 
 
@@ -139,6 +139,7 @@ def test_a_thousand_tasks_are_scheduled_within_a_minute(cluster, small_run, noop
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("cluster", [2, 4], indirect=True)
 def test_a_node_lost_in_the_middle_changes_no_number(multilabel_folder, tmp_path, cluster):
     def options(folder, **more):
         return StudyOptions(multilabel_folder, tmp_path / folder / "store.db", tmp_path / "cache", **more)
