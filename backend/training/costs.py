@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import heapq
 import json
-import math
 import os
 import platform
 import time
@@ -54,6 +54,11 @@ class Work:
     folds: int
     batch: int = 0
 
+    @property
+    def is_summed_up(self) -> bool:
+        """Whether the driver computes pooled metrics with intervals when a run is complete."""
+        return self.config.kind != "pretrain" and self.config.purpose != "tune"
+
 
 @dataclass
 class Costs:
@@ -88,15 +93,16 @@ class Costs:
         stops_early = trains and 0 < config.optim.patience < config.optim.epochs
         return cost.seconds(config, STOPPING_SHARE if stops_early else 1.0)
 
-    def seconds(self, work: Work) -> float:
-        """Seconds from the first to the last fold of ``work``."""
-        folds = work.runs * work.folds
-        batch = min(work.batch or folds, folds)
-        if not folds:
-            return 0.0
-        rounds = folds // batch * math.ceil(batch / self.workers) + math.ceil(folds % batch / self.workers)
-        summed_up = work.runs if work.config.kind != "pretrain" and work.config.purpose != "tune" else 0
-        return rounds * self.fold_seconds(work.config) + summed_up * self.finish
+    def seconds(self, *works: Work) -> float:
+        """Seconds from the first to the last fold of works that are handed out together."""
+        free = [0.0] * self.workers  # when each worker is
+        for work in works:
+            folds, fold = work.runs * work.folds, self.fold_seconds(work.config)
+            for number in range(folds):
+                if work.batch and number % work.batch == 0:  # the driver looks at the last batch first
+                    free = [max(free)] * self.workers
+                heapq.heapreplace(free, free[0] + fold)
+        return max(free) + self.finish * sum(work.runs for work in works if work.is_summed_up)
 
     def observe(self, config: RunConfig, seconds: float) -> None:
         """Learn from a fold that has ended."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
@@ -41,10 +41,24 @@ class Forecast:
         expected = EXPECTED.get(stage)
         return [] if expected is None else expected(replace(self.outlook, plan=plan))
 
+    def timed(self, works: Iterable[Work]) -> list[tuple[Work, float]]:
+        """Each work of a stage with its share of the time of those that are handed out together with it."""
+        groups: dict[object, list[Work]] = {}
+        for work in works:
+            # Runs of one kind are, whatever their sensors, labels and seeds; batches wait for each other.
+            key = work if work.batch else (work.config.kind, work.config.purpose, work.config.method.name)
+            groups.setdefault(key, []).append(work)
+        found = []
+        for group in groups.values():
+            alone = [self.costs.seconds(work) for work in group]
+            scale = self.costs.seconds(*group) / sum(alone) if any(alone) else 0.0
+            found += [(work, scale * seconds) for work, seconds in zip(group, alone, strict=True)]
+        return found
+
     def stage_seconds(self, plan: Plan, stage: str) -> float:
         """Seconds of one stage."""
         if stage in EXPECTED:
-            return sum(self.costs.seconds(work) for work in self.works(plan, stage))
+            return sum(seconds for _, seconds in self.timed(self.works(plan, stage)))
         return self.costs.stages.get(stage, self.reserve) if self._enabled(plan, stage) else 0.0
 
     @staticmethod
@@ -61,15 +75,15 @@ class Forecast:
 
     def search_seconds(self, plan: Plan) -> float:
         """Seconds of the search alone."""
+        works = self.works(plan, "baseline")
         return sum(
-            self.costs.seconds(work) for work in self.works(plan, "baseline") if work.config.purpose == "tune"
+            seconds for _, seconds in self.timed(work for work in works if work.config.purpose == "tune")
         )
 
     def method_seconds(self, plan: Plan, name: str) -> float:
         """Seconds of one pretraining method."""
-        return sum(
-            self.costs.seconds(work) for work in expected_method(replace(self.outlook, plan=plan), name)
-        )
+        works = expected_method(replace(self.outlook, plan=plan), name)
+        return sum(seconds for _, seconds in self.timed(works))
 
     def table(self, plan: Plan) -> dict[str, Any]:
         """Every portion of work with its seconds, the sum, and the stages of which nothing is known."""
@@ -80,10 +94,10 @@ class Forecast:
                 "runs": work.runs,
                 "folds": work.folds,
                 "epochs": work.config.optim.epochs if work.config.kind != "probe" else 0,
-                "seconds": round(self.costs.seconds(work), 1),
+                "seconds": round(seconds, 1),
             }
             for stage in STAGE_FIELDS
-            for work in self.works(plan, stage)
+            for work, seconds in self.timed(self.works(plan, stage))
             if work.runs
         ]
         others = [stage for stage in STAGE_FIELDS if stage not in EXPECTED and self._enabled(plan, stage)]

@@ -39,6 +39,8 @@ def test_folds_run_side_by_side_but_generations_one_after_the_other(costs, run):
     assert costs.seconds(Work("finals", run, runs=1, folds=5)) == pytest.approx(3 * fold)
     assert costs.seconds(Work("trials", run, runs=5, folds=1, batch=3)) == pytest.approx(3 * fold)
     assert costs.seconds(Work("none", run, runs=0, folds=5)) == 0
+    both = [Work(name, run, runs=1, folds=5) for name in ("only rgb", "only nir")]
+    assert costs.seconds(*both) == pytest.approx(5 * fold), "no worker waits between them"
     costs.finish = 4.0
     assert costs.seconds(Work("finals", run, runs=2, folds=1)) == pytest.approx(fold + 8)
 
