@@ -18,6 +18,8 @@ from backend.training.settings import AugmentationStage, BaselineStage, Pretrain
 from backend.training.stages.augmentation_ablation import candidates, extremes
 from backend.training.study import StudyOptions, run_study
 
+pytestmark = pytest.mark.usefixtures("tiny_backbone")
+
 OPERATIONS = ("horizontal_flip", "colour_jitter", "gaussian_blur")
 SENSORS = ("rgb", "nir", "pressure")
 
@@ -32,7 +34,9 @@ def tiny(method: str) -> Plan:
         name="tiny-augmentations",
         folds=2,
         resolution=16,
-        baseline=BaselineStage(trials=1, generation=1, tune_epochs=1, epochs=2, min_steps=4),
+        baseline=BaselineStage(
+            trials=1, generation=1, tune_epochs=1, epochs=2, min_steps=4, backbones=("tiny",)
+        ),
         pretraining=PretrainingStage(batch_size=16),
         augmentations=AugmentationStage(
             method=method,

@@ -19,11 +19,15 @@ from backend.training.settings import BaselineStage, ExplanationStage, Pretraini
 from backend.training.stages import explaining
 from backend.training.study import StudyOptions, run_study
 
+pytestmark = pytest.mark.usefixtures("tiny_backbone")
+
 PLAN = Plan(
     name="tiny-explained",
     folds=2,
     resolution=32,
-    baseline=BaselineStage(trials=1, generation=1, tune_epochs=1, epochs=6, min_steps=40),
+    baseline=BaselineStage(
+        trials=1, generation=1, tune_epochs=1, epochs=6, min_steps=40, backbones=("tiny",)
+    ),
     pretraining=PretrainingStage(
         methods=("simclr",), epochs=1, batch_size=16, fractions=(1.0,), min_steps=40
     ),
@@ -121,7 +125,7 @@ def test_pictures_are_grey_at_the_working_resolution_with_the_raw_maps_beside(ex
         kept = query(explained, "SELECT kind FROM artifact WHERE run_id = ? AND path = ?", run_id, raw)
         assert kept == [("class maps",)]
         with np.load(io.BytesIO((explained.parent / raw).read_bytes()), allow_pickle=False) as maps:
-            assert maps[f"{modality}-{view}"].shape == (8, 8)
+            assert maps[f"{modality}-{view}"].shape == (4, 4)
             assert maps[f"{modality}-{view}"].min() >= 0
 
 

@@ -18,11 +18,13 @@ from backend.training.settings import BaselineStage, DataReportStage, Pretrainin
 from backend.training.stages import projecting, reporting
 from backend.training.study import StudyOptions, run_study
 
+pytestmark = pytest.mark.usefixtures("tiny_backbone")
+
 PLAN = Plan(
     name="tiny-maps",
     folds=2,
     resolution=16,
-    baseline=BaselineStage(trials=1, generation=1, tune_epochs=1, epochs=3, min_steps=0),
+    baseline=BaselineStage(trials=1, generation=1, tune_epochs=1, epochs=3, min_steps=0, backbones=("tiny",)),
     pretraining=PretrainingStage(methods=("simclr",), epochs=1, batch_size=16, fractions=(1.0,), min_steps=4),
     projections=ProjectionStage(enabled=True, perplexities=(5.0, 30.0), neighbours=4),
     data_report=DataReportStage(enabled=True, keep=7),
