@@ -30,6 +30,11 @@ def artifact_root(store: Path) -> Path:
     return store.parent / "artifacts" / store.stem
 
 
+def checkpoint_root(store: Path) -> Path:
+    """The folder of what unfinished folds of ``store`` go on from, ``<run id>-fold<number>.safetensors``."""
+    return store.parent.resolve() / "checkpoints" / store.stem
+
+
 def safe_relative(name: str) -> PurePosixPath:
     """``name`` as a relative path that cannot leave its folder on any system.
 

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from backend.errors import ConfigError, StoreError
-from backend.store.artifacts import TRASH, artifact_root, inside, remove_empty_folders
+from backend.store.artifacts import TRASH, artifact_root, checkpoint_root, inside, remove_empty_folders
 from backend.store.connection import require_file
 from backend.store.session import WriteSession
 
@@ -80,7 +80,9 @@ def expendable(
 
 
 def collect(path: Path, policy: Policy, now: datetime | None = None) -> list[Expendable]:
-    """Forget what the policy lets go: rows in one transaction, then files, old trash, and unused pages.
+    """Forget what the policy lets go: rows in one transaction, then files, and unused pages.
+
+    With them go old trash and checkpoints that nobody goes on from.
 
     Args:
         path: the store.
@@ -114,10 +116,19 @@ def collect(path: Path, policy: Policy, now: datetime | None = None) -> list[Exp
             with suppress(StoreError):  # a path that leads outside is not ours to delete
                 inside(path.parent, relative).unlink(missing_ok=True)
         _empty_trash(artifact_root(path), now - timedelta(days=policy.keep_days))
+        _forget_checkpoints(session)
         remove_empty_folders(artifact_root(path))
         with suppress(sqlite3.Error):  # compacting needs room; without it the store only stays large
             session.connection.execute("VACUUM")
     return runs
+
+
+def _forget_checkpoints(session: WriteSession) -> None:
+    """Remove what nobody goes on from: checkpoints of runs that are complete, or are not there any more."""
+    waiting = {row[0] for row in session.rows("SELECT run_id FROM run WHERE status <> 'complete'")}
+    for file in checkpoint_root(session.path).glob("*-fold*.safetensors"):
+        if file.name.rpartition("-fold")[0] not in waiting:
+            file.unlink(missing_ok=True)
 
 
 def _empty_trash(root: Path, limit: datetime) -> None:

@@ -20,6 +20,7 @@ from backend.data.splits import outer_folds
 from backend.errors import unknown_name
 from backend.methods.registry import method_info
 from backend.models.backbones import check_backbone
+from backend.store.artifacts import checkpoint_root
 from backend.store.rows import StudyRow
 from backend.training.executor import Executor, InProcessExecutor, TimeLimit
 from backend.training.optim import resolve_device
@@ -100,8 +101,7 @@ def prepare_study(plan: Plan, options: StudyOptions, seed: int) -> PreparedStudy
     folds = outer_folds(dataset.labels, dataset.groups, plan.folds, seed, fixed_split=dataset.fixed_split)
     cache = open_cache(dataset, plan.resolution, options.cache, progress=not options.quiet)
     row = study_row(plan, dataset, folds, seed, modalities, options.budget)
-    scratch = options.store.parent.resolve() / "checkpoints" / options.store.stem
-    context = WorkerContext(dataset, cache, folds, device, scratch)
+    context = WorkerContext(dataset, cache, folds, device, checkpoint_root(options.store))
     return PreparedStudy(plan, row, context, modalities, warnings, seed)
 
 

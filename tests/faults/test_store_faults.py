@@ -112,31 +112,10 @@ def test_readers_and_a_writer_do_not_hinder_each_other(tmp_path):
     assert p99 < 0.05 or SECONDS < 60, f"{p99 * 1000:.0f} ms"
 
 
-NAMESPACE = ["unshare", "--user", "--map-root-user", "--mount"]
-
-
-def in_small_disk(folder: Path, size: str, script: str) -> subprocess.CompletedProcess:
-    """Run a shell script with a real file system of ``size`` at ``folder``, only in its own namespace."""
-    folder.mkdir()
-    mount = f"mount -t tmpfs -o size={size} tmpfs {folder}"
-    if (
-        shutil.which("unshare") is None
-        or subprocess.run([*NAMESPACE, "sh", "-c", mount], check=False).returncode
-    ):
-        pytest.skip("no user namespaces here, so no small disk to fill")
-    return subprocess.run(
-        [*NAMESPACE, "sh", "-c", f"{mount} && {script}"],
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-
-
-def test_a_full_disk_stops_with_one_line_and_goes_on_to_the_same_numbers(tmp_path, undisturbed):
+def test_a_full_disk_stops_with_one_line_and_goes_on_to_the_same_numbers(tmp_path, undisturbed, small_disk):
     disk = tmp_path / "disk"
     size = f"{max(12, RUNS // 4)}m"  # less than a store of that many runs needs with everything else on it
-    done = in_small_disk(disk, size, f"{sys.executable} {SCRIPT} {disk / 'store.db'} full {RUNS}")
+    done = small_disk(disk, size, f"{sys.executable} {SCRIPT} {disk / 'store.db'} full {RUNS}")
     assert done.returncode == 0, done.stderr
     met = done.stderr.splitlines()
     assert len(met) > 10
@@ -144,7 +123,7 @@ def test_a_full_disk_stops_with_one_line_and_goes_on_to_the_same_numbers(tmp_pat
     assert done.stdout.splitlines()[-1] == process.digest(undisturbed)
 
 
-def test_a_read_only_disk_is_read_and_refuses_to_be_written(tmp_path, undisturbed):
+def test_a_read_only_disk_is_read_and_refuses_to_be_written(tmp_path, undisturbed, small_disk):
     disk = tmp_path / "disk"
     command = f"{sys.executable} {SCRIPT} {disk / 'store.db'}"
     copy = f"cp -r {undisturbed} {undisturbed.parent / 'artifacts'} {disk} && mount -o remount,ro {disk}"
@@ -152,7 +131,7 @@ def test_a_read_only_disk_is_read_and_refuses_to_be_written(tmp_path, undisturbe
     backup = f"{care} backup --store {disk / 'store.db'} {tmp_path / 'backup.db'}"
     saved = f"{care} doctor --store {disk / 'store.db'} --salvage {tmp_path / 'saved.db'}"
     script = f"{copy} && {backup} && {saved} && {command} digest && {command} write 1"
-    done = in_small_disk(disk, "20m", script)
+    done = small_disk(disk, "20m", script)
     assert done.stdout.splitlines()[-1] == process.digest(undisturbed)
     assert done.returncode == 2
     assert done.stderr.startswith("error: ")

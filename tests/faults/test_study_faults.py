@@ -6,7 +6,6 @@ The long version: ``make test-faults`` (25 kills). Each start of the command imp
 import json
 import os
 import random
-import shutil
 import signal
 import sqlite3
 import subprocess
@@ -185,32 +184,16 @@ def test_a_second_driver_is_refused_and_the_first_goes_on(multilabel_folder, tmp
     assert {row[0] for row in query(store, "SELECT status FROM run")} == {"complete"}
 
 
-NAMESPACE = ["unshare", "--user", "--map-root-user", "--mount"]
-
-
-def in_small_disk(disk, size, script, cache):
-    """Run a shell script with a real file system of ``size`` at ``disk``, only in its own namespace."""
-    disk.mkdir()
-    mount = f"mount -t tmpfs -o size={size} tmpfs {disk}"
-    probe = [*NAMESPACE, "sh", "-c", mount]
-    if shutil.which("unshare") is None or subprocess.run(probe, check=False, capture_output=True).returncode:
-        pytest.skip("no user namespaces here, so no small disk to fill")
-    line = [*NAMESPACE, "sh", "-c", f"{mount} && {script}"]
-    return subprocess.run(
-        line, check=False, capture_output=True, text=True, timeout=280, env=environment(cache)
-    )
-
-
 @pytest.mark.slow
 def test_a_full_disk_is_one_line_and_with_room_the_same_command_goes_on(
-    multilabel_folder, tmp_path, undisturbed
+    multilabel_folder, tmp_path, undisturbed, small_disk
 ):
     reference, cache = undisturbed
     disk = tmp_path / "disk"
     line = " ".join(command(multilabel_folder, disk, "--workers", "1"))
     disk.rmdir()
     again = f"mount -o remount,size=200m {disk} && {line} && cp {disk}/store.db* {tmp_path}"
-    done = in_small_disk(disk, "700k", f"{line}; echo first $?; {again}", cache)
+    done = small_disk(disk, "700k", f"{line}; echo first $?; {again}", env=environment(cache))
     assert "first 2" in done.stdout, done.stderr
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
@@ -221,13 +204,13 @@ def test_a_full_disk_is_one_line_and_with_room_the_same_command_goes_on(
 
 
 @pytest.mark.slow
-def test_a_read_only_store_is_refused_in_one_line(multilabel_folder, tmp_path, undisturbed):
+def test_a_read_only_store_is_refused_in_one_line(multilabel_folder, tmp_path, undisturbed, small_disk):
     reference, cache = undisturbed
     disk = tmp_path / "disk"
     line = " ".join(command(multilabel_folder, disk, "--workers", "1"))
     disk.rmdir()
     script = f"cp {reference} {disk} && mount -o remount,ro {disk} && {line}"
-    done = in_small_disk(disk, "50m", script, cache)
+    done = small_disk(disk, "50m", script, env=environment(cache))
     assert done.returncode == 2
     assert done.stderr.startswith("error: ")
     assert len(done.stderr.splitlines()) == 1

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from backend.errors import ConfigError, StoreError
+from backend.store.artifacts import checkpoint_root
 from backend.store.connection import open_readonly
 from backend.store.retention import Policy, collect, expendable
 from backend.store.writer import RunStore
@@ -80,6 +81,17 @@ def test_files_go_and_numbers_stay(aged):
         with pytest.raises(StoreError, match="no artifact"):
             store.artifact_path(runs[0].run_id, "fold0/heat.png")
     assert not (path.parent / "artifacts" / "store" / runs[0].run_id).exists()
+
+
+def test_checkpoints_that_nobody_goes_on_from_go_too(aged):
+    path, names = aged
+    run_of = {name: run_id for run_id, name in names.items()}
+    folder = checkpoint_root(path)
+    folder.mkdir(parents=True)
+    for run_id in (run_of["old"], run_of["new"], run_of["child"], "a-run-of-nobody"):
+        (folder / f"{run_id}-fold0.safetensors").touch()
+    collect(path, Policy(), NOW)
+    assert [file.name for file in folder.iterdir()] == [f"{run_of['child']}-fold0.safetensors"]
 
 
 def test_a_policy_has_a_range():
