@@ -36,7 +36,7 @@ EXPLAINED = 3
 NEIGHBOURS = 10
 
 
-def trials(build: Builder, study: str, dataset: FruitDataset, base: RunConfig) -> None:
+def trials(build: Builder, study: str, dataset: FruitDataset, base: RunConfig, n: int = TRIALS) -> None:
     """Trials of a search whose score depends on learning rate and dropout, a little on the rest.
 
     Args:
@@ -44,9 +44,10 @@ def trials(build: Builder, study: str, dataset: FruitDataset, base: RunConfig) -
         study: their study.
         dataset: their data set.
         base: the configuration that they vary.
+        n: how many.
     """
     random = seeded("trials", dataset.dataset_id)
-    for i in range(TRIALS):
+    for i in range(n):
         rate = float(10 ** random.uniform(-3.5, -1.8))
         drop = float(random.uniform(0, 0.5))
         batch = int(random.choice([16, 32, 64]))

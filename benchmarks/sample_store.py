@@ -198,6 +198,7 @@ def overnight(build: Builder, dataset: FruitDataset) -> None:
             )
         build.store.finish_run(run_id, values)
     trials(build, study, dataset, base)
+    trials(build, study, dataset, config("simclr", 0), 8)
     findings(build.store, dataset, finals["supervised"][0], 0.5)
     findings(build.store, dataset, finals["barlow_twins"][0], 0.85)
     report(build.store, dataset, finals["supervised"][0])

@@ -274,7 +274,9 @@ def decided(who: str, counts: pd.DataFrame, metrics: pd.DataFrame | None = None,
     if tp + fn == 0:
         return Answer(SAY["none"].format(defect=defect, fruit=count(fruit)))
     metric = None if metrics is None or one is None else _pick(metrics, "recall", one)
-    ends = "" if metric is None else _hundred_ends(metric)
+    stored = "" if metric is None else _hundred_ends(metric)
+    # Of few fruit "75 of 100" says more than is known: without an interval the numbers themselves are there.
+    ends = stored or SAY["counted"].format(tp=count(tp), n=count(tp + fn))
     text = SAY["sum" if one is None else "one"].format(
         Who=sentence_start(who),
         found=per_hundred(tp / (tp + fn)),

@@ -12,12 +12,14 @@ import streamlit as st
 from dashboard import texts
 from dashboard.components import states
 from dashboard.components.basket import remember
+from dashboard.components.mode import follow_system
 from dashboard.filters import sidebar
 from dashboard.loaders import StoreError, StoreMissing, open_store, store_path
 from dashboard.login import admitted
 from dashboard.pages import PAGES, Entry, import_ahead
 
 ICON = Path(__file__).parent / "icon.svg"
+PRINT = Path(__file__).parent / "components" / "print.css"
 
 
 def chosen_store() -> Path:
@@ -49,6 +51,7 @@ def drawing(entry: Entry, path: Path) -> Callable[[], None]:
 def main() -> None:
     """Draw the page that the address names."""
     st.set_page_config(page_title=texts.APP, page_icon=str(ICON), layout="wide")
+    st.html(PRINT)
     path = chosen_store()
     st.logo(str(ICON), size="large")
     if not admitted():
@@ -67,6 +70,7 @@ def main() -> None:
         ]
     )
     page.run()
+    follow_system()
     import_ahead()
 
 

@@ -117,7 +117,8 @@ def links(known: Insight, fruit_id: str) -> str:
 
 def _link(fruit_id: str, words: str) -> str:
     """To the feature space with this fruit, under the same filters but that of one pallet."""
-    kept = {key: st.query_params[key] for key in KEYS if key in st.query_params and key != "group"}
+    state = st.session_state
+    kept = {key: str(state[key]) for key in KEYS if key in state and key != "group"}
     return f"<a href='{escape('space?' + urlencode(kept | {'fruit': fruit_id}))}'>{escape(words)}</a>"
 
 

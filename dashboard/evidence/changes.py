@@ -68,7 +68,8 @@ def said(scope: Scope, before: Run, after: Run, rows: pd.DataFrame) -> Answer:
     if tested is not None:
         return Answer(text, f"{_parts(scope, rows)} {tested.text}".strip(), tested.verdict)
     alone = scope.one_defect is not None or scope.multiclass
-    verdict = mcnemar_verdicts([fixed], [broken])[0] if alone else UNTESTED
+    untested = "" if scope.group else UNTESTED  # nobody tests a pallet over all defects
+    verdict = mcnemar_verdicts([fixed], [broken])[0] if alone else untested
     return Answer(text, _parts(scope, rows), verdict)
 
 

@@ -184,6 +184,8 @@ def test_decisions_are_counted_literally() -> None:
     interval = metrics(("a", "recall", "rot", 0.8, 0.5, 0.95))
     one = answers.decided("this run", counts.head(1), interval)
     assert spaced(one.text) == "This run finds 80 of 100 fruit with rot (50 to 95; 100 fruit)."
+    alone = answers.decided("this run", counts.head(1))
+    assert spaced(alone.text) == "This run finds 80 of 100 fruit with rot (8 of 10; 100 fruit)."
 
 
 def test_no_fruit_with_the_defect_is_said() -> None:

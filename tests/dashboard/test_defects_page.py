@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import re
+from html import unescape
 from pathlib import Path
+from urllib.parse import parse_qs, urlparse
 
 import pytest
 
@@ -85,6 +89,42 @@ def test_a_chosen_cell_shows_its_fruit(full_store: Path, open_page, written, ask
     places = [cards.index(f"<h3>{name}</h3>") for (name,) in missed[:6]]
     assert places == sorted(places)
     assert cards.count("data:image/webp;base64,") == min(6, len(missed))
+
+
+def test_heat_maps_lie_over_the_fruit_of_a_cell(full_store: Path, open_page, cards, written) -> None:
+    app = open_page(full_store, "defects", cell="bruising: found", run="barlow_twins · rgb+nir (seed 0)")
+    plain = re.findall("data:image/webp;base64,[^']+", cards(app))
+    app.toggle(key="card-heat").set_value(True).run()
+    warm = re.findall("data:image/webp;base64,[^']+", cards(app))
+    assert len(warm) == len(plain) and sum(a != b for a, b in zip(plain, warm, strict=True)) > 0
+    assert "Heat: bruising" in cards(app)
+    app.slider(key="heat-opacity").set_value(0.0).run()
+    assert re.findall("data:image/webp;base64,[^']+", cards(app)) != warm
+    assert all(len(base64.b64decode(picture.partition(",")[2])) <= 20_000 for picture in warm)
+
+
+def test_a_card_links_to_the_fruit_most_like_it(full_store: Path, open_page, cards, ask, finals) -> None:
+    app = open_page(
+        full_store,
+        "defects",
+        cell="bruising: missed",
+        run="barlow_twins · rgb+nir (seed 0)",
+        defect="bruising",
+    )
+    first = re.findall("<h3>([^<]+)</h3>", cards(app))[0]
+    near = ask(
+        full_store,
+        "SELECT neighbour_id FROM neighbour WHERE fruit_id = ? AND rank <= 3 AND run_id = (SELECT run_id "
+        f"FROM run WHERE {finals} AND kind = 'finetune' AND method = 'barlow_twins' AND seed = 0)"
+        " ORDER BY rank",
+        first,
+    )
+    article = cards(app).split("</article>")[0]
+    links = re.findall("<a href='([^']+)'>([^<]+)</a>", article)
+    assert [words for _, words in links] == ["Among all fruit", *(name for (name,) in near)]
+    target = parse_qs(urlparse(unescape(links[0][0])).query)
+    assert target["fruit"] == [first] and target["defect"] == ["bruising"]
+    assert first in cards(open_page(full_store, "space", fruit=first))
 
 
 def test_classes_that_were_confused_show_their_fruit(full_store: Path, open_page, written, cards) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -38,3 +40,17 @@ def test_a_server_imports_ahead_once_and_after_a_pause(timers: list[tuple]) -> N
     imports()
     assert {f"dashboard.views.{entry.name}" for entry in pages.PAGES} <= set(sys.modules)
     assert "sklearn.ensemble" in sys.modules
+
+
+def test_the_server_imports_the_opening_page_as_it_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    from dashboard import app
+
+    begun = threading.Event()
+    monkeypatch.setattr(app, "import_first", begun.set)
+
+    async def start() -> None:
+        async with app.starting(app.app):
+            await asyncio.to_thread(begun.wait, 10)
+
+    asyncio.run(start())
+    assert begun.is_set()

@@ -123,3 +123,20 @@ def test_classes_are_counted_by_the_class_that_was_chosen() -> None:
     table = ScoreTable(("a", "b", "c"), np.array([0, 0, 1]), ("ripe", "raw"), truth, score, decided)
     assert scores.class_members(table, "ripe", "raw") == [1]
     assert scores.class_members(table, "raw", "raw", fold=0) == []
+    counted = scores.class_confusion(table).set_index(["true_class", "predicted_class"])["n"].to_dict()
+    assert counted == {("ripe", "ripe"): 1, ("ripe", "raw"): 1, ("raw", "raw"): 1}
+    assert scores.class_confusion(table, fold=1)["n"].tolist() == [1]
+
+
+def test_some_fruit_alone_keep_their_own_numbers(table: ScoreTable) -> None:
+    names = {"f3", "f8", "f40"}
+    some = table.only(names)
+    assert set(some.fruit_ids) == names and some.score.shape == (3, 2)
+    for row, name in enumerate(some.fruit_ids):
+        whole = table.fruit_ids.index(name)
+        assert some.fold[row] == table.fold[whole]
+        np.testing.assert_array_equal(some.score[row], table.score[whole])
+    rest = table.only(set(table.fruit_ids) - names)
+    counts = ["tp", "fp", "fn", "tn"]
+    parts = scores.confusion(some)[counts] + scores.confusion(rest)[counts]
+    pd.testing.assert_frame_equal(parts, scores.confusion(table)[counts])

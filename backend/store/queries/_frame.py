@@ -40,12 +40,12 @@ def runs_with(
         study_id: their study; empty = any.
 
     Returns:
-        run_id, name, kind, method, modalities (JSON text), label_fraction, seed, finished, git_commit, twin
-        (how many earlier ones have the same name and seed).
+        run_id, name, kind, method, modalities (JSON text), label_fraction, seed, started, finished,
+        git_commit, twin (how many earlier ones have the same name and seed).
     """
     sql = """
-        SELECT r.run_id, r.name, r.kind, r.method, r.modalities, r.label_fraction, r.seed, r.finished,
-               r.git_commit,
+        SELECT r.run_id, r.name, r.kind, r.method, r.modalities, r.label_fraction, r.seed,
+               r.started, r.finished, r.git_commit,
                ROW_NUMBER() OVER (PARTITION BY r.name, r.seed ORDER BY r.started, r.run_id) - 1 AS twin
         FROM run r
         WHERE r.dataset_id = :dataset_id AND (:study_id = '' OR r.study_id = :study_id)
