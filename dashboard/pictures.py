@@ -48,6 +48,16 @@ def available(root: str) -> bool:
         return False
 
 
+def tile_side(columns: int, side: int = SIDE) -> int:
+    """Side of the tiles of a sheet: larger where a card shows fewer views, so that they are not blurred.
+
+    Args:
+        columns: views beside each other.
+        side: where there are four of them.
+    """
+    return max(side, min(3 * side, 4 * side // max(1, columns)))
+
+
 @lru_cache(maxsize=600)
 def sheet(root: str, views: Views, side: int = SIDE) -> bytes:
     """One WebP picture: a row a sensor, a column a view, empty tiles where a view is missing.

@@ -111,11 +111,11 @@ def _how() -> tuple[str, str, float | None, tuple[float, float]]:
             WORDS["decision"], (TRAINED, OWN), key="decision", help=texts.GLOSSARY["as trained"], **bound
         )
         threshold = st.slider(
-            WORDS["threshold"], 0.0, 1.0, 0.5, 0.01, key="threshold", on_change=_own, width=320, **bound
+            WORDS["threshold"], 0.0, 1.0, 0.5, 0.01, key="threshold", on_change=_own, width=240, **bound
         )
         prices = [
             st.select_slider(
-                WORDS[label], TIMES, 1.0, times, key=key, help=WORDS["price_help"], width=200, **bound
+                WORDS[label], TIMES, 1.0, times, key=key, help=WORDS["price_help"], width=150, **bound
             )
             for label, key in zip(("miss_price", "alarm_price"), PRICES, strict=True)
         ]

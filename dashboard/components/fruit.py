@@ -23,7 +23,7 @@ from dashboard.components.text import quiet
 from dashboard.filters import Scope
 from dashboard.format import missing, number, percent, sensors
 from dashboard.names import defect_words
-from dashboard.pictures import available, sheet
+from dashboard.pictures import available, sheet, tile_side
 from dashboard.scores import ScoreTable
 
 WORDS = texts.FRUIT
@@ -113,7 +113,8 @@ def _picture(scope: Scope, card: Card, behind: Insight) -> str:
         return ""
     case = (behind.cases or {}).get(card.fruit_id)
     root = scope.dataset.root
-    drawn = sheet(root, views) if case is None else heated(scope, case, card.images, behind.opacity)
+    side = tile_side(max(map(len, views)))
+    drawn = sheet(root, views, side) if case is None else heated(scope, case, card.images, behind.opacity)
     alt = escape(WORDS["alt"].format(fruit=card.fruit_id, sensors=sensors(list(scope.dataset.modalities))))
     data = base64.b64encode(drawn).decode()
     return f"<img src='data:image/webp;base64,{data}' alt='{alt}' loading='lazy'>"

@@ -16,9 +16,9 @@ from dashboard.components.insight import heat_cells
 from dashboard.components.text import quiet
 from dashboard.format import missing, percent, sensors, sentence_start
 from dashboard.frames.explanations import Case
-from dashboard.heat import heat_sheet
+from dashboard.heat import SIDE, heat_sheet
 from dashboard.names import defect_words
-from dashboard.pictures import available
+from dashboard.pictures import available, tile_side
 from dashboard.scope import Scope
 
 WORDS = texts.GRADCAM
@@ -89,7 +89,8 @@ def _side(
     if own is None:
         return f"<div>{name}<p>{escape(WORDS['unexplained'])}</p></div>"
     cells = heat_cells(scope, own, images, modalities)
-    data = base64.b64encode(heat_sheet(scope.dataset.root, cells, opacity)).decode()
+    side = tile_side(max(map(len, cells)), SIDE)
+    data = base64.b64encode(heat_sheet(scope.dataset.root, cells, opacity, side)).decode()
     alt = WORDS["alt"].format(
         fruit=case.fruit_id, defect=defect_words(case.defect), sensors=sensors(list(modalities))
     )

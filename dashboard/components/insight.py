@@ -18,7 +18,7 @@ from dashboard.frames.explanations import Case, cases
 from dashboard.heat import Cell, heat_sheet
 from dashboard.names import defect_words
 from dashboard.options import favourite, run_options
-from dashboard.pictures import MOST_SHEET_BYTES, SIDE
+from dashboard.pictures import MOST_SHEET_BYTES, tile_side
 from dashboard.scope import Scope
 
 WORDS = texts.FRUIT
@@ -95,7 +95,7 @@ def _near(scope: Scope, run_id: str, names: list[str]) -> dict[str, list[str]] |
 def heated(scope: Scope, case: Case, images: dict[str, Any], opacity: float) -> bytes:
     """The pictures of a fruit with the heat map of a case over them, no larger than a thumbnail."""
     cells = heat_cells(scope, case, images, tuple(scope.dataset.modalities))
-    return heat_sheet(scope.dataset.root, cells, opacity, SIDE, MOST_SHEET_BYTES)
+    return heat_sheet(scope.dataset.root, cells, opacity, tile_side(max(map(len, cells))), MOST_SHEET_BYTES)
 
 
 def heat_words(known: Insight, fruit_id: str) -> str:

@@ -82,7 +82,7 @@ def _what_ran(scope: Scope) -> None:
     st.subheader(WORDS["ran"], anchor=False)
     chosen = scope.runs(stale_before=scope.store.stale_before())
     counts = scope.store.state_counts(chosen)
-    with st.grid("auto", min_column_width=112, gap="small"):
+    with st.grid("auto", min_column_width=140, gap="small"):
         for state in ("complete", "running", "stalled", "interrupted", "failed", "pruned"):
             if counts.get(state) or state == "complete":
                 words = texts.STATES[state]

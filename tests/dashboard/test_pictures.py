@@ -69,6 +69,11 @@ def test_what_must_not_or_cannot_be_shown_is_an_empty_tile(root: Path, path: str
     assert tile(sheet(root, (path,)), 0, 0) == pytest.approx((206, 210, 213), abs=12)
 
 
+@pytest.mark.parametrize(("columns", "side"), [(1, 264), (2, 176), (3, 117), (4, 88), (8, 88)])
+def test_few_views_are_drawn_larger(columns: int, side: int) -> None:
+    assert pictures.tile_side(columns) == side
+
+
 def test_a_bomb_is_not_opened(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pictures, "MOST_PIXELS", 1000)
     pictures.sheet.cache_clear()
