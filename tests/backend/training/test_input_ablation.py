@@ -13,6 +13,8 @@ from backend.training.plan import Plan, load_plan
 from backend.training.settings import BaselineStage, InputAblationStage, PretrainingStage
 from backend.training.study import StudyOptions, run_study
 
+pytestmark = pytest.mark.usefixtures("tiny_backbone")
+
 SENSORS = ("rgb", "nir", "pressure")
 
 
@@ -32,7 +34,9 @@ def tiny(**stage: object) -> Plan:
         name="tiny-inputs",
         folds=2,
         resolution=16,
-        baseline=BaselineStage(trials=1, generation=1, tune_epochs=1, epochs=1, min_steps=0),
+        baseline=BaselineStage(
+            trials=1, generation=1, tune_epochs=1, epochs=1, min_steps=0, backbones=("tiny",)
+        ),
         pretraining=PretrainingStage(methods=("simclr",), epochs=1, batch_size=16, fractions=(1.0,)),
         input_ablation=InputAblationStage(enabled=True, repeats=2, **stage),  # type: ignore[arg-type]
     )
@@ -203,7 +207,13 @@ def planted_plan(resolution: int, min_steps: int) -> Plan:
         folds=3,
         resolution=resolution,
         baseline=BaselineStage(
-            trials=1, generation=1, tune_epochs=1, epochs=8, patience=0, min_steps=min_steps
+            trials=1,
+            generation=1,
+            tune_epochs=1,
+            epochs=8,
+            patience=0,
+            min_steps=min_steps,
+            backbones=("tiny",),
         ),
         input_ablation=InputAblationStage(enabled=True, repeats=2),
     )
