@@ -29,7 +29,7 @@ PURPOSES = (
 )
 INITS = ("random", "imagenet", "ssl")
 FUSIONS = ("late", "early")
-VIEW_POOLINGS = ("mean", "max", "attention", "evidence")
+VIEW_POOLINGS = ("mean", "max", "attention", "apart")
 IMBALANCES = ("none", "weighted", "focal", "sampler")
 POOLS = ("unlabelled", "train", "all")
 CORESETS = ("k_centre", "typiclust")
@@ -49,8 +49,7 @@ class ModelConfig:
         modalities: sensors the network sees, in a fixed order; ``"pressure"`` among them or not.
         fusion: ``late`` = one encoder a modality, embeddings concatenated; ``early`` = registered
             sensors stacked as channels of one image.
-        view_pooling: how the views of one fruit become one embedding; ``evidence`` = one answer, each view
-            asked on its own.
+        view_pooling: how the views of one fruit become one embedding; ``apart`` = side by side.
         dropout: before the head, 0 to below 1.
         init: where the backbone's weights come from.
     """

@@ -11,14 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from backend.config import ModelConfig
 from backend.errors import ConfigError
 from backend.models.backbones import create_backbone
 from backend.models.batch import FruitBatch
-from backend.models.pooling import EVIDENCE, ViewEvidence, ViewPooling
+from backend.models.pooling import ViewPooling
 
 EARLY = "early"
 """Name of the one encoder that sees all sensors stacked as channels; a sensor may be called that, too."""
@@ -157,14 +156,17 @@ class FruitNetwork(nn.Module):
                 for name, count in channels.items()
             }
         )
-        dims = {name: self.encoder(name).feature_dim for name in channels}
-        self.pooling = ByName({name: ViewPooling(config.view_pooling, dim) for name, dim in dims.items()})
-        views = {EARLY: max(spec.views.values(), default=0), **spec.views}
-        asked = dims if config.view_pooling == EVIDENCE else ()
-        self.evidence = ByName({name: ViewEvidence(views[name], spec.outputs) for name in asked})
+        views = {name: spec.views[name] for name in self.modalities}
+        if self.fused:
+            views = {EARLY: max(views.values())}
+        pooling = {
+            name: ViewPooling(config.view_pooling, self.encoder(name).feature_dim, count)
+            for name, count in views.items()
+        }
+        self.pooling = ByName(pooling)
         self.pressure = PressureEncoder(spec.readings) if config.uses_pressure else None
-        self._widths = [*dims.values(), *([_PRESSURE_WIDTH] if self.pressure else [])]
-        self.embedding_dim = sum(self._widths)
+        self.embedding_dim = sum(pool.width for pool in pooling.values())
+        self.embedding_dim += _PRESSURE_WIDTH if self.pressure else 0
         self.dropout = nn.Dropout(config.dropout)
         self.head = nn.Linear(self.embedding_dim, spec.outputs)
 
@@ -222,16 +224,7 @@ class FruitNetwork(nn.Module):
 
     def classify(self, features: dict[str, tuple[Tensor, Tensor]], batch: FruitBatch) -> Tensor:
         """From ``view_features``, and the readings of the batch, to (B, D) logits."""
-        if not self.evidence:
-            return self.head(self.dropout(self.fuse(features, batch)))
-        weights = self.head.weight.split(self._widths, dim=1)
-        logits = self.head.bias.expand(len(batch.labels), -1)
-        for (name, (value, present)), weight in zip(features.items(), weights, strict=False):
-            logits = logits + self.evidence[name](F.linear(self.dropout(value), weight), present)
-        if self.pressure is not None:
-            readings = self.pressure(batch.pressure, batch.pressure_present)
-            logits = logits + F.linear(self.dropout(readings), weights[-1])
-        return logits
+        return self.head(self.dropout(self.fuse(features, batch)))
 
     def forward(self, batch: FruitBatch) -> Tensor:
         """(B, D) logits."""

@@ -6,7 +6,7 @@ from backend.config import VIEW_POOLINGS, ModelConfig
 from backend.errors import ConfigError
 from backend.models.batch import FruitBatch
 from backend.models.network import FruitNetwork, NetworkSpec
-from backend.models.pooling import SHARPNESS, ViewEvidence, ViewPooling
+from backend.models.pooling import ViewPooling
 
 SPEC = NetworkSpec(channels={"rgb": 3, "nir": 1}, views={"rgb": 2, "nir": 2}, readings=2, outputs=4)
 EVERYTHING = ("rgb", "nir", "pressure")
@@ -98,7 +98,7 @@ def test_the_order_of_views_does_not_matter() -> None:
 @pytest.mark.parametrize("kind", ["mean", "max", "attention"])
 def test_pooling_ignores_absent_views_and_survives_none(kind: str) -> None:
     torch.manual_seed(0)
-    pool = ViewPooling(kind, 6)
+    pool = ViewPooling(kind, 6, 4)
     features = torch.randn(3, 4, 6)
     present = torch.tensor([[True] * 4, [True, False, True, False], [False] * 4])
     pooled = pool(features, present)
@@ -110,54 +110,39 @@ def test_pooling_ignores_absent_views_and_survives_none(kind: str) -> None:
 def test_mean_and_max_pooling_are_what_they_say() -> None:
     features = torch.randn(2, 3, 4)
     present = torch.ones(2, 3, dtype=torch.bool)
-    torch.testing.assert_close(ViewPooling("mean", 4)(features, present), features.mean(1))
-    torch.testing.assert_close(ViewPooling("max", 4)(features, present), features.amax(1))
+    torch.testing.assert_close(ViewPooling("mean", 4, 3)(features, present), features.mean(1))
+    torch.testing.assert_close(ViewPooling("max", 4, 3)(features, present), features.amax(1))
 
 
-def test_evidence_lies_between_the_mean_and_the_maximum_of_the_views() -> None:
-    logits, present = torch.tensor([[[0.0], [1.0], [-2.0], [9.0]]]), torch.tensor([[True, True, True, False]])
-    joined = ViewEvidence(4, 1)(logits, present)
-    seen = logits[0, :3, 0]
-    torch.testing.assert_close(joined[0, 0], (SHARPNESS * seen).exp().mean().log() / SHARPNESS)
-    assert seen.mean() < joined < seen.max()
-    torch.testing.assert_close(ViewEvidence(1, 1)(logits[:, 1:2], present[:, :1]), torch.ones(1, 1))
-
-
-def test_a_view_that_has_all_the_share_in_a_defect_decides_alone_until_it_is_missing() -> None:
-    torch.manual_seed(0)
-    evidence, logits = ViewEvidence(3, 2), torch.randn(2, 3, 2)
+def test_views_apart_keep_their_places_and_an_absent_one_counts_as_the_mean() -> None:
+    features = torch.randn(2, 3, 4)
     present = torch.tensor([[True, True, True], [True, False, True]])
-    with torch.no_grad():
-        evidence.prior[1, 0] = 50.0
-    joined = evidence(logits, present)
-    torch.testing.assert_close(joined[0, 0], logits[0, 1, 0])
-    rest = (SHARPNESS * logits[1, [0, 2], 0]).exp().mean().log() / SHARPNESS
-    torch.testing.assert_close(joined[1, 0], rest)
-    torch.testing.assert_close(joined[0, 1], (SHARPNESS * logits[0, :, 1]).exp().mean().log() / SHARPNESS)
+    pool = ViewPooling("apart", 4, 3)
+    pooled = pool(features, present).unflatten(1, (3, 4))
+    assert pool.width == 12
+    torch.testing.assert_close(pooled[0], features[0])
+    torch.testing.assert_close(pooled[1, ::2], features[1, ::2])
+    torch.testing.assert_close(pooled[1, 1], features[1, ::2].mean(0))
+    assert not pool(features, torch.zeros_like(present)).any()
 
 
-def test_evidence_of_one_view_a_sensor_is_the_linear_head() -> None:
-    """Sensors add up, and so does pressure: only several views make a difference."""
+def test_what_shows_in_one_view_alone_reaches_the_head_with_views_apart() -> None:
+    fruit, model = batch(), network(view_pooling="apart", modalities=("rgb",)).eval()
+    swapped = _changed(fruit, images={name: images.flip(1) for name, images in fruit.images.items()})
+    assert not torch.allclose(model(fruit), model(swapped))
+
+
+def test_with_one_view_a_sensor_it_does_not_matter_how_views_are_pooled() -> None:
     spec = NetworkSpec(channels={"rgb": 3, "nir": 1}, views={"rgb": 1, "nir": 1}, readings=2, outputs=4)
     fruit, logits = batch(), []
     one = {name: images[:, :1] for name, images in fruit.images.items()}
     present = {name: torch.ones(5, 1, dtype=torch.bool) for name in one}
-    for pooling in ("mean", "evidence"):
+    for pooling in ("mean", "max", "apart"):
         torch.manual_seed(0)
         model = FruitNetwork(ModelConfig(modalities=EVERYTHING, view_pooling=pooling), spec).eval()
         logits.append(model(_changed(fruit, images=one, present=present)))
-    torch.testing.assert_close(*logits)
-
-
-def test_a_fruit_without_any_view_is_known_by_the_rest() -> None:
-    evidence = ViewEvidence(3, 2)
-    logits = torch.randn(2, 3, 2, requires_grad=True)
-    joined = evidence(logits, torch.tensor([[False] * 3, [True] * 3]))
-    torch.testing.assert_close(joined[0], torch.zeros(2))
-    joined.sum().backward()
-    assert logits.grad is not None
-    assert torch.isfinite(logits.grad).all()
-    assert not logits.grad[0].any()
+    assert torch.equal(logits[0], logits[1])
+    assert torch.equal(logits[0], logits[2])
 
 
 def test_statistics_reach_the_stacked_encoder_in_order() -> None:

@@ -42,7 +42,7 @@ def trained(multilabel_context, tmp_path_factory):
             StudyProgress(quiet=True),
         )
         config = RunConfig(
-            model=ModelConfig(modalities=("rgb", "nir", PRESSURE), view_pooling="evidence"),
+            model=ModelConfig(modalities=("rgb", "nir", PRESSURE), view_pooling="apart"),
             augment=AugmentConfig(policy="none"),
             optim=OptimConfig(epochs=2, batch_size=8, learning_rate=3e-3, imbalance="none"),
             data=DataConfig(resolution=16, folds=2),
