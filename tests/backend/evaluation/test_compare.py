@@ -245,3 +245,16 @@ def test_a_test_without_data_has_no_fruit(new_bench, pick):
     row = pick(bench.compare([bench.run("a")], [bench.run("b")]), "corrected-t", "stem-end rot")
     assert (row.n, row.p_value, row.ci_low) == (0, None, None)
     assert row.verdict.startswith("no test: no two folds or seeds")
+
+
+def test_a_larger_training_part_narrows_the_corrected_test(new_bench, pick):
+    bench = new_bench(0)  # 320 fruit in 5 folds: 256 of them train
+    a, b = [bench.run("a")], [bench.run("b", skill=(4, 4, 4))]
+    own, told, larger = (
+        pick(bench.compare(a, b, resamples=200, **more), "corrected-t")
+        for more in ({}, {"n_train": 256}, {"n_train": 2560})
+    )
+    assert told == own
+    assert larger.delta == own.delta
+    assert larger.ci_high - larger.ci_low < own.ci_high - own.ci_low
+    assert larger.p_value < own.p_value
