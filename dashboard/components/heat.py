@@ -89,8 +89,8 @@ def _side(
     if own is None:
         return f"<div>{name}<p>{escape(WORDS['unexplained'])}</p></div>"
     cells = heat_cells(scope, own, images, modalities)
-    side = tile_side(max(map(len, cells)), SIDE)
-    data = base64.b64encode(heat_sheet(scope.dataset.root, cells, opacity, side)).decode()
+    size = tile_side(max(map(len, cells)), SIDE)
+    data = base64.b64encode(heat_sheet(scope.dataset.root, cells, opacity, size)).decode()
     alt = WORDS["alt"].format(
         fruit=case.fruit_id, defect=defect_words(case.defect), sensors=sensors(list(modalities))
     )
