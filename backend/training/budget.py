@@ -27,6 +27,10 @@ FLOOR = 0.4
 """Trials and epochs shrink to this share of the plan before anything is dropped for it."""
 LEAST = 0.05
 """The last resort: final runs shrink to this share of their epochs."""
+FEWEST = 2
+"""Methods that stay as long as any do: a reference, and one to compare with it."""
+ROOM = 0.98
+"""Share of the time left that is planned with: what was measured is never quite what it takes."""
 SUPERVISED = MethodConfig().name
 """The partner of every pretraining method, and none itself."""
 LAST = ("explanations", "projections", "data_report")
@@ -57,9 +61,9 @@ def change(plan: Plan, stage: str, **values: object) -> Plan:
 
 
 def drop_method(plan: Plan) -> Plan:
-    """The plan without its last pretraining method, down to two: a reference and one to compare."""
+    """The plan without its last pretraining method, down to the ``FEWEST``."""
     methods = plan.pretraining.methods
-    return change(plan, "pretraining", methods=methods[: max(2, len(methods) - 1)])
+    return change(plan, "pretraining", methods=methods[: max(FEWEST, len(methods) - 1)])
 
 
 def halve_searches(plan: Plan) -> Plan:
@@ -223,7 +227,7 @@ class Budget:
         if self.limit is None or self.forecast is None or stage in self.decided:
             return self.plan
         rest = STAGE_FIELDS[STAGE_FIELDS.index(stage) :]
-        self.plan = self._fit(rest, self.limit - self.spent)
+        self.plan = self._fit(rest, ROOM * (self.limit - self.spent))
         if stage == "baseline":
             self._search_seconds = self.forecast.search_seconds(self.plan)
         self.decided.append(stage)
@@ -301,13 +305,13 @@ class Budget:
         return end <= self.limit - self.forecast.seconds(self.plan, LAST)
 
     def affordable(self, methods: tuple[str, ...]) -> Iterator[str]:
-        """The pretraining methods for which there is time, one after the other; the first one always.
+        """The pretraining methods for which there is time, one after the other; the ``FEWEST`` always.
 
         Where the planned ones took less than expected, those that had been cut come back.
         """
         for number, name in enumerate(methods):
             begun = f"pretraining {name}" in self._begun
-            if number and not begun and not self._has_time_for(name, squeezed=True):
+            if number >= FEWEST and not begun and not self._has_time_for(name, squeezed=True):
                 self._set_methods(tuple(other for other in self.plan.pretraining.methods if other != name))
             else:
                 yield self._begin(name)

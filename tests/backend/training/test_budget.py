@@ -92,7 +92,7 @@ def test_no_duration_is_one_clear_line(text):
 
 
 def test_a_plan_that_fits_is_left_alone(clock):
-    budget = make(Costs().seconds(PLAN) + 1)
+    budget = make(Costs().seconds(PLAN) / module.ROOM + 1)
     assert budget.plan_for("baseline") == PLAN
     assert budget.cuts == []
 
@@ -129,7 +129,7 @@ def test_what_was_cut_for_something_too_large_comes_back_when_that_has_gone(cloc
             return super().stage_seconds(plan, stage)
 
     without = replace(PLAN, pretraining=replace(PLAN.pretraining, methods=()))
-    budget = make(Costs().seconds(without) + 1)
+    budget = make(Costs().seconds(without) / module.ROOM + 1)
     budget.forecast = Large()
     plan = budget.plan_for("baseline")
     assert plan.pretraining.methods == ()
@@ -213,6 +213,18 @@ def test_methods_for_which_there_is_no_time_are_left_out_and_said(clock):
     again = make(seconds, kept=saved[-1])
     clock[0] += 1e6
     assert list(again.affordable(again.plan_for("pretraining").pretraining.methods)) == ran
+
+
+def test_a_method_is_compared_with_its_reference_however_long_that_took(clock):
+    seconds = 0.6 * Costs().seconds(PLAN)
+    budget = make(seconds)
+    budget.plan_for("baseline")
+    methods = budget.plan_for("pretraining").pretraining.methods
+    ran = []
+    for name in budget.affordable(methods):
+        ran.append(name)
+        clock[0] += seconds
+    assert ran == list(methods[:2])
 
 
 def test_methods_come_back_where_there_is_time_after_all(clock):
