@@ -72,7 +72,7 @@ def _focus(scope: Scope, rows: pd.DataFrame) -> str | None:
     if scope.method and scope.method != SUPERVISED and (rows["method"] == scope.method).any():
         return scope.method
     for protocol in frames.PROTOCOLS:
-        there = rows[(rows["protocol"] == protocol) & (rows["method"] != SUPERVISED)]
+        there = rows[(rows["protocol"] == protocol) & ~rows["method"].isin(frames.REFERENCES)]
         if len(there):
             return frames.best_method(rows, float(there["fraction"].max()), protocol)
     return None

@@ -15,6 +15,8 @@ from dashboard.names import method_words
 
 WORDS = texts.PROTOCOLS
 SUPERVISED = "supervised"
+REFERENCES = (SUPERVISED, "random_init")
+"""What a pretraining is compared with; neither is one."""
 PROTOCOLS = {
     "tuned": ("finetune", "mcc"),
     "readout": ("probe", "mcc"),
@@ -94,7 +96,7 @@ def _mean(values: list[Any]) -> float:
 def best_method(rows: pd.DataFrame, fraction: float, protocol: str = "tuned") -> str | None:
     """The pretraining with the highest value at a share of the labels; None where there is none."""
     there = rows[
-        (rows["protocol"] == protocol) & (rows["fraction"] == fraction) & (rows["method"] != SUPERVISED)
+        (rows["protocol"] == protocol) & (rows["fraction"] == fraction) & ~rows["method"].isin(REFERENCES)
     ]
     return None if there.empty else str(there["method"].iloc[int(there["value"].to_numpy().argmax())])
 

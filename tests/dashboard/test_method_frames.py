@@ -41,6 +41,14 @@ def test_protocols_are_means_over_seeds_and_never_transductive(run_rows, metric_
     assert len(methods.protocol_rows(table, values, "rot")) == 1
 
 
+def test_random_weights_are_no_pretraining_that_could_be_best(run_rows, metric_rows) -> None:
+    table = run_rows({"kind": "probe", "method": "random_init"}, {"kind": "probe", "method": "simclr"})
+    values = metric_rows(("r0", "mcc", None, 0.9, 0.8, 1.0), ("r1", "mcc", None, 0.5, 0.4, 0.6))
+    rows = methods.protocol_rows(table, values, None)
+    assert methods.best_method(rows, 1.0, "readout") == "simclr"
+    assert methods.best_method(rows[rows["method"] == "random_init"], 1.0, "readout") is None
+
+
 @pytest.mark.parametrize(
     ("target", "share", "beyond"),
     [(0.3, 0.01, -1), (0.4, 0.01, 0), (0.5, 0.0316, 0), (0.6, 0.1, 0), (0.7, 0.316, 0), (0.9, 1.0, 1)],
