@@ -65,6 +65,10 @@ class Loss:
         return self.dearer[0] if self.dearer else 0.0
 
 
+TOLERABLE = 0.1
+"""Where so large a share more could be missed without a sensor, nobody can say that it could be dropped."""
+
+
 def losses(scope: Scope, ablation: Ablation, costs: pd.DataFrame | None = None) -> list[Loss]:
     """What is lost without each sensor, the greatest loss first.
 
@@ -208,10 +212,18 @@ def said(scope: Scope, lost: list[Loss]) -> Answer:
         least = min(free, key=lambda loss: (loss.cost, loss.size))
         name = sentence_start(sensor_words(least.sensor))
         key = "drop_gain" if least.verdict == WORSE else "drop"
+        if key == "drop" and (least.most or 0) > TOLERABLE:
+            key = "drop_unclear"
         allowed = "" if (least.most or 0) <= 0 else WORDS["allowed"].format(n=per_hundred(least.most))
-        text = WORDS[key].format(Sensor=name, what=_what(scope), allowed=allowed)
+        text = WORDS[key].format(
+            Sensor=name,
+            sensor=sensor_words(least.sensor),
+            what=_what(scope),
+            n=per_hundred(least.most),
+            allowed=allowed,
+        )
         detail = " ".join(part for part in (cost_words(least), detail) if part)
-        return Answer(text, detail, UNCLEAR if key == "drop" else "")
+        return Answer(text, detail, "" if key == "drop_gain" else UNCLEAR)
     first = needed[0]
     if first.costly:
         text = cost_words(first)

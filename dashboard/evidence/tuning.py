@@ -110,7 +110,7 @@ def said(scope: Scope, search: Search) -> Answer:
     done = search.done
     best = float(done["score"].max())
     needed = frames.needed(done)
-    text = WORDS["answer"].format(
+    text = WORDS["answer_one" if len(done) == 1 else "answer"].format(
         who=search.subject,
         n=plural(len(done), WORDS["setting"]),
         best=number(best),

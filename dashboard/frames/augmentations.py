@@ -224,7 +224,15 @@ def ranked_policies(found: dict[Policy, float]) -> pd.DataFrame:
         name, value, low, high, text, words, tone.
     """
     ranked = sorted(found.items(), key=lambda pair: -pair[1])
-    return _ranking({policy.words: value for policy, value in ranked})
+    one = len({policy.policy for policy in found if policy.without}) == 1
+    return _ranking({_short(policy) if one else policy.words: value for policy, value in ranked})
+
+
+def _short(policy: Policy) -> str:
+    """What a policy is called where only one of them has something left out."""
+    if not policy.without or policy.strength != 1:
+        return policy.words
+    return WORDS["left_out"].format(operations=", ".join(map(operation_words, policy.without)))
 
 
 def _ranking(values: dict[str, float]) -> pd.DataFrame:

@@ -12,6 +12,8 @@ from dashboard.answers import BETTER, UNCLEAR, WORSE
 SIDE_TESTS = ("corrected-t", "mcnemar")
 """Tests that are stored beside the one whose interval and verdict people are told."""
 ALPHA = 0.05
+LARGEST = {"recall": 1.0, "mcc": 2.0}
+"""How far two values of a metric can lie from each other."""
 
 
 def deciding(tests: pd.DataFrame) -> pd.DataFrame:
@@ -22,7 +24,11 @@ def deciding(tests: pd.DataFrame) -> pd.DataFrame:
     """
     kept = tests[~tests["test"].isin(SIDE_TESTS)]
     keys = [name for name in ("run_id_a", "run_id_b", "metric", "defect") if name in kept.columns]
-    return kept.drop_duplicates(keys)
+    kept = kept.drop_duplicates(keys)
+    # Few pallets make an interval wider than any difference can be: nobody misses 213 more of 100 fruit.
+    most = kept["metric"].map(LARGEST).fillna(np.inf)
+    ends = {end: pd.to_numeric(kept[end]).clip(-most, most) for end in ("ci_low", "ci_high")}
+    return kept.assign(**ends)
 
 
 def mcnemar(fixed: int, broken: int) -> float:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from backend.store.queries.catalog import DatasetFacts, DefectFacts
+from dashboard.evidence import losses
+from dashboard.evidence.losses import Loss
 from dashboard.evidence.prices import budget
 from dashboard.frames import inputs
 
@@ -113,3 +117,19 @@ def test_the_calculator_says_what_dropping_costs(more, low, high, price, words) 
     table = pd.DataFrame([{"part": ("rgb",), "more": more, "more_low": low, "more_high": high}])
     assert budget(table, ablation, "nir", 1_000_000, price).endswith(words)
     assert budget(table, ablation, "rgb", 1_000_000, price) == "", "nothing was run without RGB"
+
+
+@pytest.mark.parametrize(
+    ("most", "said"),
+    [
+        (
+            0.04,
+            "NIR could be dropped: without it, no clear difference in how many defects are found (at most 4",
+        ),
+        (0.4, "Whether NIR could be dropped is not clear: without it, up to 40 more of 100 defects could be"),
+    ],
+)
+def test_a_wide_interval_drops_no_sensor(most: float, said: str) -> None:
+    loss = Loss("nir", "Without NIR …", "not distinguishable", 0.01, None, most)
+    found = losses.said(SimpleNamespace(one_defect=None), [loss])
+    assert found.text.startswith(said) and found.verdict == "not distinguishable"

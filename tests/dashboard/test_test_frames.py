@@ -26,14 +26,27 @@ def test_verdicts_are_corrected_for_the_number_of_questions() -> None:
     assert tests.mcnemar_verdicts([20, 3, 3, 3], [0, 3, 2, 2])[0] == "better"
 
 
+def test_no_interval_is_wider_than_a_difference_can_be() -> None:
+    rows = pd.DataFrame(
+        [
+            {"test": "bootstrap", "metric": "recall", "defect": None, "ci_low": -2.1, "ci_high": 0.9},
+            {"test": "bootstrap", "metric": "mcc", "defect": None, "ci_low": -1.5, "ci_high": 2.5},
+            {"test": "bootstrap", "metric": "cost", "defect": None, "ci_low": -900.0, "ci_high": None},
+        ]
+    )
+    kept = tests.deciding(rows)
+    assert kept["ci_low"].tolist() == [-1.0, -1.5, -900.0]
+    assert kept["ci_high"].tolist()[:2] == [0.9, 2.0] and kept["ci_high"].isna().iloc[2]
+
+
 def test_the_deciding_test_is_the_one_with_the_interval() -> None:
     rows = pd.DataFrame(
         [
-            ("rot", "mcc", 0.1, "corrected-t"),
-            ("rot", "mcc", 0.2, "bootstrap"),
-            ("rot", "accuracy", 0.3, "mcnemar"),
+            ("rot", "mcc", 0.1, "corrected-t", None, None),
+            ("rot", "mcc", 0.2, "bootstrap", 0.1, 0.3),
+            ("rot", "accuracy", 0.3, "mcnemar", None, None),
         ],
-        columns=["defect", "metric", "delta", "test"],
+        columns=["defect", "metric", "delta", "test", "ci_low", "ci_high"],
     )
     assert tests.deciding(rows)["delta"].tolist() == [0.2]
 
