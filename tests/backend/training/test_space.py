@@ -20,11 +20,13 @@ from backend.training.settings import BaselineStage, PretrainingStage
 from backend.training.space import FeatureSpace, feature_space, find_neighbours
 from backend.training.study import StudyOptions, prepare_study, run_study
 
+pytestmark = pytest.mark.usefixtures("tiny_backbone")
+
 PLAN = Plan(
     name="tiny-space",
     folds=2,
     resolution=16,
-    baseline=BaselineStage(trials=1, generation=1, tune_epochs=1, epochs=1, min_steps=0),
+    baseline=BaselineStage(trials=1, generation=1, tune_epochs=1, epochs=1, min_steps=0, backbones=("tiny",)),
     pretraining=PretrainingStage(
         methods=("simclr", "random_init"), epochs=1, batch_size=16, fractions=(1.0,), min_steps=4
     ),

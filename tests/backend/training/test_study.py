@@ -23,6 +23,11 @@ PLAN = Plan(
     baseline=BaselineStage(trials=3, generation=2, tune_epochs=4, epochs=4, patience=4, min_steps=0),
 )
 
+TINY = replace(PLAN, baseline=replace(PLAN.baseline, backbones=("tiny",)))
+"""The same for what no other process takes part in."""
+
+pytestmark = pytest.mark.usefixtures("tiny_backbone")
+
 
 def options(folder: Path, out: Path, **fields: object) -> StudyOptions:
     values = {"workers": 0, "device": "cpu", "quiet": True, **fields}
@@ -136,7 +141,7 @@ def test_what_another_study_left_running_is_interrupted(finished, multiclass_fol
     with closing(sqlite3.connect(store)) as connection, connection:
         connection.execute("UPDATE study SET status = 'running'")
         connection.execute("UPDATE run SET status = 'running' WHERE purpose = 'final'")
-    trial = BaselineStage(trials=1, tune_epochs=1, epochs=1)
+    trial = BaselineStage(trials=1, tune_epochs=1, epochs=1, backbones=("tiny",))
     run_study(replace(PLAN, name="other", baseline=trial), options(multiclass_folder, tmp_path))
     states = query(store, "SELECT name, status FROM study ORDER BY name")
     assert states == [("other · tiny-classes", "complete"), ("tiny · tiny", "interrupted")]
@@ -144,7 +149,7 @@ def test_what_another_study_left_running_is_interrupted(finished, multiclass_fol
 
 
 def test_a_search_left_by_a_store_that_is_gone_is_not_taken_for_this_one_s(multiclass_folder, tmp_path):
-    small = replace(PLAN, baseline=replace(PLAN.baseline, tune_epochs=1, epochs=1))
+    small = replace(TINY, baseline=replace(TINY.baseline, tune_epochs=1, epochs=1))
     first = run_study(small, options(multiclass_folder, tmp_path))
     for file in tmp_path.glob("store.db*"):
         file.unlink()
@@ -156,7 +161,7 @@ def test_a_search_left_by_a_store_that_is_gone_is_not_taken_for_this_one_s(multi
 def test_what_a_stage_costs_is_not_learned_from_a_study_that_has_it_already(multiclass_folder, tmp_path):
     small = replace(
         PLAN,
-        baseline=BaselineStage(trials=1, tune_epochs=1, epochs=1),
+        baseline=BaselineStage(trials=1, tune_epochs=1, epochs=1, backbones=("tiny",)),
         data_report=DataReportStage(enabled=True),
     )
 
@@ -197,7 +202,7 @@ def test_a_fault_costs_its_run_only(multiclass_folder, tmp_path, monkeypatch):
         return original(task, context)
 
     monkeypatch.setitem(execute.TASKS, "baseline", sometimes)
-    summary = run_study(PLAN, options(multiclass_folder, tmp_path))
+    summary = run_study(TINY, options(multiclass_folder, tmp_path))
     assert summary["runs"] == {"complete": 3, "failed": 1}
     assert "the sensor caught fire" in summary["failed"][0]["error"]
     assert summary["status"] == "complete"
@@ -209,16 +214,16 @@ def test_no_trial_at_all_is_said_in_one_line(multiclass_folder, tmp_path, monkey
 
     monkeypatch.setattr("backend.training.execute.TASKS", {"baseline": always})
     with pytest.raises(ConfigError, match="none of 3 trials finished"):
-        run_study(PLAN, options(multiclass_folder, tmp_path))
+        run_study(TINY, options(multiclass_folder, tmp_path))
     assert query(tmp_path / "store.db", "SELECT status FROM study") == [("failed",)]
 
 
 def test_sensors_can_be_narrowed_and_unknown_ones_are_named(multilabel_folder, tmp_path):
-    narrowed = PLAN.narrowed(modalities=("pressure", "nir"), trials=1)
+    narrowed = TINY.narrowed(modalities=("pressure", "nir"), trials=1)
     run_study(narrowed, options(multilabel_folder, tmp_path))
     assert query(tmp_path / "store.db", "SELECT DISTINCT modalities FROM run") == [('["nir","pressure"]',)]
     with pytest.raises(ConfigError, match=r"thermal.*nir, pressure, rgb"):
-        run_study(PLAN.narrowed(modalities=("thermal",)), options(multilabel_folder, tmp_path))
+        run_study(TINY.narrowed(modalities=("thermal",)), options(multilabel_folder, tmp_path))
 
 
 def test_data_that_would_make_results_wrong_are_refused(write_folder, tmp_path):

@@ -12,15 +12,12 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import nn
 
 from backend.config import DataConfig, MethodConfig, ModelConfig, RunConfig
 from backend.data.cache_layout import CacheLayout, ModalityLayout
 from backend.data.cache_memory import MemoryCache
 from backend.data.dataset import Defect, FruitDataset
 from backend.methods.registry import default_augment, default_optim, method_info
-from backend.models import backbones
-from backend.models.backbones import Backbone, BackboneInfo
 from backend.training.checkpoint import unpack_weights
 from backend.training.pretrain import pretrain
 from backend.training.pretrain_loop import PretrainResult
@@ -104,16 +101,6 @@ def _draw(**channels: int) -> Drawn:
     return Drawn(dataset, MemoryCache(layout, pixels, present))
 
 
-def _backbone(in_channels: int, imagenet: bool) -> Backbone:
-    """Three small stages: a fraction of the work of the smallest real backbone."""
-
-    def stage(inputs: int, outputs: int) -> nn.Sequential:
-        convolution = nn.Conv2d(inputs, outputs, 3, stride=2, padding=1, bias=False)
-        return nn.Sequential(convolution, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
-
-    return Backbone(stage(in_channels, 16), [stage(16, 32), stage(32, 64)], 64)
-
-
 def _small(name: str, positives: str | None = None, **params: Any) -> MethodConfig:
     info = method_info(name)
     small = {"hidden_dim": 64, "output_dim": 64, "permutations": 4}
@@ -136,8 +123,7 @@ def _configuration(
 
 
 @pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setitem(backbones._REGISTRY, "tiny", BackboneInfo("tiny", "for tests", "own", _backbone))
+def _quick(tiny_backbone: str) -> Iterator[None]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
