@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from backend.config import AugmentConfig, DataConfig, ModelConfig, OptimConfig, RunConfig
+from backend.config import VIEW_POOLINGS, AugmentConfig, DataConfig, ModelConfig, OptimConfig, RunConfig
 from backend.data.dataset import FruitDataset
 from backend.training.plan import Plan
 
@@ -34,6 +34,15 @@ def default_parameters(plan: Plan, dataset: FruitDataset, modalities: tuple[str,
     return parameters
 
 
+def views_apart(parameters: dict[str, Any]) -> dict[str, Any] | None:
+    """The second trial, where a sensor has several views: the first with each view in a place of its own.
+
+    Whether views are interchangeable decides more than anything else here: what shows in one of four views
+    is learned from a few hundred fruit with views apart alone, what may show in any of them with ``max``.
+    """
+    return {**parameters, "view_pooling": "apart"} if "view_pooling" in parameters else None
+
+
 def suggest_parameters(
     trial: optuna.Trial, plan: Plan, dataset: FruitDataset, modalities: tuple[str, ...]
 ) -> dict[str, Any]:
@@ -51,7 +60,7 @@ def suggest_parameters(
     if _early_fusion_possible(plan, dataset, modalities):
         parameters["fusion"] = trial.suggest_categorical("fusion", ("late", "early"))
     if _several_views(dataset, modalities):
-        parameters["view_pooling"] = trial.suggest_categorical("view_pooling", ("mean", "max", "attention"))
+        parameters["view_pooling"] = trial.suggest_categorical("view_pooling", VIEW_POOLINGS)
     return parameters
 
 

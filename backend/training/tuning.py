@@ -69,6 +69,7 @@ def tune(
     suggest: Suggest,
     configure: Configure,
     first: dict[str, Any],
+    second: dict[str, Any] | None = None,
     trials: int,
     generation: int,
     folds: tuple[int, ...],
@@ -85,6 +86,7 @@ def tune(
         suggest: asks a trial for its parameters.
         configure: turns parameters into a trial.
         first: parameters of the first trial; they are chosen unless others are clearly better.
+        second: parameters of the second trial; None = it is asked like all others.
         trials: how many in all.
         generation: how many are asked before any is told.
         folds: outer folds whose inner validation scores a trial.
@@ -104,10 +106,11 @@ def tune(
         load_if_exists=True,
     )
     seed = derive_seed(driver.study_seed, "sampler", searched)
+    given = [first] if second is None else [first, second]
     while (done := len(ended := _told(study))) < trials and not (done and stop(done)):
         # A driver that died while it told a generation has left the rest of it: the same trials, asked again.
         ended = ended[: done - done % generation]
-        asked = _ask(ended, suggest, first, seed, min(generation, trials - len(ended)))
+        asked = _ask(ended, suggest, given, seed, min(generation, trials - len(ended)))
         configs = [configure(parameters) for _, parameters in asked]
         results = driver.run(configs, folds=folds, prune_floor=prune_floor(ended))
         told = len(_told(study))
@@ -171,7 +174,7 @@ def _value(trial: FrozenTrial) -> float:
 def _ask(
     ended: list[FrozenTrial],
     suggest: Suggest,
-    first: dict[str, Any],
+    given: list[dict[str, Any]],
     seed: int,
     size: int,
 ) -> list[tuple[optuna.Trial, dict[str, Any]]]:
@@ -182,8 +185,8 @@ def _ask(
     """
     copy = optuna.create_study(direction="maximize")
     copy.add_trials(ended)
-    if not ended:
-        copy.enqueue_trial(first)
+    for parameters in given[len(ended) :]:
+        copy.enqueue_trial(parameters)
     asked = []
     for index in range(size):
         copy.sampler = optuna.samplers.TPESampler(

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from functools import partial
 
-from backend.training.search import baseline_config, default_parameters, suggest_parameters
+from backend.training.search import (
+    baseline_config,
+    default_parameters,
+    suggest_parameters,
+    views_apart,
+)
 from backend.training.stages.context import StageContext
 from backend.training.stages.pretraining import runs_known_ahead
 from backend.training.tuning import open_storage, tune
@@ -25,6 +30,7 @@ def run_baseline(stage: StageContext) -> None:
         suggest=lambda trial: suggest_parameters(trial, plan, dataset, stage.modalities),
         configure=lambda values: configure(values, purpose="tune"),
         first=first,
+        second=views_apart(first),
         trials=stage.budget.trials,
         generation=plan.baseline.generation,
         folds=driver.outer_folds[: plan.baseline.tune_folds],

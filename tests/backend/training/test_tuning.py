@@ -66,6 +66,14 @@ def test_the_best_of_all_trials_is_returned_and_the_first_is_the_given_one():
     assert best["rate"] == min(driver.rates, key=lambda rate: abs(np.log10(rate) + 2))
 
 
+def test_the_second_trial_may_be_given_too_and_the_rest_is_asked_as_without():
+    plain, driver = FakeDriver(), FakeDriver()
+    search(plain, memory())
+    search(driver, memory(), second={"rate": 0.02})
+    assert driver.rates[:2] == [0.5, 0.02]
+    assert driver.rates[2] == plain.rates[2]
+
+
 @pytest.mark.parametrize(("error", "stays"), [(0.05, False), (0.9, True)])
 def test_the_first_trial_stays_unless_beaten_by_more_than_the_standard_error(error, stays):
     driver = FakeDriver(error=error)
