@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dashboard import texts
 
+WEIGHTS = ("random_init", "imagenet")
+"""What is no method but a start: a sentence speaks of the network."""
+
 
 def method_words(method: str) -> str:
     """A method as people write it."""
@@ -12,6 +15,8 @@ def method_words(method: str) -> str:
 
 def subject(method: str) -> str:
     """What a sentence about a run begins with: "the baseline", "Barlow Twins"."""
+    if method in WEIGHTS:
+        return texts.SENTENCES["network_with"].format(weights=method_words(method))
     return texts.SENTENCES["the_baseline"] if method == "supervised" else method_words(method)
 
 

@@ -111,13 +111,13 @@ def _how() -> tuple[str, str, float | None, tuple[float, float]]:
             WORDS["decision"], (TRAINED, OWN), key="decision", help=texts.GLOSSARY["as trained"], **bound
         )
         threshold = st.slider(
-            WORDS["threshold"], 0.0, 1.0, 0.5, 0.01, key="threshold", on_change=_own, width=240, **bound
+            WORDS["threshold"], 0.0, 1.0, 0.5, 0.01, key="threshold", on_change=_own, width=220, **bound
         )
         prices = [
             st.select_slider(
-                WORDS[label], TIMES, 1.0, times, key=key, help=WORDS["price_help"], width=150, **bound
+                WORDS[label], TIMES, 1.0, times, key=key, help=WORDS["price_help"], width=width, **bound
             )
-            for label, key in zip(("miss_price", "alarm_price"), PRICES, strict=True)
+            for label, key, width in zip(("miss_price", "alarm_price"), PRICES, (120, 155), strict=True)
         ]
     own = float(threshold) if decision == OWN else None
     return view or VIEWS[0], NUMBERS[numbers or counts], own, (prices[0], prices[1])
