@@ -216,8 +216,18 @@ def _print_summary(summary: dict[str, Any], *, as_json: bool) -> None:
         print(f"best: {best['name']}: MCC {best['mcc']:.3f}{interval}")
     if summary["failed"]:
         print(f"the whole reasons are on the page Runs and in {summary['log']}")
-    print(f"open it: streamlit run dashboard/app.py -- --store {summary['store']}")
+    print(f"open it: {_python()} -m streamlit run dashboard/app.py -- --store {summary['store']}")
+
+
+def _python() -> Path:
+    """This interpreter as one types it here: the one that has Streamlit may not be on the PATH."""
+    program, here = Path(sys.executable), Path.cwd()
+    return program.relative_to(here) if program.is_relative_to(here) else program
 
 
 if __name__ == "__main__":
-    sys.exit(run_command(main))
+    code = run_command(main)
+    # An impatient second Ctrl-C must not turn an end in order into a death while Python tidies up.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    sys.exit(code)
