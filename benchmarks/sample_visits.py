@@ -63,7 +63,7 @@ def explore(page: Page, times: Times) -> None:
         times.setdefault("filter", []).append(
             timed(page, pick, f"{HEADLINE}.includes({json.dumps(defect)}) && {DRAWN}")
         )
-    slider = page.get_by_role("slider")
+    slider = page.get_by_role("slider", name="Call a fruit defective")
     slider.focus()
     for key in ("PageUp", "PageUp", "PageUp", "PageDown", "PageDown", "PageDown", "PageDown", "PageUp"):
         page.wait_for_timeout(300)

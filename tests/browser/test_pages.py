@@ -43,7 +43,7 @@ def test_a_defect_changes_the_headline_to_what_sql_says(visit: Visit, ask) -> No
 
 def test_the_slider_recomputes_from_predictions(visit: Visit, ask) -> None:
     page = visit(f"defects?defect=sunburn&run={quote(BARLOW)}")
-    slider = page.get_by_role("slider")
+    slider = page.get_by_role("slider", name="Call a fruit defective")
     slider.focus()
     for _ in range(10):
         slider.press("ArrowLeft")
