@@ -230,6 +230,8 @@ class Budget:
         self.plan = self._fit(rest, ROOM * (self.limit - self.spent))
         if stage == "baseline":
             self._search_seconds = self.forecast.search_seconds(self.plan)
+            if self.plan == self.asked:  # the time that nobody needs is the search's, should it be slow
+                self._search_seconds += self.limit - self.spent - self.forecast.seconds(self.plan, rest)
         self.decided.append(stage)
         self._begun[stage] = self.spent
         self._save(self.state)

@@ -6,6 +6,7 @@ trains, on the real data and in the real workers, so that threads and cores are 
 
 from __future__ import annotations
 
+import functools
 import json
 import time
 from collections.abc import Callable
@@ -29,6 +30,8 @@ WARM_UP = 3
 """Steps that are not counted: the first ones allocate memory and choose kernels."""
 FORWARD_SHARE = 1 / 3
 """Share of a training step that its forward pass takes (the backward pass costs about two)."""
+MAP_FRUIT = 300
+"""Fruit on the maps that are drawn to measure what maps cost."""
 NOTE = "cost"
 """Name of the note that holds a measurement."""
 
@@ -68,6 +71,23 @@ def measure(task: FoldTask, context: WorkerContext) -> FoldBundle:
 def cost_of(bundle: FoldBundle) -> FoldCost:
     """The measurement that a bundle of ``measure`` carries."""
     return FoldCost(**json.loads(dict(bundle.notes)[NOTE]))
+
+
+@functools.cache
+def seconds_of_maps(perplexities: tuple[float, ...], threads: int) -> float:
+    """Seconds for every map of ``MAP_FRUIT`` fruit by the driver.
+
+    They are drawn twice: the first time compiles code that this process keeps for the real ones.
+    """
+    from backend.explain.projection import Projector
+
+    features = np.random.default_rng(0).standard_normal((MAP_FRUIT, 64), dtype=np.float32)
+    for _ in range(2):
+        started = time.perf_counter()
+        projector = Projector(features, perplexities=perplexities, threads=threads)
+        for name in projector.names:
+            projector.draw(name)
+    return time.perf_counter() - started
 
 
 def _measure_training(task: FoldTask, context: WorkerContext) -> FoldCost:

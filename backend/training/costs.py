@@ -117,7 +117,8 @@ class Costs:
         model, data, optim = config.model, config.data, config.optim
         kind = "baseline" if config.kind == "finetune" else config.kind
         parts = (
-            *(self.place, kind, config.purpose == "tune", config.threads, optim.batch_size),
+            *(self.place, kind, kind == "baseline" and config.purpose == "tune", config.threads),
+            optim.batch_size,
             *(model.backbone, model.modalities, model.fusion, model.view_pooling),
             *(data.resolution, data.folds, data.label_fraction),
             *((config.method, config.augment, data.pool) if kind == "pretrain" else (config.augment.policy,)),

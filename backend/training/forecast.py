@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from backend.config import RunConfig
+from backend.training.calibration import MAP_FRUIT, seconds_of_maps
 from backend.training.costs import Costs, Work
 from backend.training.executor import Executor
 from backend.training.plan import STAGE_FIELDS, Plan
@@ -18,8 +19,12 @@ from backend.training.stages.expected import EXPECTED, Outlook, expected_method
 
 RESERVE = 0.03
 """Share of a budget that is kept for each stage whose time nobody has measured yet, ..."""
-LONGEST = (60.0, 0.03)
+LONGEST = (40.0, 0.02)
 """... but no more than so many seconds, and so many for each fruit: such stages grow with the data alone."""
+
+
+MAPPED_RUNS = 2
+"""The best baseline and the best pretraining."""
 
 
 @dataclass(frozen=True)
@@ -29,12 +34,14 @@ class Forecast:
     Attributes:
         outlook: the study, with the plan that was asked for.
         costs: of folds on this machine.
-        reserve: seconds kept for each stage whose time nobody has measured yet.
+        reserve: seconds kept for each stage whose time nobody has measured yet, ...
+        maps: ... and for the maps beside it.
     """
 
     outlook: Outlook
     costs: Costs
     reserve: float = 0.0
+    maps: float = 0.0
 
     def works(self, plan: Plan, stage: str) -> list[Work]:
         """What a stage (a field of the plan) would make; none where it makes no runs."""
@@ -59,7 +66,8 @@ class Forecast:
         """Seconds of one stage."""
         if stage in EXPECTED:
             return sum(seconds for _, seconds in self.timed(self.works(plan, stage)))
-        return self.costs.stages.get(stage, self.reserve) if self._enabled(plan, stage) else 0.0
+        unknown = self.reserve + (self.maps if stage == "projections" else 0.0)
+        return self.costs.stages.get(stage, unknown) if self._enabled(plan, stage) else 0.0
 
     @staticmethod
     def _enabled(plan: Plan, stage: str) -> bool:
@@ -136,7 +144,11 @@ def make_forecast(
     outlook = Outlook(study.plan, context.dataset, study.modalities, folds, study.seed, dict(parameters))
     base, per_fruit = LONGEST
     reserve = min(RESERVE * (budget or 0.0), base + per_fruit * len(context.dataset))
-    forecast = Forecast(outlook, costs, reserve)
+    maps = 0.0
+    if budget is not None and study.plan.projections.enabled:
+        once = seconds_of_maps(study.plan.projections.perplexities, study.plan.threads)
+        maps = MAPPED_RUNS * once * max(1.0, len(context.dataset) / MAP_FRUIT)
+    forecast = Forecast(outlook, costs, reserve, maps)
     works = [work for stage in stages for work in forecast.works(study.plan, stage)]
     costs.calibrate(executor, works, context)
     return forecast

@@ -127,6 +127,7 @@ def _run_stages(
             study.plan, driver, study.modalities, study.seed, storage_url(options), budget=budget
         )
         for name, run_stage in STAGES.items():
+            save_costs(costs_file(options.store), costs)  # a driver that is killed takes no measurement along
             progress.start_stage(name)
             before = budget.spent
             stage.plan = budget.plan_for(stage_field(name))

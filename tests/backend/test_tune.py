@@ -97,6 +97,8 @@ def test_a_stop_keeps_what_is_finished(multiclass_folder, tmp_path, number):
         assert _wait_for(tmp_path / "store.db", "SELECT COUNT(*) FROM run WHERE status = 'complete'", 1)
         time.sleep(1)
         os.kill(process.pid, number)
+        time.sleep(0.3)
+        os.kill(process.pid, number)  # whoever waits is impatient
         assert process.wait(60) == 130
         assert process.stderr is not None
         assert "kept" in process.stderr.read()

@@ -197,6 +197,13 @@ def test_the_search_ends_with_its_share_and_the_number_is_kept(clock):
     assert resumed.search_is_over(20)
 
 
+def test_a_slow_search_takes_time_that_nobody_needs(clock):
+    budget = make(3 * Costs().seconds(PLAN))
+    search = Costs().search_seconds(budget.plan_for("baseline"))
+    clock[0] += 2 * search
+    assert not budget.search_is_over(12)
+
+
 def test_methods_for_which_there_is_no_time_are_left_out_and_said(clock):
     saved = []
     seconds = 0.6 * Costs().seconds(PLAN)

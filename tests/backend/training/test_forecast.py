@@ -3,11 +3,24 @@
 import sqlite3
 from collections import Counter
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 
+from backend.explain.projection import Projector
+from backend.training.budget import Budget
+from backend.training.calibration import MAP_FRUIT, seconds_of_maps
+from backend.training.driver import NO_TIME
+from backend.training.forecast import make_forecast
 from backend.training.plan import Plan
-from backend.training.settings import AugmentationStage, BaselineStage, InputAblationStage, PretrainingStage
+from backend.training.search import BATCH_SIZES
+from backend.training.settings import (
+    AugmentationStage,
+    BaselineStage,
+    InputAblationStage,
+    PretrainingStage,
+    ProjectionStage,
+)
 from backend.training.study import StudyOptions, expect_study, run_study
 
 PLAN = Plan(
@@ -67,9 +80,56 @@ def test_a_study_makes_the_folds_that_were_expected(options):
     assert counted["augmentations"] == sum(n for name, n in made.items() if name.startswith("augm"))
 
 
-def test_a_budget_cuts_says_so_and_holds_after_a_resume(options):
-    from dataclasses import replace
+def test_maps_are_compiled_and_measured_before_the_time_is_shared_out(options, monkeypatch):
+    seconds_of_maps.cache_clear()
+    drawn = []
+    monkeypatch.setattr(Projector, "draw", lambda self, name: drawn.append((len(self.features), name)))
+    plan = replace(
+        PLAN,
+        pretraining=PretrainingStage(),
+        augmentations=AugmentationStage(),
+        input_ablation=InputAblationStage(),
+        projections=ProjectionStage(enabled=True, perplexities=(5.0,)),
+    )
+    budget = replace(options, budget=3600.0)
+    assert expect_study(plan, budget)["unknown"] == ["projections"]
+    assert drawn == 2 * [(MAP_FRUIT, name) for name in ("pca", "umap", "tsne_5")]
+    expect_study(plan, budget)
+    assert len(drawn) == 6, "once a process"
+    seconds_of_maps.cache_clear()
 
+
+def test_a_study_that_runs_out_of_time_says_of_each_run_why_it_is_missing(options, monkeypatch):
+    plan = replace(PLAN, pretraining=PretrainingStage(), augmentations=AugmentationStage())
+    monkeypatch.setattr(Budget, "may_start", lambda self, config: config.purpose != "input-ablation")
+    summary = run_study(plan, replace(options, budget=3600.0))
+    assert (summary["status"], summary["failed"]) == ("complete", [])
+    assert summary["runs"] == {"complete": 4, "interrupted": 2}
+    with closing(sqlite3.connect(options.store)) as connection:
+        found = connection.execute(
+            "SELECT purpose, status, error FROM run WHERE error IS NOT NULL"
+        ).fetchall()
+    assert found == 2 * [("input-ablation", "interrupted", NO_TIME)]
+    monkeypatch.undo()
+    assert run_study(plan, replace(options, budget=3600.0))["runs"] == {"complete": 6}
+
+
+def test_what_follows_the_search_is_expected_as_the_search_has_chosen(options, monkeypatch):
+    forecasts = []
+
+    def keep(*arguments, **more):
+        forecasts.append(make_forecast(*arguments, **more))
+        return forecasts[-1]
+
+    monkeypatch.setattr("backend.training.study.make_forecast", keep)
+    plan = replace(PLAN, pretraining=PretrainingStage(), augmentations=AugmentationStage())
+    run_study(plan, replace(options, budget=3600.0))
+    before, after = (forecast.outlook.parameters for forecast in forecasts)
+    assert before == {}
+    assert after["batch_size"] in BATCH_SIZES
+
+
+def test_a_budget_cuts_says_so_and_holds_after_a_resume(options):
     plan = replace(PLAN, input_ablation=InputAblationStage(), augmentations=AugmentationStage())
     whole = expect_study(plan, options)["seconds"]
     tight = replace(options, budget=max(1.0, 0.3 * whole))
