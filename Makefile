@@ -68,6 +68,7 @@ audit: $(DEV)
 
 test-faults: $(DEV)  ## the long fault tests: 25 kills, 10 minutes of readers, 2,000 runs (an hour on two cores)
 	AVOCADO_KILLS=25 AVOCADO_FAULT_SECONDS=600 AVOCADO_DRIVEN=2000 $(BIN)/python -m pytest tests/faults --timeout 3600
+	AVOCADO_NODES="2 4" $(BIN)/python -m pytest tests/backend/training/test_ray_executor.py --timeout 3600
 
 coverage: $(DEV)  ## lines of backend and charts that the tests run: 90 % at least
 	$(BIN)/python -m pytest $(PARALLEL) -m "not browser" --cov --cov-report=term

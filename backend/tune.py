@@ -227,7 +227,7 @@ def _python() -> Path:
 
 if __name__ == "__main__":
     code = run_command(main)
-    # An impatient second Ctrl-C must not turn an end in order into a death while Python tidies up.
-    for number in (signal.SIGINT, signal.SIGTERM):
+    # An impatient second signal must not turn an end in order into a death while Python tidies up.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     sys.exit(code)

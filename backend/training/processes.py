@@ -19,6 +19,8 @@ from filelock import FileLock, Timeout
 FOLDER = "avocado-workers-"
 """How the names of log folders begin."""
 LOCK = ".lock"
+STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""What asks a study to end in order: Ctrl-C, a scheduler, a closed terminal."""
 LEFT_SECONDS = 3600.0
 """How old a folder has to be before anybody takes it for one that a killed driver has left."""
 
@@ -40,11 +42,11 @@ def exit_with_parent() -> None:
 
 @contextlib.contextmanager
 def undisturbed() -> Iterator[None]:
-    """Let no second Ctrl-C or SIGTERM cut the last words short; for moments only."""
+    """Let no second signal of ``STOPS`` cut the last words short; for moments only."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    handlers = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {number: signal.signal(number, signal.SIG_IGN) for number in STOPS}
     try:
         yield
     finally:

@@ -95,7 +95,7 @@ def test_the_proxy_of_augmentations_can_be_changed(drawn: Visit, ask) -> None:
     )[0][0]
     expect(page.locator("[data-testid=stVegaLiteChart]").first).to_contain_text(f"{100 * value:.0f}")
     expect(page.get_by_text("of nearest fruit")).to_be_visible()
-    sheet = page.get_by_role("img", name=re.compile("Contact sheet"))
+    sheet = page.get_by_role("img", name=re.compile("Contact sheet: The whole policy"))
     sheet.scroll_into_view_if_needed()
     page.wait_for_function(
         "[...document.images].some(x => x.alt.startsWith('Contact') && x.naturalWidth > 400)"

@@ -21,6 +21,9 @@ from backend.training.settings import BaselineStage, PretrainingStage
 from backend.training.study import StudyOptions, run_study
 from backend.training.task import FoldTask
 
+NODES = [int(count) for count in os.environ.get("AVOCADO_NODES", "2").split()]
+"""Sizes of the clusters that lose a node; ``make test-faults`` asks for more of them."""
+
 PLAN = Plan(
     name="tiny",
     folds=2,
@@ -139,7 +142,7 @@ def test_a_thousand_tasks_are_scheduled_within_a_minute(cluster, small_run, noop
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("cluster", [2, 4], indirect=True)
+@pytest.mark.parametrize("cluster", NODES, indirect=True)
 def test_a_node_lost_in_the_middle_changes_no_number(multilabel_folder, tmp_path, cluster):
     def options(folder, **more):
         return StudyOptions(multilabel_folder, tmp_path / folder / "store.db", tmp_path / "cache", **more)
