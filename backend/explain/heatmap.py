@@ -31,7 +31,7 @@ def grey_png(heat: NDArray[np.float32], highest: float) -> bytes:
     return buffer.getvalue()
 
 
-def pack_maps(maps: Mapping[str, NDArray[np.float32]]) -> bytes:
+def pack_maps(maps: Mapping[str, NDArray[np.floating]]) -> bytes:
     """Raw maps by name as npz bytes, readable without pickle."""
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **maps)  # type: ignore[arg-type]

@@ -125,7 +125,7 @@ def test_pictures_are_grey_at_the_working_resolution_with_the_raw_maps_beside(ex
         kept = query(explained, "SELECT kind FROM artifact WHERE run_id = ? AND path = ?", run_id, raw)
         assert kept == [("class maps",)]
         with np.load(io.BytesIO((explained.parent / raw).read_bytes()), allow_pickle=False) as maps:
-            assert maps[f"{modality}-{view}"].shape == (4, 4)
+            assert maps[f"{modality}-{view}"].shape == (32, 32)
             assert maps[f"{modality}-{view}"].min() >= 0
 
 
