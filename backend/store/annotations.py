@@ -209,8 +209,11 @@ class Annotations:
         return connection
 
     def _version(self, connection: sqlite3.Connection) -> int:
-        version = int(connection.execute("PRAGMA user_version").fetchone()[0])
-        tables = connection.execute("SELECT COUNT(*) FROM sqlite_master WHERE type = 'table'").fetchone()[0]
+        # One statement: between two, another writer may make the tables, and its file would look foreign.
+        version, tables = connection.execute(
+            "SELECT (SELECT user_version FROM pragma_user_version),"
+            " (SELECT COUNT(*) FROM sqlite_master WHERE type = 'table')"
+        ).fetchone()
         if version > VERSION or (tables and not version):
             raise StoreError(
                 "this is not a notes database of this program",

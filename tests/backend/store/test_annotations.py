@@ -61,17 +61,21 @@ def test_what_is_too_much_is_refused(beside: Annotations, monkeypatch: pytest.Mo
         beside.set_note("r", Note("x" * 20_001))
 
 
-def test_several_people_write_at_once(beside: Annotations) -> None:
-    def write(name: str) -> None:
-        for i in range(10):
-            beside.put_into_basket(f"{name}{i}", f'"{name}{i}"')
+def test_several_people_write_at_once(tmp_path) -> None:
+    for attempt in range(30):  # the first writers of a file all find it empty
+        beside, together = Annotations(tmp_path / f"{attempt}.db"), threading.Barrier(3)
 
-    threads = [threading.Thread(target=write, args=(name,)) for name in "abc"]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert beside.basket_size() == 30
+        def write(name: str, beside: Annotations = beside, together: threading.Barrier = together) -> None:
+            together.wait()
+            for i in range(3):
+                beside.put_into_basket(f"{name}{i}", f'"{name}{i}"')
+
+        threads = [threading.Thread(target=write, args=(name,)) for name in "abc"]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert beside.basket_size() == 9
 
 
 def test_a_foreign_file_is_left_alone(beside: Annotations) -> None:
