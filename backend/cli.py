@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -16,6 +17,8 @@ from typing import Any, NoReturn
 
 from backend.errors import AvocadoError, ConfigError
 
+STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""What asks a command to end in order: Ctrl-C, a scheduler, a closed terminal."""
 EXIT_OK = 0
 EXIT_SOME_FAILED = 1
 EXIT_UNUSABLE = 2

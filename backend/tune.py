@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from backend.cli import EXIT_OK, EXIT_SOME_FAILED, CommandParser, print_json, run_command
+from backend.cli import EXIT_OK, EXIT_SOME_FAILED, STOPS, CommandParser, print_json, run_command
 from backend.errors import ConfigError
 
 DEMO = Path("runs/datasets/demo")
@@ -228,6 +228,6 @@ def _python() -> Path:
 if __name__ == "__main__":
     code = run_command(main)
     # An impatient second signal must not turn an end in order into a death while Python tidies up.
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in STOPS:
         signal.signal(number, signal.SIG_IGN)
     sys.exit(code)

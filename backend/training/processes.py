@@ -16,11 +16,11 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from backend.cli import STOPS
+
 FOLDER = "avocado-workers-"
 """How the names of log folders begin."""
 LOCK = ".lock"
-STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""What asks a study to end in order: Ctrl-C, a scheduler, a closed terminal."""
 LEFT_SECONDS = 3600.0
 """How old a folder has to be before anybody takes it for one that a killed driver has left."""
 
