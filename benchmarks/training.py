@@ -61,9 +61,11 @@ def seconds_of_fixed_steps(fold: FoldTraining, steps: int) -> float:
     fold.model.train()
     started = time.perf_counter()
     for _ in range(steps):
-        loss = fold.loss(fold.network(batch), batch.labels)
+        with fold.mixed:
+            logits = fold.model(batch)
+        loss = fold.loss(logits.float(), batch.labels)
         fold.optimizer.zero_grad(set_to_none=True)
-        fold.fabric.backward(loss)
+        loss.backward()
         fold.optimizer.step()
     return time.perf_counter() - started
 

@@ -49,26 +49,35 @@ class Backbone(nn.Module):
 
 @dataclass(frozen=True)
 class BackboneInfo:
-    """A registered backbone. ``build`` takes the channel count and whether to load ImageNet weights."""
+    """A registered backbone.
+
+    Attributes:
+        name: as in configurations.
+        description: one line.
+        source: ``own`` or ``torchvision``.
+        build: takes the channel count and whether to load ImageNet weights.
+        depthwise: whether most of its time goes into depthwise convolutions.
+    """
 
     name: str
     description: str
     source: str
     build: Callable[[int, bool], Backbone]
+    depthwise: bool = False
 
 
 _REGISTRY: dict[str, BackboneInfo] = {}
 
 
 def register_backbone(
-    name: str, description: str, source: str
+    name: str, description: str, source: str, *, depthwise: bool = False
 ) -> Callable[[Callable[[int, bool], Backbone]], Callable[[int, bool], Backbone]]:
     """Register a builder ``(in_channels, imagenet) -> Backbone`` under ``name``; a second one raises."""
 
     def decorate(build: Callable[[int, bool], Backbone]) -> Callable[[int, bool], Backbone]:
         if name in _REGISTRY:
             raise ValueError(f"backbone {name!r} is registered twice")
-        _REGISTRY[name] = BackboneInfo(name, description, source, build)
+        _REGISTRY[name] = BackboneInfo(name, description, source, build, depthwise)
         return build
 
     return decorate
@@ -77,6 +86,11 @@ def register_backbone(
 def list_backbones() -> list[BackboneInfo]:
     """Every registered backbone, by name."""
     return [_REGISTRY[name] for name in sorted(_REGISTRY)]
+
+
+def is_depthwise(name: str) -> bool:
+    """Whether most of a registered backbone's time goes into depthwise convolutions."""
+    return _REGISTRY[name].depthwise
 
 
 def check_backbone(name: str, init: str = "random") -> None:
@@ -167,6 +181,7 @@ TORCHVISION_BACKBONES = (
     "regnet_y_400mf",
     "densenet121",
 )
+_DEPTHWISE = ("mobilenet", "shufflenet", "efficientnet")
 _HEADS = ("fc", "classifier", "head", "heads", "avgpool")
 
 
@@ -245,7 +260,9 @@ def _adapt_first_convolution(model: nn.Module, in_channels: int) -> None:
 
 
 def _register_torchvision(name: str) -> None:
-    @register_backbone(name, f"torchvision's {name}, ImageNet weights possible", "torchvision")
+    description = f"torchvision's {name}, ImageNet weights possible"
+
+    @register_backbone(name, description, "torchvision", depthwise=name.startswith(_DEPTHWISE))
     def build(in_channels: int, imagenet: bool) -> Backbone:
         return _torchvision_backbone(name, in_channels, imagenet)
 

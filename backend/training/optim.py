@@ -1,19 +1,22 @@
-"""Optimiser, schedule and device: what every training loop of this project shares."""
+"""Optimiser, schedule, precision and device: what every training loop of this project shares."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from backend.errors import ConfigError, TrainingError
+from backend.models.backbones import is_depthwise
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
+
+BFLOAT16, FLOAT32 = "bfloat16", "float32"
 
 
 def resolve_device(name: str) -> str:
@@ -37,20 +40,49 @@ def resolve_device(name: str) -> str:
 
 
 def make_fabric(device: str, devices: int = 1) -> Fabric:
-    """Fabric for one device, or for one rank of several: bf16 mixed precision on CUDA, full elsewhere.
+    """Fabric for one device, or for one rank of several; precision is ``mixed_precision``'s business.
 
-    On a CPU bf16 autocast halves the speed, so it stays off there. Ranks are started by
-    ``backend.training.ranks``; a method may leave parameters out for a while (DINO's prototypes).
+    Ranks are started by ``backend.training.ranks``; a method may leave parameters out for a while (DINO's
+    prototypes).
     """
     from lightning.fabric import Fabric
     from lightning.fabric.plugins.environments.lightning import LightningEnvironment
     from lightning.fabric.strategies.ddp import DDPStrategy
 
-    precision: Literal["bf16-mixed", "32-true"] = "bf16-mixed" if device == "cuda" else "32-true"
     if devices == 1:
-        return Fabric(accelerator=device, devices=1, precision=precision)
+        return Fabric(accelerator=device, devices=1)
     strategy = DDPStrategy(cluster_environment=LightningEnvironment(), find_unused_parameters=True)
-    return Fabric(accelerator=device, devices=devices, strategy=strategy, precision=precision)
+    return Fabric(accelerator=device, devices=devices, strategy=strategy)
+
+
+def mixed_precision(device: str, backbone: str) -> torch.autocast:
+    """A context in which training multiplies in what ``training_precision`` says.
+
+    Weights, BatchNorm's statistics and losses stay float32, and so does whatever is judged: validation, tests
+    and probes run outside (Micikevicius et al. 2018, "Mixed precision training"; Kalamkar et al. 2019, "A
+    study of bfloat16 for deep learning training").
+    """
+    return torch.autocast(device, torch.bfloat16, enabled=training_precision(device, backbone) == BFLOAT16)
+
+
+def training_precision(device: str, backbone: str) -> str:
+    """What training multiplies in: bfloat16 on CUDA, and on a CPU where that is faster, else float32.
+
+    Where its cores can (AVX-512 BF16), a ResNet's step takes .5 to .7 of the time, but one of depthwise
+    convolutions twice as long (``benchmarks/precision.py``).
+
+    Args:
+        device: ``cpu``, ``cuda`` or ``mps``.
+        backbone: a registered name.
+    """
+    fast = device == "cuda" or (device == "cpu" and _multiplies_bfloat16() and not is_depthwise(backbone))
+    return BFLOAT16 if fast else FLOAT32
+
+
+def _multiplies_bfloat16() -> bool:
+    """Whether this CPU does so natively; False where torch is too old to say."""
+    found: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(found.get("avx512_bf16", False))
 
 
 def prepare_worker(threads: int) -> None:
@@ -65,6 +97,8 @@ def prepare_worker(threads: int) -> None:
     torch.set_num_threads(threads)
     threadpool_limits(limits=threads, user_api="blas")
     torch.use_deterministic_algorithms(True, warn_only=True)
+    # A twentieth of a step, for nothing but to show up reads of memory that nobody wrote.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = False
 
 

@@ -33,7 +33,14 @@ from backend.models.network import FruitNetwork
 from backend.store.bundle import CurvePoint
 from backend.training.checkpoint import ENCODERS, pack_weights
 from backend.training.feed import FruitFeed
-from backend.training.optim import cosine_schedule, make_fabric, make_optimizer, require_finite
+from backend.training.optim import (
+    cosine_schedule,
+    make_fabric,
+    make_optimizer,
+    mixed_precision,
+    require_finite,
+    training_precision,
+)
 from backend.training.pretrain_state import Progress, load_state, save_state
 from backend.training.samples import EpochOrder, IntArray, SampleFeed, SamplePool
 from backend.training.task import TrainingStoppedError
@@ -129,6 +136,7 @@ class Pretraining:
     ) -> None:
         self.config, self.seed, self.device = config, seed, feed.device
         self.fabric = fabric or make_fabric(feed.device.type)
+        self.mixed = mixed_precision(feed.device.type, config.model.backbone)
         self.augment = compatible_augment(config.method.name, config.augment)
         self.method = self._make_method(feed, pool, batch_size)
         self.method.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -150,7 +158,7 @@ class Pretraining:
         digest = hashlib.sha256(pool.fruit.tobytes()).hexdigest()[:16]
         parts = (config_hash(config), seed, feed.dataset.dataset_id, digest, self.order.batch_size)
         self.identity = " ".join(str(part) for part in parts)
-        # The strategy's own set-up: Fabric's wrapper around it would convert the batch, and cannot.
+        # The strategy's own set-up: Fabric's wrapper around it would take the batch apart, and cannot.
         self.network = self.fabric.strategy.setup_module(self.method)
 
     def _make_method(self, feed: FruitFeed, pool: SamplePool, batch_size: int) -> Method:
@@ -216,7 +224,7 @@ class Pretraining:
 
     def step(self, batch: PretrainBatch, generator: torch.Generator) -> dict[str, Tensor]:
         """One optimisation step; returns detached scalars, the loss among them."""
-        with self.fabric.autocast():
+        with self.mixed:
             loss, metrics = self.network(batch, generator)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -269,6 +277,7 @@ class Pretraining:
             ("samples", str(len(self.order.samples))),
             ("steps", str(self.total)),
             ("batch_size", str(self.order.batch_size)),
+            ("precision", training_precision(self.device.type, self.config.model.backbone)),
             ("augmentation_without", ", ".join(self.augment.without)),
         ]
         return tuple(notes + [("method", note) for note in self.method.notes])

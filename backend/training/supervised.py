@@ -32,7 +32,13 @@ from backend.training.checkpoint import pack_weights
 from backend.training.feed import FruitFeed, StepOrder, sampling_weights
 from backend.training.inner_score import clearly_better, inner_mcc, inner_mcc_error
 from backend.training.losses import ClassificationLoss, probabilities
-from backend.training.optim import cosine_schedule, make_fabric, make_optimizer, require_finite
+from backend.training.optim import (
+    cosine_schedule,
+    make_optimizer,
+    mixed_precision,
+    require_finite,
+    training_precision,
+)
 from backend.training.task import FoldParts, FoldTask, Pruned, WorkerContext, fold_parts
 
 _EVALUATION_IMAGES = 512
@@ -140,15 +146,15 @@ class FoldTraining:
         config = task.config
         dataset = context.dataset
         self.feed = FruitFeed(dataset, context.cache, config.model.modalities, context.device)
-        self.fabric = make_fabric(context.device)
-        self.model = build_network(task, self.feed, parts.fit).to(memory_format=torch.channels_last)
-        optimizer = make_optimizer(
+        self.mixed = mixed_precision(self.feed.device.type, config.model.backbone)
+        model = build_network(task, self.feed, parts.fit).to(self.feed.device)
+        self.model = model.to(memory_format=torch.channels_last)
+        self.optimizer = make_optimizer(
             self.model.named_parameters(),
             learning_rate=config.optim.learning_rate,
             weight_decay=config.optim.weight_decay,
             backbone_rate=config.optim.backbone_rate,
         )
-        self.network, self.optimizer = self.fabric.setup(self.model, optimizer)
         labels = dataset.labels[parts.fit]
         self.loss = ClassificationLoss(dataset.task, config.optim.imbalance, labels).to(self.feed.device)
         weights = sampling_weights(labels) if config.optim.imbalance == "sampler" else None
@@ -198,9 +204,11 @@ class FoldTraining:
         """One optimisation step on the fruit at ``index``; returns the loss."""
         self.model.train()
         batch = self._augmented(self.feed.batch(index))
-        loss: Tensor = self.loss(self.network(batch), batch.labels)
+        with self.mixed:
+            logits = self.model(batch)
+        loss: Tensor = self.loss(logits.float(), batch.labels)
         self.optimizer.zero_grad(set_to_none=True)
-        self.fabric.backward(loss)
+        loss.backward()
         self.optimizer.step()
         self.average.update_parameters(self.model)
         advance()
@@ -222,7 +230,7 @@ class FoldTraining:
         views = sum(self.feed.spec.views.values())
         parts = []
         for batch in self.feed.batches(index, max(1, _EVALUATION_IMAGES // max(views, 1))):
-            parts.append(probabilities(judged(batch).float(), self.context.dataset.task).cpu())
+            parts.append(probabilities(judged(batch), self.context.dataset.task).cpu())
         return torch.cat(parts).numpy()
 
     def validate(self) -> float:
@@ -266,6 +274,7 @@ class FoldTraining:
             ("kept_epoch", str(self.kept.number)),
             ("fit_fruit", str(len(self.parts.fit))),
             ("validation_fruit", str(len(self.parts.validation))),
+            ("precision", training_precision(self.feed.device.type, self.task.config.model.backbone)),
         )
         if self.context.dataset.task == MULTICLASS:
             return facts

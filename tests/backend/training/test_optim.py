@@ -1,7 +1,36 @@
+import pytest
 import torch
 from threadpoolctl import ThreadpoolController
+from torch import nn
 
-from backend.training.optim import prepare_worker
+from backend.training.optim import BFLOAT16, FLOAT32, mixed_precision, prepare_worker, training_precision
+
+DENSE, DEPTHWISE = "resnet18", "mobilenet_v3_small"
+
+
+@pytest.fixture(params=[True, False], ids=["bfloat16 cores", "no bfloat16 cores"])
+def cores(request, monkeypatch) -> bool:
+    """Whether the CPU of this test multiplies in bfloat16."""
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": request.param}, raising=False)
+    return request.param
+
+
+def test_bfloat16_where_it_is_faster(cores):
+    assert training_precision("cpu", DENSE) == (BFLOAT16 if cores else FLOAT32)
+    assert training_precision("cpu", DEPTHWISE) == FLOAT32
+    assert training_precision("cuda", DEPTHWISE) == BFLOAT16
+    assert training_precision("mps", DENSE) == FLOAT32
+
+
+def test_a_torch_that_cannot_say_multiplies_in_float32(monkeypatch):
+    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+    assert training_precision("cpu", DENSE) == FLOAT32
+
+
+def test_products_have_the_chosen_precision(cores):
+    with mixed_precision("cpu", DENSE):
+        product = nn.Linear(2, 2)(torch.ones(1, 2))
+    assert product.dtype == (torch.bfloat16 if cores else torch.float32)
 
 
 def test_a_worker_takes_no_more_threads_than_it_was_given():

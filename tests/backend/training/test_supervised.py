@@ -9,7 +9,7 @@ import torch
 from backend.config import DataConfig, OptimConfig
 from backend.errors import TrainingError
 from backend.models.network import FruitNetwork
-from backend.training import supervised
+from backend.training import optim, supervised
 from backend.training.building import nan_statistics
 from backend.training.checkpoint import load_encoders, pack_weights, unpack_weights
 from backend.training.execute import execute
@@ -45,6 +45,22 @@ def test_the_same_task_gives_the_same_bits(multilabel_context, small_run):
     np.testing.assert_array_equal(first.predictions.score, second.predictions.score)
     assert first.artifacts[0].data == second.artifacts[0].data
     assert first.curves == second.curves
+
+
+def test_only_products_of_training_are_in_bfloat16(multilabel_context, small_run, monkeypatch):
+    monkeypatch.setattr(optim, "_multiplies_bfloat16", lambda: True)
+    config = small_run(epochs=1)
+    fold = FoldTraining(task(config), multilabel_context, fold_parts(multilabel_context, config, 0), 8)
+    features: list[torch.dtype] = []
+    for model in (fold.model, fold.average.module):
+        stage = model.encoder("rgb").backbone.stages[-1]
+        stage.register_forward_hook(lambda module, images, output: features.append(output.dtype))
+    loss = fold.step(next(fold.order.steps(1)), lambda: None)
+    assert (features, loss.dtype) == ([torch.bfloat16], torch.float32)
+    fold.validate()
+    assert set(features[1:]) == {torch.float32}
+    assert {weight.dtype for weight in fold.model.parameters()} == {torch.float32}
+    assert dict(fold.notes())["precision"] == "bfloat16"
 
 
 def test_seed_fold_and_study_seed_matter(multilabel_context, small_run):

@@ -3,6 +3,8 @@
 import pytest
 import torch
 
+from backend.training import optim
+
 
 @pytest.mark.parametrize("method", ["simclr", "moco", "dino", "triplet", "colourisation"])
 def test_resumes_bit_by_bit(train, drawn, nir, small_method, method, tmp_path):
@@ -27,6 +29,19 @@ def test_resumes_bit_by_bit(train, drawn, nir, small_method, method, tmp_path):
     assert seen == [3]
     assert resumed.weights == whole.weights
     assert resumed.curves == whole.curves
+
+
+def test_multiplies_in_bfloat16_where_the_cpu_can(train, nir, monkeypatch):
+    results = {}
+    for capable in (True, False):
+        monkeypatch.setattr(optim, "_multiplies_bfloat16", lambda there=capable: there)
+        results[capable] = train("simclr", nir, epochs=1).result
+    assert [dict(results[capable].notes)["precision"] for capable in (True, False)] == ["bfloat16", "float32"]
+    assert results[True].weights != results[False].weights
+    ours, theirs = (
+        [p.value for p in results[capable].curves if p.metric == "loss"] for capable in (True, False)
+    )
+    assert ours == pytest.approx(theirs, rel=0.02)
 
 
 def test_a_checkpoint_of_another_training_is_not_used(train, nir, tmp_path):
