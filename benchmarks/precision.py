@@ -1,0 +1,92 @@
+"""How much faster a training step is in bfloat16 than in float32, for each backbone, in one run.
+
+    python benchmarks/precision.py [--device cpu] [--resolution 64] [--batch 32] [--threads 1] [NAME ...]
+
+Forward, loss, backward and AdamW on one fixed batch of RGB images, both precisions in turn; the median over
+the rounds of each round's ratio. The last column says what training chooses on this machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import time
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from backend.models.backbones import create_backbone, list_backbones
+from backend.training.optim import make_optimizer, resolve_device, training_precision
+
+CLASSES = 4
+
+
+class Step:
+    """One training step of a backbone with a linear head, in either precision."""
+
+    def __init__(self, backbone: str, images: Tensor) -> None:
+        encoder = create_backbone(backbone, images.shape[1])
+        head = torch.nn.Linear(encoder.feature_dim, CLASSES)
+        self.model = (
+            torch.nn.Sequential(encoder, head).to(images.device).to(memory_format=torch.channels_last)
+        )
+        self.optimizer = make_optimizer(self.model.named_parameters(), learning_rate=1e-3, weight_decay=0.01)
+        self.images = images.contiguous(memory_format=torch.channels_last)
+        self.labels = torch.arange(len(images), device=images.device) % CLASSES
+
+    def seconds(self, steps: int, *, bfloat16: bool) -> float:
+        """Time of ``steps`` steps."""
+        self._wait()
+        started = time.perf_counter()
+        for _ in range(steps):
+            with torch.autocast(self.images.device.type, torch.bfloat16, enabled=bfloat16):
+                logits = self.model(self.images)
+            self.optimizer.zero_grad(set_to_none=True)
+            F.cross_entropy(logits.float(), self.labels).backward()
+            self.optimizer.step()
+        self._wait()
+        return time.perf_counter() - started
+
+    def _wait(self) -> None:
+        if self.images.device.type == "cuda":
+            torch.cuda.synchronize()
+
+
+def measure(backbone: str, images: Tensor, steps: int, rounds: int) -> tuple[float, float, float]:
+    """Milliseconds of a step in float32 and in bfloat16, and the median ratio."""
+    step = Step(backbone, images)
+    for bfloat16 in (False, True):
+        step.seconds(1, bfloat16=bfloat16)
+    pairs = [(step.seconds(steps, bfloat16=False), step.seconds(steps, bfloat16=True)) for _ in range(rounds)]
+    full, half = (1000 * statistics.median(times) / steps for times in zip(*pairs, strict=True))
+    return full, half, statistics.median(one / other for one, other in pairs)
+
+
+def main() -> int:
+    """Print a table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="backbones (default: all)")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--resolution", type=int, default=64)
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--steps", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=7)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    device = resolve_device(arguments.device)
+    images = torch.rand(arguments.batch, 3, arguments.resolution, arguments.resolution, device=device)
+    print(f"{'backbone':20s} {'float32':>10s} {'bfloat16':>10s} {'ratio':>7s}  chosen")
+    for name in arguments.names or [info.name for info in list_backbones()]:
+        full, half, ratio = measure(name, images, arguments.steps, arguments.rounds)
+        print(
+            f"{name:20s} {full:7.1f} ms {half:7.1f} ms {ratio:7.2f}  {training_precision(device, name)}",
+            flush=True,
+        )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
