@@ -56,6 +56,7 @@ lint: $(DEV)
 
 type: $(DEV)
 	$(BIN)/mypy
+	$(BIN)/mypy benchmarks/*.py docs/reference.py
 
 imports: $(DEV)
 	$(BIN)/lint-imports

@@ -64,7 +64,7 @@ class Sides:
         torch.manual_seed(0)
         spec = NetworkSpec({"rgb": 3}, {"rgb": 1}, 0, CLASSES)
         self.model = FruitNetwork(ModelConfig(backbone=backbone), spec).eval()
-        self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.model.to(memory_format=torch.channels_last)
         self.pictures = torch.rand(images, 3, resolution, resolution).contiguous(
             memory_format=torch.channels_last
         )

@@ -68,7 +68,7 @@ def make_setup(options: argparse.Namespace) -> Setup:
     folder = options.cache or options.dataset.parent
     dataset = read_dataset(options.dataset, cache_dir=folder)
     cache = open_cache(dataset, options.size, folder)
-    folds = outer_folds(dataset.labels, np.asarray(dataset.groups), 5, 0)
+    folds = outer_folds(dataset.labels, dataset.groups, 5, 0)
     train = np.flatnonzero(folds > 0)
     if options.fruit:
         train = np.sort(np.random.default_rng(0).permutation(train)[: options.fruit])

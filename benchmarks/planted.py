@@ -29,6 +29,9 @@ from backend.training.study import StudyOptions, run_study
 
 FAMILY = "input-ablation: without "
 POINTING = "localisation_pointing"
+_ENDS = ("value", "ci_low", "ci_high")
+Interval = dict[str, float]
+"""A metric's value and the ends of its 95 % interval, by these names."""
 GOAL = 0.8
 """Share of the defects found on which the hottest point of the maps has to lie."""
 
@@ -48,8 +51,9 @@ def read_results(store: Path, views: dict[str, tuple[str, ...]]) -> tuple[pd.Dat
     tests = tests[(tests["run_id_b"] == full) & (tests["metric"] == "mcc") & (tests["test"] == "bootstrap")]
     subsets = ablations.finished(connection, dataset, purposes=("input-ablation",)).set_index("run_id")
     sensors = json.loads(runs.loc[runs["run_id"] == full, "modalities"].iloc[0])
-    rest = tests["run_id_a"].map(lambda run: set(json.loads(subsets.loc[run, "modalities"])))
-    tests = tests.assign(sensor=[next(name for name in sensors if name not in names) for names in rest])
+    parts = {str(run): set(json.loads(str(subsets.loc[run, "modalities"]))) for run in subsets.index}
+    left_out = [next(s for s in sensors if s not in parts[str(run)]) for run in tests["run_id_a"]]
+    tests = tests.assign(sensor=left_out)
     names = [f"shapley:{sensor}" for sensor in sensors]
     names += [f"mcc_without_view:{sensor}:{view}" for sensor in sensors for view in views.get(sensor, ())]
     # Maps are those of the best seed, everything else of the first.
@@ -64,29 +68,35 @@ def judge(spec: dict[str, str], tests: pd.DataFrame, metrics: pd.DataFrame) -> l
     for defect, where in spec.items():
         planted, _, view = where.partition(":")
         verdicts = tests[tests["defect"] == defect].set_index("sensor")["verdict"].to_dict()
-        own = metrics[metrics["defect"] == defect].set_index("metric")
-        shares = own[own.index.str.startswith("shapley:")]
-        others = shares.drop(index=f"shapley:{planted}")
+        own: dict[str, Interval] = (
+            metrics[metrics["defect"] == defect].set_index("metric")[list(_ENDS)].to_dict("index")  # type: ignore[assignment]
+        )
+        shares = _named(own, "shapley:")
         right = all(text.startswith("better") == (sensor == planted) for sensor, text in verdicts.items())
-        apart = bool(shares.loc[f"shapley:{planted}", "ci_low"] > others["ci_high"].max())
-        row = {"defect": defect, "planted": where, "verdicts": verdicts, "right": right, "apart": apart}
-        row["shapley"] = {name.split(":", 1)[1]: _interval(values) for name, values in shares.iterrows()}
+        apart = shares[planted]["ci_low"] > max(
+            share["ci_high"] for sensor, share in shares.items() if sensor != planted
+        )
+        row = {"defect": defect, "planted": where, "verdicts": verdicts, "right": right}
+        row["shapley"] = {sensor: _text(share) for sensor, share in shares.items()}
         if view:
-            views = own[own.index.str.startswith(f"mcc_without_view:{planted}:")]
-            blind = views.loc[f"mcc_without_view:{planted}:{view}", "ci_high"]
-            row["views"] = {name.rsplit(":", 1)[1]: _interval(values) for name, values in views.iterrows()}
-            row["apart"] &= bool(
-                blind < views.drop(index=f"mcc_without_view:{planted}:{view}")["ci_low"].min()
-            )
-        row["points"] = POINTING not in own.index or bool(own.loc[POINTING, "value"] >= GOAL)
-        if POINTING in own.index:
-            row["pointing"] = _interval(own.loc[POINTING])
+            views = _named(own, f"mcc_without_view:{planted}:")
+            blind = views[view]["ci_high"]
+            apart &= blind < min(left["ci_low"] for name, left in views.items() if name != view)
+            row["views"] = {name: _text(left) for name, left in views.items()}
+        row |= {"apart": apart, "points": POINTING not in own or own[POINTING]["value"] >= GOAL}
+        if POINTING in own:
+            row["pointing"] = _text(own[POINTING])
         rows.append(row)
     return rows
 
 
-def _interval(values: pd.Series) -> str:
-    return f"{values['value']:.2f} ({values['ci_low']:.2f} to {values['ci_high']:.2f})"
+def _named(metrics: dict[str, Interval], prefix: str) -> dict[str, Interval]:
+    """Those whose name begins with ``prefix``, by the rest of it."""
+    return {name.removeprefix(prefix): value for name, value in metrics.items() if name.startswith(prefix)}
+
+
+def _text(interval: Interval) -> str:
+    return f"{interval['value']:.2f} ({interval['ci_low']:.2f} to {interval['ci_high']:.2f})"
 
 
 def main() -> int:

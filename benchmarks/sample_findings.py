@@ -88,7 +88,10 @@ def explain(store: RunStore, dataset: FruitDataset, run_id: str, skill: float) -
         for outcome, rows in _outcomes(found, column).items():
             for row in rows[:EXPLAINED]:
                 fruit = found.fruit_ids[row]
-                scores = {"outcome": outcome, "score": float(found.score[row, column])}
+                scores: dict[str, float | str] = {
+                    "outcome": outcome,
+                    "score": float(found.score[row, column]),
+                }
                 if outcome in ("tp", "fn"):
                     hits.append(float(seeded("hit", run_id, defect, fruit).random() < skill))
                     scores["pointing"] = hits[-1]

@@ -119,7 +119,7 @@ def settings() -> list[str]:
     from backend.training.plan import STAGE_FIELDS, Plan
 
     text = "A plan is a TOML file. What is left out keeps its default; each stage is a table of its own.\n"
-    stages = {
+    stages: dict[str, object] = {
         field.name: field.default_factory for field in dataclasses.fields(Plan) if field.name in STAGE_FIELDS
     }
     parts = ["## Settings of a plan\n", text, _fields(Plan, leave_out=STAGE_FIELDS)]
