@@ -29,7 +29,8 @@ def rgb_to_lab(images: Tensor) -> Tensor:
     """
     linear = torch.where(images <= 0.04045, images / 12.92, ((images.clamp_min(0.0) + 0.055) / 1.055) ** 2.4)
     matrix = torch.tensor(_TO_XYZ, device=images.device) / torch.tensor(_WHITE, device=images.device)[:, None]
-    xyz = torch.einsum("ij,bjhw->bihw", matrix, linear)
+    with torch.autocast(images.device.type, enabled=False):  # rounded to bfloat16 a* and b* are off by 2
+        xyz = torch.einsum("ij,bjhw->bihw", matrix, linear)
     delta = 6 / 29
     f = torch.where(xyz > delta**3, xyz.clamp_min(1e-8) ** (1 / 3), xyz / (3 * delta**2) + 4 / 29)
     x, y, z = f.unbind(dim=1)

@@ -9,7 +9,9 @@ import torch
 from backend.config import DataConfig
 from backend.errors import ConfigError
 from backend.methods.registry import list_methods, method_info
+from backend.models.backbones import Backbone
 from backend.models.network import FruitNetwork, NetworkSpec
+from backend.training import optim
 from backend.training.checkpoint import load_encoders, unpack_weights
 from backend.training.probing import probe_fold
 from backend.training.task import FoldTask, WorkerContext
@@ -56,6 +58,25 @@ def test_contract(train, drawn, method, sensors):
     for protocol in PROTOCOLS:
         assert np.isfinite(found[protocol]), protocol
     assert len(bundle.predictions.fruit_ids) == fruit // 2
+
+
+@pytest.mark.parametrize("method", [info.name for info in list_methods() if info.pretrains])
+def test_what_encoders_see_is_never_rounded(train, drawn, method, monkeypatch):
+    """Where encoders multiply in bfloat16, what is done to images before them does not."""
+    feature_maps, seen = Backbone.feature_maps, {}
+    for capable in (True, False):
+        monkeypatch.setattr(optim, "_multiplies_bfloat16", lambda there=capable: there)
+        images = seen[capable] = []
+
+        def record(self, batch, into=images):
+            into.append(batch.clone())
+            return feature_maps(self, batch)
+
+        monkeypatch.setattr(Backbone, "feature_maps", record)
+        train(method, drawn(rgb=3), epochs=1)  # with another sensor, colours are not what is predicted
+    assert len(seen[True]) == len(seen[False]) > 0
+    for rounded, exact in zip(seen[True], seen[False], strict=True):
+        assert torch.equal(rounded, exact)
 
 
 @pytest.mark.parametrize("positives", ["augment", "views", "modalities", "fruit"])
