@@ -93,7 +93,7 @@ def times(n: float) -> str:
 def _how() -> tuple[str, str, float | None, tuple[float, float]]:
     """View, numbers, threshold and prices."""
     hold("decision", [TRAINED, OWN], TRAINED)
-    row: dict[str, Any] = {"horizontal": True, "vertical_alignment": "bottom", "gap": "medium"}
+    row: dict[str, Any] = {"horizontal": True, "vertical_alignment": "bottom", "gap": "small"}
     bound: dict[str, Any] = {"bind": "query-params"}
     counts = WORDS["counts"]
     with st.container(**row):
