@@ -43,8 +43,11 @@ def embedding_std(embeddings: Any) -> float:
 
 
 def effective_rank(embeddings: Any) -> float:
-    """How many directions (n, F) embeddings use, 1 to min(n, F); 0 for embeddings that are all zero."""
-    singular = np.linalg.svd(_unit(embeddings), compute_uv=False)
+    """How many directions (n, F) embeddings use, 1 to min(n, F); 0 if all are zero, NaN if not finite."""
+    z = _unit(embeddings)
+    if not np.isfinite(z).all():  # on which the decomposition would fail
+        return float("nan")
+    singular = np.linalg.svd(z, compute_uv=False)
     total = singular.sum()
     if total == 0:
         return 0.0

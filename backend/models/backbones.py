@@ -38,13 +38,24 @@ class Backbone(nn.Module):
         maps = []
         x = self.stem(images)
         for stage in self.stages:
-            x = stage(x)
+            x = _in_full(stage, x) if x.shape[-1] == 1 and x.device.type == "cpu" else stage(x)
             maps.append(x)
         return maps
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, C, H, W) images to (B, feature_dim) features."""
         return self.feature_maps(images)[-1].mean(dim=(2, 3))
+
+
+def _in_full(stage: nn.Module, x: Tensor) -> Tensor:
+    """A stage in float32, whatever the precision around it.
+
+    Of a kernel that strides over a map of one cell all but the middle meets padding alone. In bfloat16
+    torch 2.15 leaves the gradient there as the memory was, 1e30 for instance, instead of 0.
+    """
+    with torch.autocast(x.device.type, enabled=False):
+        found: Tensor = stage(x.float())
+    return found
 
 
 @dataclass(frozen=True)
@@ -56,28 +67,28 @@ class BackboneInfo:
         description: one line.
         source: ``own`` or ``torchvision``.
         build: takes the channel count and whether to load ImageNet weights.
-        depthwise: whether most of its time goes into depthwise convolutions.
+        bfloat16: whether CPUs may train it in bfloat16: faster there, and every gradient is written (a test).
     """
 
     name: str
     description: str
     source: str
     build: Callable[[int, bool], Backbone]
-    depthwise: bool = False
+    bfloat16: bool = False
 
 
 _REGISTRY: dict[str, BackboneInfo] = {}
 
 
 def register_backbone(
-    name: str, description: str, source: str, *, depthwise: bool = False
+    name: str, description: str, source: str, *, bfloat16: bool = False
 ) -> Callable[[Callable[[int, bool], Backbone]], Callable[[int, bool], Backbone]]:
     """Register a builder ``(in_channels, imagenet) -> Backbone`` under ``name``; a second one raises."""
 
     def decorate(build: Callable[[int, bool], Backbone]) -> Callable[[int, bool], Backbone]:
         if name in _REGISTRY:
             raise ValueError(f"backbone {name!r} is registered twice")
-        _REGISTRY[name] = BackboneInfo(name, description, source, build, depthwise)
+        _REGISTRY[name] = BackboneInfo(name, description, source, build, bfloat16)
         return build
 
     return decorate
@@ -88,9 +99,9 @@ def list_backbones() -> list[BackboneInfo]:
     return [_REGISTRY[name] for name in sorted(_REGISTRY)]
 
 
-def is_depthwise(name: str) -> bool:
-    """Whether most of a registered backbone's time goes into depthwise convolutions."""
-    return _REGISTRY[name].depthwise
+def trains_in_bfloat16(name: str) -> bool:
+    """Whether CPUs may train a registered backbone in bfloat16."""
+    return _REGISTRY[name].bfloat16
 
 
 def check_backbone(name: str, init: str = "random") -> None:
@@ -152,18 +163,23 @@ def _small_resnet(in_channels: int, depths: tuple[int, ...], width: int, stem_st
     return backbone
 
 
-@register_backbone("resnet10_half", "ResNet-10 at half width, 3 x 3 stem: the default on a CPU", "own")
+@register_backbone(
+    "resnet10_half", "ResNet-10 at half width, 3 x 3 stem: the default on a CPU", "own", bfloat16=True
+)
 def _resnet10_half(in_channels: int, imagenet: bool) -> Backbone:
     return _small_resnet(in_channels, (1, 1, 1, 1), 32, 2)
 
 
-@register_backbone("resnet10", "ResNet-10, 3 x 3 stem", "own")
+@register_backbone("resnet10", "ResNet-10, 3 x 3 stem", "own", bfloat16=True)
 def _resnet10(in_channels: int, imagenet: bool) -> Backbone:
     return _small_resnet(in_channels, (1, 1, 1, 1), 64, 2)
 
 
 @register_backbone(
-    "resnet18_small", "ResNet-18 for small images: 3 x 3 stem of stride 1 (CIFAR style)", "own"
+    "resnet18_small",
+    "ResNet-18 for small images: 3 x 3 stem of stride 1 (CIFAR style)",
+    "own",
+    bfloat16=True,
 )
 def _resnet18_small(in_channels: int, imagenet: bool) -> Backbone:
     return _small_resnet(in_channels, (2, 2, 2, 2), 64, 1)
@@ -181,7 +197,6 @@ TORCHVISION_BACKBONES = (
     "regnet_y_400mf",
     "densenet121",
 )
-_DEPTHWISE = ("mobilenet", "shufflenet", "efficientnet")
 _HEADS = ("fc", "classifier", "head", "heads", "avgpool")
 
 
@@ -262,7 +277,7 @@ def _adapt_first_convolution(model: nn.Module, in_channels: int) -> None:
 def _register_torchvision(name: str) -> None:
     description = f"torchvision's {name}, ImageNet weights possible"
 
-    @register_backbone(name, description, "torchvision", depthwise=name.startswith(_DEPTHWISE))
+    @register_backbone(name, description, "torchvision", bfloat16=name.startswith("resnet"))
     def build(in_channels: int, imagenet: bool) -> Backbone:
         return _torchvision_backbone(name, in_channels, imagenet)
 

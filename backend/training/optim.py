@@ -11,7 +11,7 @@ from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from backend.errors import ConfigError, TrainingError
-from backend.models.backbones import is_depthwise
+from backend.models.backbones import trains_in_bfloat16
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
@@ -68,14 +68,15 @@ def mixed_precision(device: str, backbone: str) -> torch.autocast:
 def training_precision(device: str, backbone: str) -> str:
     """What training multiplies in: bfloat16 on CUDA, and on a CPU where that is faster, else float32.
 
-    Where its cores can (AVX-512 BF16), a ResNet's step takes .5 to .7 of the time, but one of depthwise
-    convolutions twice as long (``benchmarks/precision.py``).
+    Where its cores can (AVX-512 BF16), a ResNet's step takes .5 to .7 of the time
+    (``benchmarks/precision.py``). Depthwise convolutions take twice as long, and of networks that stride
+    within a stage not every gradient is written (``backend.models.backbones``).
 
     Args:
         device: ``cpu``, ``cuda`` or ``mps``.
         backbone: a registered name.
     """
-    fast = device == "cuda" or (device == "cpu" and _multiplies_bfloat16() and not is_depthwise(backbone))
+    fast = device == "cuda" or (device == "cpu" and _multiplies_bfloat16() and trains_in_bfloat16(backbone))
     return BFLOAT16 if fast else FLOAT32
 
 

@@ -1,9 +1,26 @@
+from collections.abc import Iterator
+
 import pytest
 import torch
 from torch.hub import get_dir
 
 from backend.errors import ConfigError
-from backend.models.backbones import create_backbone, list_backbones, register_backbone
+from backend.models.backbones import (
+    create_backbone,
+    list_backbones,
+    register_backbone,
+    trains_in_bfloat16,
+)
+
+
+@pytest.fixture
+def fill_unwritten_with_nan(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(torch.utils.deterministic, "fill_uninitialized_memory", True)
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    yield
+    torch.use_deterministic_algorithms(before, warn_only=True)
+
 
 NAMES = [info.name for info in list_backbones() if info.source in ("own", "torchvision")]
 
@@ -24,6 +41,19 @@ def test_every_backbone_takes_any_channel_count_and_trains(name: str) -> None:
         maps = backbone.eval().feature_maps(torch.rand(1, 5, 32, 32))
     assert len(maps) == len(backbone.stages) >= 1
     assert maps[-1].shape[:2] == (1, backbone.feature_dim)
+
+
+@pytest.mark.parametrize("side", [2, 4, 8, 16])
+@pytest.mark.parametrize("name", [name for name in NAMES if trains_in_bfloat16(name)])
+def test_no_gradient_is_left_unwritten_in_bfloat16(name: str, side: int, fill_unwritten_with_nan) -> None:
+    torch.manual_seed(0)
+    backbone = create_backbone(name, 3).to(memory_format=torch.channels_last)
+    images = torch.rand(4, 3, side, side).contiguous(memory_format=torch.channels_last)
+    with torch.autocast("cpu", torch.bfloat16):
+        features = backbone(images)
+    features.float().square().sum().backward()
+    for parameter in backbone.parameters():
+        assert parameter.grad is None or torch.isfinite(parameter.grad).all()
 
 
 def test_features_are_the_mean_of_the_last_map() -> None:

@@ -29,7 +29,9 @@ def build_tiny(in_channels: int, imagenet: bool) -> Backbone:
 def tiny_backbone() -> Iterator[str]:
     """Name of a backbone that only this process knows: for what asks what is stored, not what is learned."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(backbones._REGISTRY, "tiny", BackboneInfo("tiny", "for tests", "own", build_tiny))
+        patch.setitem(
+            backbones._REGISTRY, "tiny", BackboneInfo("tiny", "for tests", "own", build_tiny, bfloat16=True)
+        )
         yield "tiny"
 
 
