@@ -100,7 +100,7 @@ def curves(key: str, fold: int, epochs: int) -> tuple[CurvePoint, ...]:
     return tuple(points)
 
 
-def compare(store: RunStore, a: str, b: str, family: str = "ssl") -> list[ComparisonRow]:
+def compare(store: RunStore, a: str, b: str, family: str = "pretraining: made up") -> list[ComparisonRow]:
     """Differences of MCC and recall between two runs, with intervals from a bootstrap over fruit."""
     first, second = store.load_predictions(a), store.load_predictions(b)
     rows = []

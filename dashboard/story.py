@@ -114,7 +114,7 @@ def _decisions(scope: Scope) -> Iterator[Exhibit]:
     argument = headline.argued(scope)
     if argument is None:
         return
-    one = contenders.best_whole(argument.runs, argument.metrics, "mcc")
+    one = contenders.best_whole(argument.runs, argument.metrics)
     assert one is not None, "somebody is argued about"
     counts = scope.store.defect_confusion(one.run_id)
     counts = counts[counts["defect"].isin(scope.defects)]

@@ -48,7 +48,11 @@ def bands(
     thin = alt.datum.tone == "other"
     quiet = base.transform_filter(thin).mark_line(strokeWidth=1.25, opacity=0.7).encode(y=y)
     loud = base.transform_filter(~thin).mark_line(strokeWidth=3).encode(y=y)
-    dots = base.mark_point(size=60, opacity=0.9).encode(y=y, tooltip=[alt.Tooltip("words:N", title="·")])
+    dots = base.mark_point(opacity=0.9).encode(
+        y=y,
+        size=alt.condition(thin, alt.value(20), alt.value(60)),
+        tooltip=[alt.Tooltip("words:N", title="·")],
+    )
     # A line that stopped early has room to its right.
     names = haloed(
         base.encode(y=y, text="label:N"),

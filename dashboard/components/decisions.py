@@ -80,8 +80,8 @@ def controls(scope: Scope, runs: pd.DataFrame) -> Chosen:
 
 def _first(scope: Scope, runs: pd.DataFrame, options: list[Run]) -> str:
     """The run shown before anything is chosen: the best one on the most labels."""
-    metrics = scope.store.pooled_metrics(tuple(runs["run_id"]), ("mcc",))
-    best = contenders.best_whole(runs, metrics, "mcc")
+    metrics = scope.store.pooled_metrics(tuple(runs["run_id"]), contenders.ASKED)
+    best = contenders.best_whole(runs, metrics)
     return next((run.label for run in options if best and run.run_id == best.run_id), options[0].label)
 
 

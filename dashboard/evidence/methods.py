@@ -14,6 +14,7 @@ from dashboard.charts.lines import bands
 from dashboard.figure import Figure
 from dashboard.format import interval, number, percent, plural
 from dashboard.frames import methods as frames
+from dashboard.frames.method_tests import Tested, against_baseline, other_words
 from dashboard.frames.methods import SUPERVISED, Equal
 from dashboard.frames.tests import deciding
 from dashboard.names import defect_words, method_words
@@ -23,6 +24,8 @@ from dashboard.theme import Tint
 
 WORDS = texts.PROTOCOLS
 PURPOSES = ("final", "label-efficiency")
+FAMILY = "pretraining"
+"""How the family of a test begins that asks whether a pretraining helps."""
 SHADE = Tint("other", 2)
 
 
@@ -35,12 +38,14 @@ class Compared:
         metrics: see ``ablations.whole_metrics``.
         rows: see ``frames.methods.protocol_rows``, over all defects or for the chosen one.
         focus: the method that is argued for; None where there is no pretraining.
+        tests: each method against the baseline on the same labels, over all defects or for the chosen one.
     """
 
     runs: pd.DataFrame
     metrics: pd.DataFrame
     rows: pd.DataFrame
     focus: str | None
+    tests: tuple[Tested, ...] = ()
 
     @property
     def fractions(self) -> tuple[float, ...]:
@@ -65,7 +70,9 @@ def compared(scope: Scope) -> Compared:
     runs = scope.keep_recent(runs[runs["modalities"] == scope.modalities] if scope.modalities else runs)
     metrics = scope.store.ask(queries.whole_metrics, tuple(runs["run_id"]), frames.METRICS)
     rows = frames.protocol_rows(runs, metrics, scope.one_defect)
-    return Compared(runs, metrics, rows, _focus(scope, rows))
+    stored = scope.store.ask(queries.tests_of, scope.dataset.dataset_id, scope.study_id, FAMILY)
+    tests = against_baseline(stored, runs[runs["transductive"] == 0], scope.one_defect)
+    return Compared(runs, metrics, rows, _focus(scope, rows), tests)
 
 
 def _focus(scope: Scope, rows: pd.DataFrame) -> str | None:
@@ -107,6 +114,8 @@ def said(scope: Scope, found: Compared) -> Answer:
             theirs=number(partner["value"].iloc[0]),
             few=percent(first["fraction"]),
         )
+    if verdict == UNCLEAR:
+        level = f"{level} {other_words(found.tests, float(first['fraction']), found.focus)}".strip()
     return Answer(text, level, verdict)
 
 
@@ -171,7 +180,7 @@ def _verdict(scope: Scope, found: Compared, fraction: float, defect: str | None)
 
 def table_figure(scope: Scope, found: Compared, fraction: float, answer: Answer) -> Figure:
     """Methods against protocols at one share of the labels."""
-    frame = frames.grid_rows(found.rows, fraction)
+    frame = frames.grid_rows(found.rows, fraction, found.tests)
     here = found.rows[found.rows["fraction"] == fraction]
     return Figure(
         name=f"methods-{round(100 * fraction)}",

@@ -17,7 +17,7 @@ from dashboard.names import defect_words, subject
 from dashboard.scope import Scope
 
 WORDS = texts.OVERVIEW
-QUOTED = ("mcc", "recall", "precision", "accuracy")
+QUOTED = (*contenders.ASKED, "recall", "precision", "accuracy")
 RESULTS = ("final", "label-efficiency")
 """Purposes of runs that were judged on fruit which nothing has seen, on all labels or on few."""
 
@@ -60,7 +60,7 @@ def argued(scope: Scope) -> Argument | None:
     """
     runs = scope.keep(scope.store.scored_runs(scope.dataset.dataset_id, scope.study_id, RESULTS))
     metrics = scope.store.pooled_metrics(tuple(runs["run_id"]), QUOTED)
-    reference, challenger = contenders.best_pair(runs, metrics, "mcc")
+    reference, challenger = contenders.best_pair(runs, metrics)
     found = {"reference": reference, "challenger": challenger}
     sides = {side: contender for side, contender in found.items() if contender is not None}
     if not sides:
@@ -69,7 +69,7 @@ def argued(scope: Scope) -> Argument | None:
     tests = deciding(scope.store.comparisons(*both))
     tests = tests[tests["defect"].isna() | tests["defect"].isin(scope.defects)]
     said = _answer(scope, metrics, tests, reference, challenger)
-    whole = contenders.best_whole(runs, metrics, "mcc")
+    whole = contenders.best_whole(runs, metrics)
     if whole is not None and whole.share > min(side.share for side in sides.values()):
         best = alone(scope, metrics, whole).text
         beside = answers.SAY["beside"].format(sentence=best[:1].lower() + best[1:])

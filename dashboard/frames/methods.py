@@ -9,9 +9,12 @@ from typing import Any
 import pandas as pd
 
 from dashboard import texts
+from dashboard.contenders import CHOSEN_BY
 from dashboard.figure import records
 from dashboard.format import count, interval, missing, number, percent, plural
+from dashboard.frames.method_tests import MARKS, Tested, gap_words
 from dashboard.names import method_words
+from dashboard.rows import of_defect
 
 WORDS = texts.PROTOCOLS
 SUPERVISED = "supervised"
@@ -29,8 +32,10 @@ PROTOCOLS = {
 SHOWN = ("tuned", "readout", "neighbours", "retrieval")
 """Protocols of the figure; the others stand in the table."""
 BY_SCORE = {score: protocol for protocol, score in PROTOCOLS.items()}
-PROTOCOL_COLUMNS = ["method", "protocol", "fraction", "value", "low", "high", "least", "most", "seeds"]
-METRICS = tuple(dict.fromkeys(metric for _, metric in PROTOCOLS.values()))
+PROTOCOL_COLUMNS = [
+    "method", "protocol", "fraction", "value", "low", "high", "least", "most", "seeds", "validation",
+]  # fmt: skip
+METRICS = (*dict.fromkeys(metric for _, metric in PROTOCOLS.values()), CHOSEN_BY)
 HEALTH = ("embedding_std", "effective_rank", "alignment_loss", "uniformity_loss")
 
 
@@ -46,8 +51,12 @@ def protocol_rows(runs: pd.DataFrame, metrics: pd.DataFrame, defect: str | None)
 
     Returns:
         method, protocol, fraction, value, low, high (mean of the seeds' intervals; where the store has none,
-        the range over seeds), least, most (over seeds), seeds.
+        the range over seeds), least, most (over seeds), seeds, validation (agreement over all defects on
+        validation fruit; NaN where a seed has none, as readouts do).
     """
+    chosen_by = of_defect(metrics, None)
+    chosen_by = chosen_by[(chosen_by["metric"] == CHOSEN_BY) & chosen_by["value"].notna()]
+    validation = dict(zip(chosen_by["run_id"], chosen_by["value"].astype(float), strict=True))
     of = metrics["defect"].isna() if defect is None else metrics["defect"] == defect
     scores: dict[str, list[tuple[Any, ...]]] = {}
     names = ["run_id", "metric", "value", "ci_low", "ci_high"]
@@ -61,7 +70,8 @@ def protocol_rows(runs: pd.DataFrame, metrics: pd.DataFrame, defect: str | None)
         for metric, *values in scores.get(run_id, []):
             protocol = BY_SCORE.get(("finetune" if kind == "baseline" else kind, metric))
             if protocol is not None:
-                groups.setdefault((protocol, str(method), float(fraction)), []).append((seed, *values))
+                inner = validation.get(run_id, math.nan)
+                groups.setdefault((protocol, str(method), float(fraction)), []).append((seed, *values, inner))
     place = {protocol: i for i, protocol in enumerate(PROTOCOLS)}
     ordered = sorted(groups.items(), key=lambda group: place[group[0][0]])
     return pd.DataFrame([_protocol_row(*key, group) for key, group in ordered], columns=PROTOCOL_COLUMNS)
@@ -70,8 +80,8 @@ def protocol_rows(runs: pd.DataFrame, metrics: pd.DataFrame, defect: str | None)
 def _protocol_row(
     protocol: str, method: str, fraction: float, scores: list[tuple[Any, ...]]
 ) -> dict[str, object]:
-    """One method under one protocol, from the (seed, value, low, high) of its runs."""
-    values = [float(value) for _, value, _, _ in scores]
+    """One method under one protocol, from the (seed, value, low, high, validation) of its runs."""
+    values = [float(score[1]) for score in scores]
     low, high = (_mean([score[end] for score in scores]) for end in (2, 3))
     several = len(set(values)) > 1
     return {
@@ -84,6 +94,7 @@ def _protocol_row(
         "least": min(values),
         "most": max(values),
         "seeds": len({score[0] for score in scores}),
+        "validation": math.fsum(score[4] for score in scores) / len(scores),
     }
 
 
@@ -94,11 +105,16 @@ def _mean(values: list[Any]) -> float:
 
 
 def best_method(rows: pd.DataFrame, fraction: float, protocol: str = "tuned") -> str | None:
-    """The pretraining with the highest value at a share of the labels; None where there is none."""
+    """The best pretraining at a share of the labels; None where there is none.
+
+    Chosen on validation fruit where all were judged on them, so that test fruit choose nothing (see
+    ``dashboard.contenders``).
+    """
     there = rows[
         (rows["protocol"] == protocol) & (rows["fraction"] == fraction) & ~rows["method"].isin(REFERENCES)
     ]
-    return None if there.empty else str(there["method"].iloc[int(there["value"].to_numpy().argmax())])
+    by = there["validation"] if there["validation"].notna().all() else there["value"]
+    return None if there.empty else str(there["method"].iloc[int(by.to_numpy().argmax())])
 
 
 def ranked(rows: pd.DataFrame, fraction: float) -> tuple[str, ...]:
@@ -117,22 +133,30 @@ def shown_protocols(rows: pd.DataFrame, fraction: float) -> tuple[str, ...]:
     return tuple(protocol for protocol in SHOWN if protocol in there)
 
 
-def grid_rows(rows: pd.DataFrame, fraction: float) -> pd.DataFrame:
+def grid_rows(rows: pd.DataFrame, fraction: float, tests: tuple[Tested, ...] = ()) -> pd.DataFrame:
     """Cells of methods against protocols for ``charts.grid.value_grid``.
+
+    Args:
+        rows: see ``protocol_rows``.
+        fraction: share of the labels.
+        tests: a mark stands behind the fine-tuned ones that they set apart from the baseline.
 
     Returns:
         row, column, part, large, small, shade, words.
     """
     here = {(row["method"], row["protocol"]): row for row in records(rows[rows["fraction"] == fraction])}
+    apart = {(one.method, "tuned"): one for one in tests if one.fraction == fraction and one.differs}
     cells = [
-        _cell(method, name, here.get((method, name)))
+        _cell(method, name, here.get((method, name)), apart.get((method, name)))
         for method in ranked(rows, fraction)
         for name in shown_protocols(rows, fraction)
     ]
     return pd.DataFrame(cells)
 
 
-def _cell(method: str, protocol: str, found: dict[str, Any] | None) -> dict[str, object]:
+def _cell(
+    method: str, protocol: str, found: dict[str, Any] | None, apart: Tested | None
+) -> dict[str, object]:
     cell = {"row": row_words(method), "column": WORDS[protocol], "part": "cell"}
     if found is None:
         return cell | {"large": "", "small": "", "shade": 0.0, "words": WORDS["no_cell"]}
@@ -144,8 +168,10 @@ def _cell(method: str, protocol: str, found: dict[str, Any] | None) -> dict[str,
         ends=f" ({ends})" if ends else "",
         seeds=plural(found["seeds"], "seed"),
     )
+    if apart is not None:
+        words += gap_words(apart)
     return cell | {
-        "large": number(found["value"]),
+        "large": number(found["value"]) + (f" {MARKS[apart.verdict]}" if apart else ""),
         "small": f"±{(found['high'] - found['low']) / 2:.2f}" if ends else "",
         "shade": max(0.0, float(found["value"])),
         "words": words,

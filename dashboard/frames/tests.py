@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import comb
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from dashboard.answers import BETTER, UNCLEAR, WORSE
 
@@ -46,16 +48,22 @@ def mcnemar(fixed: int, broken: int) -> float:
     return min(1.0, 2 * tail / 2**n)
 
 
+def holm(p: Sequence[float]) -> NDArray[np.float64]:
+    """p-values of one family, corrected after Holm (1979); they may exceed 1."""
+    values = np.array(p, dtype=np.float64)
+    order = np.argsort(values, kind="stable")
+    adjusted = np.empty(len(values))
+    adjusted[order] = np.maximum.accumulate(values[order] * np.arange(len(values), 0, -1))
+    return adjusted
+
+
 def mcnemar_verdicts(fixed: list[int], broken: list[int]) -> list[str]:
     """Verdicts of several such questions asked at once, corrected after Holm.
 
     Returns:
         ``better``, ``worse`` or ``not distinguishable`` for each.
     """
-    p = np.array([mcnemar(a, b) for a, b in zip(fixed, broken, strict=True)])
-    order = np.argsort(p, kind="stable")
-    adjusted = np.empty(len(p))
-    adjusted[order] = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
+    adjusted = holm([mcnemar(a, b) for a, b in zip(fixed, broken, strict=True)])
     return [
         UNCLEAR if q > ALPHA else (BETTER if a > b else WORSE)
         for q, a, b in zip(adjusted, fixed, broken, strict=True)

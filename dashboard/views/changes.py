@@ -83,8 +83,8 @@ def _pair(scope: Scope, runs: pd.DataFrame) -> Pair:
 
 def _defaults(scope: Scope, runs: pd.DataFrame, options: list[Run]) -> tuple[str, str]:
     """Labels of the best baseline and the best pretraining; the other ends stand in for a missing one."""
-    metrics = scope.store.pooled_metrics(tuple(runs["run_id"]), ("mcc",))
-    reference, challenger = contenders.best_pair(runs, metrics, "mcc")
+    metrics = scope.store.pooled_metrics(tuple(runs["run_id"]), contenders.ASKED)
+    reference, challenger = contenders.best_pair(runs, metrics)
     labels = {run.run_id: run.label for run in options}
     first = labels.get(reference.run_id if reference else "", options[0].label)
     second = labels.get(challenger.run_id if challenger else "", options[-1].label)

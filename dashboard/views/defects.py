@@ -115,8 +115,8 @@ def _reference(scope: Scope, runs: pd.DataFrame, run: Run) -> Run | None:
     if row["kind"] == "baseline":
         return None
     alike = runs[runs["label_fraction"] == row["label_fraction"]]
-    metrics = scope.store.pooled_metrics(tuple(alike["run_id"]), ("mcc",))
-    best, _ = contenders.best_pair(alike, metrics, "mcc")
+    metrics = scope.store.pooled_metrics(tuple(alike["run_id"]), contenders.ASKED)
+    best, _ = contenders.best_pair(alike, metrics)
     if best is None or scope.store.comparability(run.run_id, best.run_id):
         return None
     return next(option for option in run_options(runs) if option.run_id == best.run_id)

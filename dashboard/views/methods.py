@@ -16,6 +16,7 @@ from dashboard.evidence.methods import Compared
 from dashboard.export import Provenance
 from dashboard.filters import Scope
 from dashboard.format import percent, plain
+from dashboard.frames.method_tests import marks_words
 from dashboard.frames.methods import PROTOCOLS
 from dashboard.names import method_words
 
@@ -75,7 +76,7 @@ def _table(scope: Scope, found: Compared, said: Answer, stamp: Provenance) -> No
     )
     fraction = shares.get(chosen or first, found.telling)
     figures.figure(evidence.table_figure(scope, found, fraction, said), stamp, "methods")
-    quiet(WORDS["table_note"])
+    quiet(" ".join((WORDS["table_note"], marks_words(found.tests, fraction))).strip())
     with st.expander(WORDS["every_number"]):
         st.dataframe(_numbers(found.rows), hide_index=True, alt=WORDS["every_number"])
 

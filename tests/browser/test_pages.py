@@ -34,7 +34,8 @@ def test_a_defect_changes_the_headline_to_what_sql_says(visit: Visit, ask) -> No
     expect(page.locator("h1")).to_contain_text("body rot")
     delta = ask(
         "SELECT delta FROM comparison JOIN run ON run_id = run_id_b"
-        " WHERE family = 'ssl' AND comparison.metric = 'recall' AND defect = 'body-rot' AND seed = 0",
+        " WHERE family LIKE 'pretraining%' AND comparison.metric = 'recall'"
+        " AND defect = 'body-rot' AND seed = 0",
     )[0][0]
     assert f"{100 * delta:.0f} more of 100 fruit with body rot" in headline(page)
     settle(page)

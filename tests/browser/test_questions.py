@@ -61,8 +61,9 @@ def reader(visit: Callable[..., Page]) -> Reader:
 def test_is_pretraining_worth_it_and_for_which_defect(reader: Reader, ask) -> None:
     overall, rot = (
         ask(
-            "SELECT delta FROM comparison JOIN run ON run_id = run_id_b WHERE family = 'ssl' AND seed = 0"
-            " AND comparison.metric = 'recall' AND defect IS ? LIMIT 1",
+            "SELECT delta FROM comparison JOIN run ON run_id = run_id_b"
+            " WHERE family LIKE 'pretraining%' AND seed = 0 AND comparison.metric = 'recall'"
+            " AND defect IS ? LIMIT 1",
             defect,
         )[0][0]
         for defect in (None, "body-rot")

@@ -59,23 +59,34 @@ def test_the_best_is_chosen_by_its_mean_and_stands_with_its_first_seed() -> None
     lucky = {"method": "moco", "kind": "finetune", "init": "ssl"}
     steady = {"method": "simclr", "kind": "finetune", "init": "ssl"}
     found = runs({}, lucky, lucky | {"seed": 1}, steady | {"seed": 2}, steady | {"seed": 1})
-    reference, challenger = contenders.best_pair(found, overall(0.5, 0.9, 0.1, 0.6, 0.62), "mcc")
+    reference, challenger = contenders.best_pair(found, overall(0.5, 0.9, 0.1, 0.6, 0.62))
     assert (reference.run_id, reference.seeds) == ("r0", 1)
     assert (challenger.method, challenger.run_id, challenger.seeds) == ("simclr", "r4", 2)
     assert challenger.value == pytest.approx(0.61)
 
 
+def test_test_fruit_choose_nothing_that_they_then_judge() -> None:
+    ssl = {"kind": "finetune", "init": "ssl"}
+    found = runs({}, ssl | {"method": "moco"}, ssl | {"method": "simclr"})
+    judged = overall(0.5, 0.9, 0.6)
+    inner = metrics(*((f"r{i}", "inner_mcc", None, v, None, None) for i, v in enumerate((0.5, 0.55, 0.7))))
+    _, challenger = contenders.best_pair(found, pd.concat([judged, inner]))
+    assert (challenger.method, challenger.value) == ("simclr", 0.6), "chosen on validation, worth its test"
+    _, challenger = contenders.best_pair(found, pd.concat([judged, inner.head(2)]))
+    assert challenger.method == "moco", "not every one was judged on validation fruit"
+
+
 def test_transductive_and_undefined_runs_never_count() -> None:
     ssl = {"kind": "finetune", "init": "ssl"}
     found = runs({}, ssl | {"transductive": 1}, ssl)
-    reference, challenger = contenders.best_pair(found, overall(0.5, 0.9, None), "mcc")
+    reference, challenger = contenders.best_pair(found, overall(0.5, 0.9, None))
     assert reference.run_id == "r0" and challenger is None
-    assert contenders.best_pair(found.head(0), overall(), "mcc") == (None, None)
+    assert contenders.best_pair(found.head(0), overall()) == (None, None)
 
 
 def test_runs_with_fewer_labels_are_not_the_best() -> None:
     found = runs({}, {"label_fraction": 0.1, "method": "other"})
-    assert contenders.best_pair(found, overall(0.5, 0.9), "mcc")[0].run_id == "r0"
+    assert contenders.best_pair(found, overall(0.5, 0.9))[0].run_id == "r0"
 
 
 def test_a_clear_gain_is_said_with_number_interval_and_n() -> None:
@@ -209,14 +220,14 @@ FEW = {"label_fraction": 0.1}
 def test_pretraining_on_few_labels_is_compared_with_the_baseline_on_as_many() -> None:
     found = runs({}, FEW, SSL | FEW, SSL | FEW | {"kind": "probe", "method": "moco"})
     numbers = overall(0.5, 0.2, 0.3, 0.4)
-    reference, challenger = contenders.best_pair(found, numbers, "mcc")
+    reference, challenger = contenders.best_pair(found, numbers)
     assert (reference.run_id, challenger.run_id, challenger.share) == ("r1", "r2", 0.1)
-    assert contenders.best_whole(found, numbers, "mcc").run_id == "r0"
+    assert contenders.best_whole(found, numbers).run_id == "r0"
 
 
 def test_a_comparison_on_all_labels_is_preferred() -> None:
     found = runs({}, FEW, SSL | FEW, SSL)
-    reference, challenger = contenders.best_pair(found, overall(0.5, 0.2, 0.9, 0.4), "mcc")
+    reference, challenger = contenders.best_pair(found, overall(0.5, 0.2, 0.9, 0.4))
     assert (reference.run_id, challenger.run_id) == ("r0", "r3")
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pandas as pd
 import pytest
 
 from dashboard.frames import methods
+from dashboard.frames.method_tests import against_baseline, marks_words, other_words
 
 
 def test_protocols_are_means_over_seeds_and_never_transductive(run_rows, metric_rows) -> None:
@@ -47,6 +50,89 @@ def test_random_weights_are_no_pretraining_that_could_be_best(run_rows, metric_r
     rows = methods.protocol_rows(table, values, None)
     assert methods.best_method(rows, 1.0, "readout") == "simclr"
     assert methods.best_method(rows[rows["method"] == "random_init"], 1.0, "readout") is None
+
+
+def test_validation_fruit_choose_the_method_that_is_argued_for(run_rows, metric_rows) -> None:
+    table = run_rows(
+        *(
+            {"kind": "finetune", "method": method, "seed": seed}
+            for method in ("byol", "moco")
+            for seed in (0, 1)
+        )
+    )
+    values = metric_rows(
+        *((f"r{i}", "mcc", None, value, None, None) for i, value in enumerate((0.9, 0.8, 0.5, 0.6))),
+        *((f"r{i}", "inner_mcc", None, value, None, None) for i, value in enumerate((0.5, 0.6, 0.7, 0.8))),
+    )
+    rows = methods.protocol_rows(table, values, None)
+    assert methods.best_method(rows, 1.0) == "moco"
+    assert rows.set_index("method").loc["moco", "validation"] == pytest.approx(0.75)
+    assert (
+        methods.best_method(methods.protocol_rows(table, values[values["run_id"] != "r3"], None), 1.0)
+        == "moco"
+    )
+    some = values[(values["run_id"] != "r3") | (values["metric"] != "inner_mcc")]
+    assert methods.best_method(methods.protocol_rows(table, some, None), 1.0) == "byol", "one has none"
+
+
+def _tests(*rows: tuple) -> pd.DataFrame:
+    columns = [
+        "run_id_a",
+        "run_id_b",
+        "defect",
+        "metric",
+        "delta",
+        "ci_low",
+        "ci_high",
+        "p_adjusted",
+        "verdict",
+    ]
+    return pd.DataFrame(list(rows), columns=columns).assign(test="bootstrap over groups")
+
+
+def test_marks_stand_for_single_tests_and_words_for_all_of_them(run_rows, metric_rows) -> None:
+    names = ("simclr", "byol", "moco", "vicreg")
+    table = run_rows({}, *({"kind": "finetune", "method": name} for name in names), {"kind": "probe"})
+    clear, weak = (0.1, 0.06, 0.14, 0.001, "better"), (0.05, 0.004, 0.1, 0.04, "better by 0.05 MCC")
+    rows = (
+        ("r0", "r1", None, "mcc", *clear),
+        ("r0", "r2", None, "mcc", *weak),
+        ("r0", "r3", None, "mcc", 0.01, -0.04, 0.06, 0.7, "not distinguishable with these fruit"),
+        ("r0", "r4", None, "mcc", -0.09, -0.12, -0.06, 0.001, "worse"),
+        ("r1", "r2", None, "mcc", *clear),  # no baseline among them
+        ("r0", "r5", None, "mcc", *clear),  # no fine-tune
+        ("r0", "r3", "rot", "mcc", *clear),
+        ("r0", "r3", None, "recall", *clear),
+    )
+    found = {one.method: one for one in against_baseline(_tests(*rows), table, None)}
+    assert {name: (one.verdict, one.differs, one.stands) for name, one in found.items()} == {
+        "simclr": ("better", True, True),
+        "byol": ("better", True, False),
+        "moco": ("not distinguishable", False, False),
+        "vicreg": ("worse", True, True),
+    }
+    every = tuple(found.values())
+    assert marks_words(every, 1.0).endswith("after correction for so many tests SimCLR and VICReg are left.")
+    assert marks_words(every, 0.1) == ""
+    assert marks_words((found["moco"],), 1.0) == "" and "▲ better" in marks_words((found["byol"],), 1.0)
+    assert "none of 2 methods" in marks_words(
+        (found["moco"], dataclasses.replace(found["moco"], method="a")), 1.0
+    )
+    assert "none is left" in marks_words((found["byol"], found["moco"]), 1.0)
+    assert other_words(every, 1.0, "moco").startswith("SimCLR is better there, also after correction for 4")
+    assert "BYOL looks better there" in other_words(tuple(found[n] for n in ("byol", "moco")), 1.0, "moco")
+    assert other_words((found["moco"],), 1.0, "moco") == other_words((found["byol"],), 1.0, "byol") == ""
+    values = metric_rows(*((f"r{i}", "mcc", None, 0.5, 0.4, 0.6) for i in range(5)))
+    cells = methods.grid_rows(methods.protocol_rows(table, values, None), 1.0, every).set_index("row")
+    assert cells["large"].to_dict() == {
+        "SimCLR": "0.50 ▲",
+        "BYOL": "0.50 ▲",
+        "MoCo": "0.50",
+        "VICReg": "0.50 ▼",
+        "baseline": "0.50",
+    }
+    assert cells.loc["VICReg", "words"].endswith("; worse than the baseline by 0.090 (−0.12 to −0.060)")
+    assert [one.method for one in against_baseline(_tests(*rows), table, "rot")] == ["moco"]
 
 
 @pytest.mark.parametrize(

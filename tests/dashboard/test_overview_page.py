@@ -24,7 +24,7 @@ def test_the_headline_is_that_of_the_stored_test(full_store: Path, open_page, he
     delta, low, high, n, verdict = ask(
         full_store,
         "SELECT c.delta, c.ci_low, c.ci_high, c.n, c.verdict FROM comparison c "
-        "JOIN run r ON r.run_id = c.run_id_b WHERE c.family = 'ssl' AND c.metric = 'recall' "
+        "JOIN run r ON r.run_id = c.run_id_b WHERE c.family LIKE 'pretraining%' AND c.metric = 'recall' "
         "AND c.defect IS NULL AND r.seed = 0",
     )[0]
     assert verdict == "better", "the sample store argues for pretraining"
@@ -38,7 +38,7 @@ def test_tests_beside_the_deciding_one_are_not_told(full_store: Path, changed, o
     columns = "run_id_a, run_id_b, defect, metric, delta, ci_low, ci_high, family, n, verdict"
     store = changed(
         f"INSERT INTO comparison ({columns}, test) SELECT {columns.replace('delta, ci_low', '-0.5, -0.6')},"
-        " 'corrected-t' FROM comparison WHERE family = 'ssl'"
+        " 'corrected-t' FROM comparison WHERE family LIKE 'pretraining%'"
     )
     apps = [open_page(path, "overview") for path in (full_store, store)]
     assert apps[0].title[0].value == apps[1].title[0].value
