@@ -16,6 +16,8 @@ from backend.data.dataset import MULTICLASS
 from backend.evaluation.counts import COUNT_METRICS, Counts
 
 DEFAULT = 0.5
+REACHABLE = 0.5
+"""MCC that a cut must leave within reach: see ``Cuts.sane``."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,19 @@ class Cuts:
     counts: Counts
     low: NDArray[np.float64]
     high: NDArray[np.float64]
+
+    @property
+    def sane(self) -> NDArray[np.bool_]:
+        """(K + 1,) cuts that call so few fruit that MCC could reach ``REACHABLE`` if all scores were right.
+
+        Of a defect that was not learned every cut is as good as any other, and the best one by luck may call
+        nearly all fruit. With a share p of positives and q > p called, MCC is at most
+        sqrt(p (1 - q) / (q (1 - p))); a share of .08 may be called on .26 of the fruit.
+        """
+        tp, fp, fn, tn = np.moveaxis(self.counts, -1, 0)
+        few = tp + fp <= tp + fn
+        within_reach: NDArray[np.bool_] = (tp + fn) * (fn + tn) >= REACHABLE**2 * (tp + fp) * (fp + tn)
+        return few | within_reach
 
     def threshold(self, chosen: NDArray[np.bool_]) -> float:
         """The middle of the widest interval among the chosen cuts; of equal ones that closest to 0.5.
@@ -76,7 +91,7 @@ def cuts(y_true: NDArray[np.floating], score: NDArray[np.floating]) -> Cuts:
 
 
 def choose_threshold(y_true: NDArray[np.floating], score: NDArray[np.floating]) -> float:
-    """The threshold of highest MCC.
+    """The threshold of highest MCC among those that are ``Cuts.sane``.
 
     Args:
         y_true: (n,), 1, 0 or NaN.
@@ -88,9 +103,10 @@ def choose_threshold(y_true: NDArray[np.floating], score: NDArray[np.floating]) 
     """
     candidates = cuts(y_true, score)
     mcc = COUNT_METRICS["mcc"](candidates.counts)
-    if np.isnan(mcc).any() or mcc.max() <= 0:
+    best = np.max(mcc, where=candidates.sane, initial=0.0)
+    if np.isnan(mcc).any() or best <= 0:
         return DEFAULT
-    return candidates.threshold(mcc >= mcc.max() - 1e-12)
+    return candidates.threshold(candidates.sane & (mcc >= best - 1e-12))
 
 
 def apply_thresholds(score: NDArray[np.floating], thresholds: NDArray[np.float64]) -> NDArray[np.uint8]:
