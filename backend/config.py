@@ -192,15 +192,18 @@ class MethodConfig:
         name: a name from ``backend.methods.registry``.
         positives: what counts as two views of one thing.
         params: the method's own hyper-parameters as (name, value) pairs, sorted by name.
+        group_block: samples of one pallet that stand together in a step; 1 = drawn without regard to pallets.
     """
 
     name: str = "supervised"
     positives: str = "augment"
     params: tuple[tuple[str, float | int | str | bool], ...] = ()
+    group_block: int = 1
 
     def __post_init__(self) -> None:
         """Check every field and sort the parameters."""
         one_of("MethodConfig", POSITIVES, positives=self.positives)
+        at_least(1, "MethodConfig", group_block=self.group_block)
         object.__setattr__(self, "params", tuple(sorted((str(k), v) for k, v in self.params)))
 
     def get(self, name: str, default: T) -> T:
@@ -254,12 +257,15 @@ class RunConfig:
 def config_hash(config: RunConfig) -> str:
     """The name of a configuration: 16 hex digits of SHA-256 over its JSON, without the label.
 
-    One device goes without saying, so that runs from before there could be more keep their names.
+    One device and samples without regard to pallets go without saying, so that runs from before there was a
+    choice keep their names.
     """
     values = to_dict(config)
     values.pop("label")
     if values["devices"] == 1:
         values.pop("devices")
+    if values["method"]["group_block"] == 1:
+        values["method"].pop("group_block")
     text = json.dumps(values, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 

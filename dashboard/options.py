@@ -47,11 +47,13 @@ def run_options(runs: pd.DataFrame) -> list[Run]:
 
 
 def favourite(options: list[Run], runs: pd.DataFrame) -> Run:
-    """The run that is argued for: the first pretrained one, else the first.
+    """The run that is argued for: of those on the most labels the first pretrained one, else the first.
 
     Args:
         options: see ``run_options``.
         runs: with ``run_id`` and ``kind``.
     """
     kinds = dict(zip(runs["run_id"], runs["kind"], strict=True))
-    return next((run for run in options if kinds[run.run_id] != "baseline"), options[0])
+    most = max(run.share for run in options)
+    best = [run for run in options if run.share == most]
+    return next((run for run in best if kinds[run.run_id] != "baseline"), best[0])

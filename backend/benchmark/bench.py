@@ -187,10 +187,9 @@ class Bench:
             config,
             purpose="benchmark",
             threads=self.options.threads,
-            method=MethodConfig(
-                config.method.name,
-                config.method.positives,
-                config.method.params + tuple((f"case:{name}", value) for name, value in facts.items()),
+            method=dataclasses.replace(
+                config.method,
+                params=config.method.params + tuple((f"case:{name}", value) for name, value in facts.items()),
             ),
             label=" · ".join(str(value) for value in facts.values()),
         )

@@ -142,7 +142,9 @@ class Pretraining:
         self.method.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         limit = self.method.sample_limit or len(pool)
         rank, ranks = self.fabric.global_rank, self.fabric.world_size
-        self.order = EpochOrder(pool.limited(limit, seed), batch_size, seed, parts=ranks)
+        samples = pool.limited(limit, seed)
+        blocks = pool.blocks(samples, feed.dataset.groups, config.method.group_block)
+        self.order = EpochOrder(samples, batch_size, seed, parts=ranks, blocks=blocks)
         self.part = slice(rank, None, ranks)
         self.draws = (rank,) if rank else ()
         self.samples = SampleFeed(feed, pool, self.order.samples)

@@ -7,7 +7,8 @@ sensor lacks. Samples are sorted by class and fruit; so all candidates for a par
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -96,6 +97,20 @@ class SamplePool:
         """Number of samples."""
         return len(self.fruit)
 
+    def blocks(self, samples: IntArray, groups: Sequence[str], size: int) -> Blocks | None:
+        """Blocks of samples by pallet; None where they would be no larger than 1 or no pallet has two fruit.
+
+        Args:
+            samples: numbers of the samples in use.
+            groups: the pallet of each row of the data set.
+            size: see ``Blocks``.
+        """
+        fruit = self.fruit[samples]
+        pallets, number = np.unique(np.asarray(groups)[fruit], return_inverse=True)
+        if size == 1 or len(pallets) == len(np.unique(fruit)):
+            return None
+        return Blocks(number.astype(np.int64), size)
+
     def limited(self, count: int, seed: int) -> IntArray:
         """Numbers of at most ``count`` samples, drawn at random, in order."""
         everything = np.arange(len(self))
@@ -145,6 +160,32 @@ def _draw_outside(
     return np.where(free > 0, drawn, block[0])
 
 
+@dataclass(frozen=True)
+class Blocks:
+    """Samples that stand together in a step because they come from one pallet.
+
+    The light and the belt of a pallet tell its fruit from all others: with negatives drawn from everywhere a
+    contrastive method learns the pallet and then has nothing left to learn. Negatives of the same pallet are
+    told apart by the fruit alone.
+
+    Attributes:
+        groups: (S,) number of the pallet of each sample in use.
+        size: samples of a block; the last one of a pallet is as long as it comes.
+    """
+
+    groups: IntArray
+    size: int
+
+    def gather(self, order: IntArray, rng: np.random.Generator) -> IntArray:
+        """``order`` with the samples of each block next to each other, the blocks in random order."""
+        by_group = order[np.argsort(self.groups[order], kind="stable")]
+        runs = _Runs(self.groups[by_group])
+        first, _ = runs.around(np.arange(len(by_group)))
+        block = first + (np.arange(len(by_group)) - first) // self.size  # a number that no other pallet has
+        place = rng.permutation(len(by_group))[block]
+        return by_group[np.argsort(place, kind="stable")]
+
+
 class EpochOrder:
     """Shuffled steps; an epoch's order depends on (seed, epoch) alone, so that any epoch can be resumed.
 
@@ -153,13 +194,17 @@ class EpochOrder:
         batch_size: samples a step; clamped to the number of samples.
         seed: of the order.
         parts: equal parts that a step is cut into, one for each device.
+        blocks: which samples stand together; None = none.
 
     Raises:
         ConfigError: fewer than two samples for each part.
     """
 
-    def __init__(self, samples: IntArray, batch_size: int, seed: int, parts: int = 1) -> None:
+    def __init__(
+        self, samples: IntArray, batch_size: int, seed: int, parts: int = 1, blocks: Blocks | None = None
+    ) -> None:
         self.samples = samples
+        self._blocks = blocks
         # Contrasts and BatchNorm need two samples at least.
         size = max(2 * parts, min(batch_size, len(samples)))
         self.batch_size = size - size % parts
@@ -181,6 +226,8 @@ class EpochOrder:
         """For each step of epoch ``number``: positions in ``samples``, and the epoch's generator."""
         rng = np.random.default_rng(derive_seed(self._seed, "order", number))
         order = rng.permutation(len(self.samples))
+        if self._blocks is not None:
+            order = self._blocks.gather(order, rng)
         for step in range(self.steps):
             yield order[step * self.batch_size : (step + 1) * self.batch_size], rng
 

@@ -8,6 +8,9 @@ import pandas as pd
 from dashboard.figure import haloed, layered
 from dashboard.theme import Look
 
+FLATTEST = 0.02
+"""Least height of a figure as a share of its values."""
+
 
 def bands(
     frame: pd.DataFrame,
@@ -42,7 +45,7 @@ def bands(
     else:
         axis = alt.Axis(tickMinStep=1, format="d", grid=False)
         x = alt.X("x:Q", title=axes[0], scale=alt.Scale(zero=False, nice=False), axis=axis)
-    y = alt.Y("value:Q", title=axes[1], scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=5))
+    y = alt.Y("value:Q", title=axes[1], scale=_scale(frame), axis=alt.Axis(tickCount=5))
     base = alt.Chart().encode(x=x, color=colour, detail="series:N")
     area = base.mark_area(opacity=0.22, line=False).encode(y=alt.Y("low:Q", title=axes[1]), y2="high:Q")
     thin = alt.datum.tone == "other"
@@ -63,3 +66,15 @@ def bands(
         fontWeight=600,
     )
     return layered(frame, height, area, quiet, loud, dots, *names)
+
+
+def _scale(frame: pd.DataFrame) -> alt.Scale:
+    """From the lowest to the highest value; what hardly changes stays flat instead of filling the figure."""
+    values = pd.to_numeric(frame[["value", "low", "high"]].stack(), errors="coerce").dropna()
+    if values.empty:
+        return alt.Scale(zero=False)
+    low, high = float(values.min()), float(values.max())
+    room = FLATTEST * max(abs(low), abs(high)) - (high - low)
+    if room <= 0:
+        return alt.Scale(zero=False)
+    return alt.Scale(zero=False, domain=[low - room / 2, high + room / 2])

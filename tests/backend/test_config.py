@@ -50,13 +50,14 @@ def test_the_hash_names_everything_but_the_label(config: RunConfig) -> None:
     assert config_hash(dataclasses.replace(config, seed=config.seed + 1)) != config_hash(config)
 
 
-def test_one_device_goes_without_saying() -> None:
-    """Results are keyed by the hash: those of one device keep the name they had when there was no other."""
+def test_what_was_no_choice_once_goes_without_saying() -> None:
+    """Results are keyed by the hash: those from before there was a choice keep their names."""
     values = to_dict(RunConfig())
-    del values["label"], values["devices"]
+    del values["label"], values["devices"], values["method"]["group_block"]
     text = json.dumps(values, sort_keys=True, separators=(",", ":"))
     assert config_hash(RunConfig()) == hashlib.sha256(text.encode()).hexdigest()[:16]
     assert config_hash(RunConfig(devices=2)) != config_hash(RunConfig())
+    assert config_hash(RunConfig(method=MethodConfig(group_block=2))) != config_hash(RunConfig())
 
 
 def test_a_pinned_configuration_still_loads_and_keeps_its_hash() -> None:

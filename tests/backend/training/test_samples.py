@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from backend.errors import ConfigError
-from backend.training.samples import EpochOrder, SamplePool
+from backend.training.samples import Blocks, EpochOrder, SamplePool
 
 VIEWS = {"rgb": ("top", "left", "right"), "nir": ("left", "top")}
 """``right`` has no counterpart in NIR, and the two sensors name their views in another order."""
@@ -124,3 +124,31 @@ def test_every_sample_comes_once_an_epoch():
 def test_an_incomplete_batch_is_left_out_and_a_large_one_clamped():
     assert [len(chosen) for chosen, _ in EpochOrder(np.arange(11), 4, 0).epoch(1)] == [4, 4]
     assert [len(chosen) for chosen, _ in EpochOrder(np.arange(3), 64, 0).epoch(1)] == [3]
+
+
+def test_blocks_of_a_pallet_stand_together_and_nothing_is_lost():
+    pallet = np.repeat(np.arange(5), [9, 8, 8, 3, 1])
+    order = EpochOrder(
+        np.arange(29), 29, seed=0, blocks=Blocks(np.random.default_rng(0).permutation(pallet), 4)
+    )
+    pallet = order._blocks.groups
+    epochs = [next(order.epoch(number))[0] for number in (1, 2, 1)]
+    assert sorted(epochs[0].tolist()) == list(range(29))
+    assert epochs[0].tolist() == epochs[2].tolist() != epochs[1].tolist()
+    changes = np.flatnonzero(np.diff(pallet[epochs[0]]))
+    assert len(changes) <= 8, "nine blocks: 4 4 1, 4 4, 4 4, 3, 1"
+    shuffled = next(EpochOrder(np.arange(29), 29, seed=0).epoch(1))[0]
+    assert len(np.flatnonzero(np.diff(pallet[shuffled]))) > 12
+    assert {len(set(pallet[chosen])) for chosen, _ in EpochOrder(np.arange(29), 4, 0).epoch(1)} != {1}
+
+
+def test_fruit_of_no_common_pallet_are_drawn_as_ever():
+    samples = pool("augment")
+    every = np.arange(len(samples))
+    rows = int(samples.fruit.max()) + 1
+    assert samples.blocks(every, [f"fruit-{row}" for row in range(rows)], 8) is None
+    assert samples.blocks(every, ["pallet"] * rows, 1) is None
+    blocks = samples.blocks(every, [f"pallet-{row // 4}" for row in range(rows)], 8)
+    assert (np.diff(blocks.groups[np.argsort(samples.fruit, kind="stable")]) >= 0).all()
+    same = EpochOrder(every, 4, 0, blocks=None).epoch(1), EpochOrder(every, 4, 0).epoch(1)
+    assert [a.tolist() for a, _ in same[0]] == [b.tolist() for b, _ in same[1]]
