@@ -89,3 +89,14 @@ def test_the_reference_is_grey_and_what_is_argued_for_is_not() -> None:
         scale = json.loads(re.search(r'"scale": (\{"domain": \["accent".*?\})', text)[1])
         colours = dict(zip(scale["domain"], scale["range"], strict=True))
         assert (colours["accent"], colours["reference"]) == (LIGHT.accent, LIGHT.reference)
+
+
+@pytest.mark.parametrize(
+    ("values", "height"), [((0.5, 0.7), None), ((0.25, 0.2501), 0.005), ((0.0, 0.0), None)]
+)
+def test_what_hardly_changes_stays_flat(values, height) -> None:
+    _, frame, options = CHARTS["epochs"]
+    flat = frame.head(2).assign(value=values, low=None, high=None)
+    y = bands(flat, LIGHT, **options).to_dict()["layer"][1]["encoding"]["y"]["scale"]
+    domain = y.get("domain")
+    assert (None if domain is None else pytest.approx(domain[1] - domain[0], rel=1e-3)) == height

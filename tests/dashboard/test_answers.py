@@ -7,6 +7,7 @@ import pytest
 
 from dashboard import answers, contenders
 from dashboard.contenders import Contender
+from dashboard.options import favourite, run_options
 
 RUN = {
     "kind": "baseline", "method": "supervised", "backbone": "r", "init": "random", "modalities": '["rgb"]',
@@ -241,3 +242,10 @@ def test_the_sentence_says_how_many_labels_and_what_would_settle_it() -> None:
     assert said.detail == "X." and said.verdict == answers.UNCLEAR
     assert answers.settled({"n_needed": 8413.0}) == "About 8,400 labelled fruit would settle it."
     assert answers.settled({"n_needed": None, "verdict": "not distinguishable"}) == ""
+
+
+def test_a_page_opens_with_a_pretrained_run_of_those_on_the_most_labels() -> None:
+    found = runs(SSL | FEW | {"name": "a"}, {"name": "b"}, SSL | {"name": "c"}).assign(git_commit="x", twin=0)
+    assert favourite(run_options(found), found).run_id == "r2"
+    assert favourite(run_options(found.head(2)), found.head(2)).run_id == "r1"
+    assert favourite(run_options(found.head(1)), found.head(1)).run_id == "r0"
