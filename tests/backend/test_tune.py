@@ -80,7 +80,13 @@ def test_unusable_input_is_one_line_and_exit_code_2(tmp_path, arguments, words):
         assert word in result.stderr
 
 
-@pytest.fixture(params=[signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=["ctrl-c", "sigterm", "hangup"])
+@pytest.fixture(
+    params=[
+        pytest.param(signal.SIGINT, id="ctrl-c"),
+        pytest.param(signal.SIGTERM, id="sigterm", marks=pytest.mark.slow),
+        pytest.param(signal.SIGHUP, id="hangup", marks=pytest.mark.slow),
+    ]
+)
 def number(request):
     """A signal that children heed: a shell's job in the background ignores Ctrl-C, and so would they."""
     before = signal.signal(request.param, signal.default_int_handler)

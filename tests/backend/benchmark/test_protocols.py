@@ -48,6 +48,7 @@ def test_coresets(benchmark_json, mnist_raw):
     assert all(0 <= row["10%, accuracy"]["value"] <= 1 for row in rows.values())
 
 
+@pytest.mark.slow
 def test_shifted_digits(benchmark_json, mnist_raw, tmp_path):
     found = benchmark_json("drlim", "--root", mnist_raw)
     rows = found["tables"][0]["rows"]

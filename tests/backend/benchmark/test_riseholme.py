@@ -110,6 +110,7 @@ def test_the_network_of_ch_rand():
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.real_data
 def test_real_strawberries_reproduce_the_naive_reference_and_beat_ch_rand(tmp_path):
     root = REAL / "riseholme"

@@ -159,6 +159,7 @@ def test_a_pallet_in_another_light_drifts_and_the_others_do_not():
     assert (row.kind, row.subject, row.value) == ("drift", "rgb · p07", found[0].difference)
 
 
+@pytest.mark.slow
 def test_chance_alone_rarely_drifts_however_many_groups():
     rng = np.random.default_rng(1)
     groups = np.repeat(np.arange(40).astype(str), 10)

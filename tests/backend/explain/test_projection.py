@@ -35,7 +35,7 @@ def test_names_are_those_of_the_contract():
     assert tsne_name(12.5) == "tsne_12.5"
 
 
-@pytest.mark.parametrize("name", ["pca", "umap", "tsne", "tsne_5"])
+@pytest.mark.parametrize("name", ["pca", pytest.param("umap", marks=pytest.mark.slow), "tsne", "tsne_5"])
 def test_every_map_keeps_clusters_apart_and_repeats_itself(projector, name):
     features, label = clusters()
     xy = projector.draw(name)
@@ -86,7 +86,7 @@ def test_few_fruit_get_the_maps_that_mean_something(n, drawn):
         assert small.draw(name).shape == (n, 2)
 
 
-@pytest.mark.parametrize("name", ["pca", "umap", "tsne", "tsne_5"])
+@pytest.mark.parametrize("name", ["pca", pytest.param("umap", marks=pytest.mark.slow), "tsne", "tsne_5"])
 def test_ten_fruit_with_twins_and_one_feature_still_make_a_map(name):
     features = np.repeat(np.arange(5, dtype=np.float32), 2)[:, None]
     xy = Projector(features).draw(name)

@@ -38,6 +38,7 @@ def test_a_reason_is_one_line_where_the_user_can_mend_it():
     assert "Traceback" in reason
 
 
+@pytest.mark.slow
 def test_workers_are_reused_and_survive_each_others_death(small_run, behave):
     pool = PoolExecutor("shared", workers=2, limit=TimeLimit(5), function=behave)
     try:

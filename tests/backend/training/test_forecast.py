@@ -129,6 +129,7 @@ def test_what_follows_the_search_is_expected_as_the_search_has_chosen(options, m
     assert after["batch_size"] in BATCH_SIZES
 
 
+@pytest.mark.slow
 def test_a_budget_cuts_says_so_and_holds_after_a_resume(options):
     plan = replace(PLAN, input_ablation=InputAblationStage(), augmentations=AugmentationStage())
     whole = expect_study(plan, options)["seconds"]

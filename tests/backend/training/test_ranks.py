@@ -60,6 +60,7 @@ def test_more_devices_than_there_are_is_one_line():
         require_devices("mps", 3)
 
 
+@pytest.mark.slow
 def test_two_devices_make_the_step_of_one_and_stay_alike(work, small_run, multiclass_context):
     """Negatives come from both: gradients are those of the whole batch, and parameters stay equal."""
     base = small_run(modalities=("rgb",))

@@ -99,6 +99,7 @@ def test_no_group_straddles_the_folds(finished):
     assert len(folds) == 60
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_numbers_with_other_workers(finished, multilabel_folder, tmp_path):
     store, _ = finished
     run_study(PLAN, options(multilabel_folder, tmp_path, workers=2))
@@ -135,6 +136,7 @@ def test_an_interrupted_study_ends_with_the_same_numbers(finished, multilabel_fo
     assert query(tmp_path / "store.db", NUMBERS) == query(finished[0], NUMBERS)
 
 
+@pytest.mark.slow
 def test_what_another_study_left_running_is_interrupted(finished, multiclass_folder, tmp_path):
     """Whoever holds the store is its only driver: no other study runs, whatever a killed one left."""
     store = Path(shutil.copy(finished[0], tmp_path))
@@ -158,6 +160,7 @@ def test_a_search_left_by_a_store_that_is_gone_is_not_taken_for_this_one_s(multi
     assert again["best"] == first["best"]
 
 
+@pytest.mark.slow
 def test_what_a_stage_costs_is_not_learned_from_a_study_that_has_it_already(multiclass_folder, tmp_path):
     small = replace(
         PLAN,

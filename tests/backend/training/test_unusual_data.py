@@ -78,6 +78,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.mark.slow
 def test_every_stage_runs_on_unusual_data(folder, tmp_path):
     options = StudyOptions(
         folder, tmp_path / "store.db", tmp_path / "cache", workers=0, quiet=True, device="cpu"
