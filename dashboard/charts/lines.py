@@ -70,10 +70,9 @@ def bands(
 
 def _scale(frame: pd.DataFrame) -> alt.Scale:
     """From the lowest to the highest value; what hardly changes stays flat instead of filling the figure."""
-    values = pd.to_numeric(frame[["value", "low", "high"]].stack(), errors="coerce").dropna()
-    if values.empty:
-        return alt.Scale(zero=False)
-    low, high = float(values.min()), float(values.max())
+    columns = [pd.to_numeric(frame[name], errors="coerce").dropna() for name in ("value", "low", "high")]
+    low = min((float(column.min()) for column in columns if len(column)), default=0.0)
+    high = max((float(column.max()) for column in columns if len(column)), default=0.0)
     room = FLATTEST * max(abs(low), abs(high)) - (high - low)
     if room <= 0:
         return alt.Scale(zero=False)

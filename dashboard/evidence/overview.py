@@ -10,7 +10,7 @@ from dashboard import answers, contenders, texts
 from dashboard.answers import Answer
 from dashboard.contenders import Contender
 from dashboard.figure import Figure
-from dashboard.format import percent
+from dashboard.format import listing, number, percent
 from dashboard.frames.defects import defect_rows
 from dashboard.frames.tests import deciding
 from dashboard.names import defect_words, subject
@@ -20,6 +20,8 @@ WORDS = texts.OVERVIEW
 QUOTED = (*contenders.ASKED, "recall", "precision", "accuracy")
 RESULTS = ("final", "label-efficiency")
 """Purposes of runs that were judged on fruit which nothing has seen, on all labels or on few."""
+GUESSING = 0.1
+"""A model whose agreement (MCC) is lower than this is hardly better than guessing."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ def argued(scope: Scope) -> Argument | None:
     """The argument of the chosen study; None where no result is finished.
 
     Where pretraining was compared on few labels only, that comparison is argued, and the best result on all
-    labels stands beside it.
+    labels stands beside it. Where nothing was learned from the few labels, it is the other way round.
     """
     runs = scope.keep(scope.store.scored_runs(scope.dataset.dataset_id, scope.study_id, RESULTS))
     metrics = scope.store.pooled_metrics(tuple(runs["run_id"]), QUOTED)
@@ -65,16 +67,29 @@ def argued(scope: Scope) -> Argument | None:
     sides = {side: contender for side, contender in found.items() if contender is not None}
     if not sides:
         return None
+    whole = contenders.best_whole(runs, metrics)
+    if whole is not None and whole.value >= GUESSING > max(side.value for side in sides.values()):
+        side = "reference" if whole.method == "supervised" else "challenger"
+        said = alone(scope, metrics, whole)
+        said = Answer(said.text, f"{said.detail} {_too_little(sides)}".strip())
+        return Argument(runs, metrics, scope.store.comparisons("", ""), {side: whole}, said)
     both = (reference.run_id, challenger.run_id) if reference and challenger else ("", "")
     tests = deciding(scope.store.comparisons(*both))
     tests = tests[tests["defect"].isna() | tests["defect"].isin(scope.defects)]
     said = _answer(scope, metrics, tests, reference, challenger)
-    whole = contenders.best_whole(runs, metrics)
     if whole is not None and whole.share > min(side.share for side in sides.values()):
         best = alone(scope, metrics, whole).text
         beside = answers.SAY["beside"].format(sentence=best[:1].lower() + best[1:])
         said = Answer(said.text, f"{said.detail} {beside}".strip(), said.verdict)
     return Argument(runs, metrics, tests, sides, said)
+
+
+def _too_little(sides: dict[str, Contender]) -> str:
+    """That models on few labels have not learned enough to be compared."""
+    values = listing([number(side.value) for side in sides.values()], answers.SAY["and"])
+    names = listing([subject(side.method) for side in sides.values()], answers.SAY["and"])
+    share = percent(min(side.share for side in sides.values()))
+    return WORDS["too_little"].format(share=share, names=names, values=values)
 
 
 def _answer(

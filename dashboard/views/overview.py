@@ -11,7 +11,7 @@ from dashboard.answers import UNTESTED
 from dashboard.components import figures, page, states
 from dashboard.components.progress import running_now
 from dashboard.components.text import quiet
-from dashboard.evidence.overview import Argument, argued, figure
+from dashboard.evidence.overview import GUESSING, Argument, argued, figure
 from dashboard.filters import Scope
 from dashboard.format import count, duration, listing, number, plain, plural, sensors
 from dashboard.frames.defects import FEW
@@ -19,8 +19,6 @@ from dashboard.names import defect_words
 
 WORDS = texts.OVERVIEW
 MEASURES = {WORDS["found"]: "recall", WORDS["agreement"]: "mcc"}
-GUESSING = 0.1
-"""A model whose agreement (MCC) is lower than this is hardly better than guessing."""
 
 
 def show(scope: Scope) -> None:

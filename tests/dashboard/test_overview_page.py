@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -80,3 +81,20 @@ def test_a_study_whose_driver_was_killed_is_silent_at_once(changed, open_page, w
     subprocess.run([sys.executable, "-c", KILLED, store], check=False)
     app = open_page(store, "overview")
     assert "has not reported for" in written(app) and "Running now" not in written(app)
+
+
+def test_models_that_only_guess_are_not_argued_about(changed, open_page, headline, written) -> None:
+    """A pretraining that was compared on few labels alone, on which nothing was learned."""
+    store = changed(
+        "UPDATE metric SET value = 0.04 WHERE metric = 'mcc' AND defect IS NULL AND run_id IN"
+        " (SELECT run_id FROM run WHERE label_fraction < 1)"
+    )
+    with sqlite3.connect(store) as connection:
+        connection.execute("UPDATE run SET transductive = 1 WHERE init = 'ssl' AND label_fraction = 1")
+    app = open_page(store, "overview")
+    assert headline(app).startswith("On average over 10 defects, the baseline finds ")
+    assert (
+        "With 25 % of the labels, the baseline and Barlow Twins have learned too little to be compared"
+        " (agreement 0.040 and 0.040)." in written(app)
+    )
+    assert "hardly better than guessing" not in written(app)
