@@ -27,6 +27,10 @@ class Cells:
     first: float
     stride: float
 
+    def coarser(self, factor: int) -> Cells:
+        """Cells of a later stage: ``factor`` times as far apart, lying in their share of the image alike."""
+        return Cells(self.first * factor, self.stride * factor)
+
 
 def cells_of(model: FruitNetwork, stage: int) -> Cells:
     """The cells of the feature map after a stage, to half a pixel.

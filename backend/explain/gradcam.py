@@ -8,7 +8,7 @@ views and sensors at once.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -22,6 +22,11 @@ LEAST_SIDE = 12
 """Least side, in positions, of the feature map that ``default_stage`` picks."""
 SMOOTHING = 0.08
 """Standard deviation of the blur over a local map, as a share of its side: about one position of twelve."""
+
+GATE = 0.7
+"""Share of its peak from which on a deeper map lets a finer one through."""
+FAINT = 1e-3
+"""What is left of a finer map elsewhere, at most."""
 
 ClassMapOf = Callable[[Tensor, Tensor], Tensor]
 """(N, C, h, w) feature maps and the logit's gradient with respect to them to (N, h, w) evidence."""
@@ -78,7 +83,7 @@ def grad_cam(model: FruitNetwork, batch: FruitBatch, targets: Tensor, stage: int
     Returns:
         The maps at the resolution of that stage; none where the network has no image sensor.
     """
-    return _explain(model, batch, targets, stage, _mean_weighted)
+    return _explain(model, batch, targets, (stage,), _mean_weighted)[0]
 
 
 def local_cam(
@@ -98,35 +103,73 @@ def local_cam(
         stage: an index of ``Backbone.stages``, e.g. from ``default_stage``.
         smoothing: see ``SMOOTHING``; 0 = none.
     """
+    return local_cams(model, batch, targets, (stage,), smoothing)[0]
+
+
+def local_cams(
+    model: FruitNetwork,
+    batch: FruitBatch,
+    targets: Tensor,
+    stages: Sequence[int],
+    smoothing: float = SMOOTHING,
+) -> list[ClassMaps]:
+    """``local_cam`` of several stages, the first one first, in one pass; arguments as there."""
 
     def class_map(activations: Tensor, gradients: Tensor) -> Tensor:
         evidence = (activations * gradients).sum(dim=1)
         return _blur(evidence, smoothing * evidence.shape[-1]).relu_()
 
-    return _explain(model, batch, targets, stage, class_map)
+    return _explain(model, batch, targets, stages, class_map)
 
 
 def _explain(
-    model: FruitNetwork, batch: FruitBatch, targets: Tensor, stage: int, class_map: ClassMapOf
-) -> ClassMaps:
-    """One forward pass that keeps a feature map of each encoder, one gradient, one map for each view."""
-    kept: dict[str, Tensor] = {}
+    model: FruitNetwork, batch: FruitBatch, targets: Tensor, stages: Sequence[int], class_map: ClassMapOf
+) -> list[ClassMaps]:
+    """One forward pass that keeps feature maps of each encoder, one gradient, a map a view and stage."""
+    kept: dict[str, list[Tensor]] = {}
     features: dict[str, tuple[Tensor, Tensor]] = {}
     with torch.enable_grad():
         for name, (images, present) in model.encoder_inputs(batch).items():
-            encoder = model.encoder(name)
-            kept[name] = _maps_after(encoder, images.flatten(0, 1)[present.flatten()], stage)
-            features[name] = _scatter(_features_from(encoder, kept[name], stage), present), present
+            seen = images.flatten(0, 1)[present.flatten()]
+            kept[name], found = _through(model.encoder(name), seen, stages)
+            features[name] = _scatter(found, present), present
         logits = model.classify(features, batch)
         chosen = logits.gather(1, targets.unsqueeze(1)).sum()
-        gradients = torch.autograd.grad(chosen, list(kept.values())) if kept else ()
-    maps = {
-        name: _scatter(class_map(kept[name].detach(), gradient), features[name][1])
-        for name, gradient in zip(kept, gradients, strict=True)
+        leaves = [maps for of_encoder in kept.values() for maps in of_encoder]
+        gradients = iter(torch.autograd.grad(chosen, leaves) if leaves else ())
+    class_maps = {
+        name: [_scatter(class_map(maps.detach(), next(gradients)), features[name][1]) for maps in of_encoder]
+        for name, of_encoder in kept.items()
     }
-    if model.fused:
-        maps = {name: _only_present(maps[EARLY], batch.present[name]) for name in model.modalities}
-    return ClassMaps(maps, logits.detach())
+    found_at = []
+    for place in range(len(stages)):
+        maps = {name: of_encoder[place] for name, of_encoder in class_maps.items()}
+        if model.fused:
+            maps = {name: _only_present(maps[EARLY], batch.present[name]) for name in model.modalities}
+        found_at.append(ClassMaps(maps, logits.detach()))
+    return found_at
+
+
+def within_deeper(maps: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """The first map where all deeper ones are near their peak: depth knows which mark, the first stage where.
+
+    A fine map alone may be hottest on an outline that the network looks at beside the mark; a deep one knows
+    the mark but not its place. (Fusing layers: Jiang et al. 2021, "LayerCAM"; gating is this project's.)
+
+    Args:
+        maps: for each stage, the first one finest, modality to (B, V, S, S) of one resolution.
+
+    Returns:
+        Modality to (B, V, S, S). Outside the gates next to nothing is left, in the order of before.
+    """
+    fine, *deeper = maps
+    found = dict(fine)
+    for coarse in deeper:
+        top = torch.stack([value.flatten(1).amax(dim=1) for value in coarse.values()]).amax(dim=0)
+        for name, value in coarse.items():
+            share = value / top.clamp_min(torch.finfo(value.dtype).tiny)[:, None, None, None]
+            found[name] = found[name] * torch.where(share >= GATE, 1.0, FAINT * share)
+    return found
 
 
 def _mean_weighted(activations: Tensor, gradients: Tensor) -> Tensor:
@@ -146,22 +189,23 @@ def _blur(maps: Tensor, sigma: float) -> Tensor:
     return F.conv2d(across, kernel.view(1, 1, -1, 1), padding=(reach, 0)).squeeze(1)
 
 
-def _maps_after(encoder: ImageEncoder, images: Tensor, stage: int) -> Tensor:
-    """The feature map after ``stage`` of (N, C, H, W) images, as the leaf of a new graph."""
-    stages = list(encoder.backbone.stages)
+def _through(encoder: ImageEncoder, images: Tensor, stages: Sequence[int]) -> tuple[list[Tensor], Tensor]:
+    """The feature maps of (N, C, H, W) images after each of ``stages``, rising, and the (N, F) features.
+
+    The graph begins at the first of these maps.
+    """
+    modules = list(encoder.backbone.stages)
+    wanted = [range(len(modules))[stage] for stage in stages]
     with torch.no_grad():
         maps = encoder.backbone.stem(encoder.normalise(images))
-        for module in stages[: range(len(stages))[stage] + 1]:
+        for module in modules[: wanted[0] + 1]:
             maps = module(maps)
-    return maps.requires_grad_()
-
-
-def _features_from(encoder: ImageEncoder, maps: Tensor, stage: int) -> Tensor:
-    """The rest of the encoder: feature maps after ``stage`` to (N, F) features, as ``Backbone.forward``."""
-    stages = list(encoder.backbone.stages)
-    for module in stages[range(len(stages))[stage] + 1 :]:
+    kept = [maps.requires_grad_()]
+    for place, module in enumerate(modules[wanted[0] + 1 :], start=wanted[0] + 1):
         maps = module(maps)
-    return maps.mean(dim=(2, 3))
+        if place in wanted:
+            kept.append(maps)
+    return kept, maps.mean(dim=(2, 3))
 
 
 def _scatter(values: Tensor, present: Tensor) -> Tensor:

@@ -96,6 +96,7 @@ CUTS: tuple[Cut, ...] = (
     lambda plan: replace(plan, seeds=plan.seeds[:2]),
     halve_searches,
     lambda plan: change(plan, "pretraining_sets", method=""),
+    lambda plan: change(plan, "augmentations", confirm=0),
     lambda plan: change(plan, "augmentations", method=""),
     lambda plan: change(plan, "pretraining", seeds=plan.pretraining.seeds[:1]),
     drop_method,

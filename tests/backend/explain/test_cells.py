@@ -40,3 +40,14 @@ def test_a_hot_cell_stays_on_its_pixel(cells):
 def test_nothing_is_lost_beyond_the_outer_cells():
     torch.testing.assert_close(spread(torch.ones(1, 1, 3, 3), 20, Cells(1.5, 7)), torch.ones(1, 1, 20, 20))
     torch.testing.assert_close(spread(torch.ones(1, 1, 1, 1), 5, Cells(0, 8)), torch.ones(1, 1, 5, 5))
+
+
+@pytest.mark.parametrize("backbone", ["resnet10_half", "resnet18", "convnext_tiny"])
+def test_later_cells_follow_from_earlier_ones_to_half_a_pixel(make_network, backbone):
+    model = make_network(backbone=backbone)
+    sides = map_sides(model, 64)
+    first = cells_of(model, 0)
+    for stage in range(1, 3):
+        expected, found = cells_of(model, stage), first.coarser(sides[0] // sides[stage])
+        assert found.stride == expected.stride
+        assert abs(found.first - expected.first) <= (0.5 if stage == 1 else 1.5)

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from backend.config import VIEW_POOLINGS
-from backend.explain.gradcam import default_stage, grad_cam, local_cam, map_sides
+from backend.explain.gradcam import default_stage, grad_cam, local_cam, local_cams, map_sides, within_deeper
 from backend.explain.heatmap import enlarge
 from backend.models.backbones import list_backbones
 
@@ -151,3 +151,29 @@ def test_the_blur_pools_neighbours(make_network, make_batch):
 
     assert smooth.shape == sharp.shape
     assert roughness(smooth) < 0.8 * roughness(sharp)
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_several_stages_in_one_pass_are_those_of_a_pass_each(make_network, make_batch, backbone):
+    model, batch = make_network(("rgb", "nir"), backbone=backbone, views=2), make_batch(views=2)
+    stages = range(len(map_sides(model, 64)))[-2:]
+    together = local_cams(model, batch, TARGETS, stages)
+    for stage, found in zip(stages, together, strict=True):
+        alone = local_cam(model, batch, TARGETS, stage)
+        torch.testing.assert_close(found.logits, alone.logits)
+        for name, maps in alone.maps.items():
+            torch.testing.assert_close(found.maps[name], maps)
+
+
+def test_depth_says_which_mark_and_the_fine_map_where():
+    fine = torch.tensor([[[[9.0, 0.0, 0.0], [0.0, 4.0, 5.0], [0.0, 0.0, 1.0]]]])
+    deep = torch.tensor([[[[1.0, 0.0, 0.0], [0.0, 7.0, 8.0], [0.0, 0.0, 10.0]]]])
+    nir = torch.zeros(1, 1, 3, 3)
+    found = within_deeper([{"rgb": fine, "nir": fine}, {"rgb": deep, "nir": nir}])
+    kept = found["rgb"][0, 0]
+    assert divmod(int(kept.argmax()), 3) == (1, 2), "the outline at the corner is hotter, but no mark"
+    assert kept[1, 1] == 4 and kept[1, 2] == 5 and kept[2, 2] == 1
+    assert 0 < kept[0, 0] < 0.01, "faint, and still in the order of before"
+    assert not found["nir"].any(), "a sensor without deep evidence has none"
+    assert within_deeper([{"rgb": fine}])["rgb"] is fine
+    assert not within_deeper([{"rgb": fine}, {"rgb": nir}])["rgb"].any()

@@ -138,6 +138,22 @@ def test_what_was_cut_for_something_too_large_comes_back_when_that_has_gone(cloc
     assert (plan.seeds, plan.baseline) == (PLAN.seeds, PLAN.baseline)
 
 
+def test_a_ranking_without_its_confirmation_is_better_than_none(clock):
+    """A night once ended 27 minutes early: ranking fitted, confirming did not, and both went."""
+
+    class Dear(Costs):
+        def stage_seconds(self, plan, stage):
+            if stage == "augmentations" and plan.augmentations.method:
+                return super().stage_seconds(plan, stage) + 1e6 * plan.augmentations.confirm
+            return super().stage_seconds(plan, stage)
+
+    budget = make(Costs().seconds(PLAN))
+    budget.forecast = Dear()
+    plan = budget.plan_for("baseline")
+    assert plan.augmentations.method == "simclr" and plan.augmentations.confirm == 0
+    assert plan.augmentations.pairs, "what confirming would have taken is free for the rest"
+
+
 def test_a_budget_that_nothing_fits_still_gives_one_final_and_its_explanation(clock):
     plan = make(1.0).plan_for("baseline")
     assert len(plan.seeds) == 1
