@@ -227,14 +227,15 @@ def test_a_star_and_a_tag_are_kept(visit: Visit, ask, basket: Annotations) -> No
     run_id = ask(f"SELECT {BARLOW}")[0][0]
     page = visit(f"runs?inspect={run_id}&detail=Notes")
     page.get_by_text("Starred", exact=True).click()
+    expect(page.get_by_role("button", name="Starred")).to_be_visible()  # among the filters: it is written
+    settle(page)
     tags = page.get_by_role("combobox", name="Tags")
-    tags.press_sequentially("to ship", delay=40)  # at once: the page is drawn again meanwhile
+    tags.press_sequentially("to ship", delay=40)
     page.get_by_role("option", name="Add: to ship").wait_for()
     settle(page)
     expect(tags).to_have_value("to ship")
     tags.press("Enter")
     tags.press("Escape")  # closes the list
-    expect(page.get_by_role("button", name="Starred")).to_be_visible()  # among the filters
     expect(page.get_by_role("button", name="to ship", exact=True)).to_be_visible()
     assert basket.note(run_id) == Note("", True, ("to ship",))
     other = visit("runs?tag=to+ship")
