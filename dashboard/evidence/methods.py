@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
 from backend.store.queries import ablations as queries
 from dashboard import texts
-from dashboard.answers import UNCLEAR, Answer, test_verdict
+from dashboard.answers import UNCLEAR, Answer
 from dashboard.charts.grid import value_grid
 from dashboard.charts.lines import bands
 from dashboard.figure import Figure
@@ -16,9 +16,7 @@ from dashboard.format import interval, number, percent, plural
 from dashboard.frames import methods as frames
 from dashboard.frames.method_tests import Tested, against_baseline, other_words
 from dashboard.frames.methods import SUPERVISED, Equal
-from dashboard.frames.tests import deciding
 from dashboard.names import defect_words, method_words
-from dashboard.rows import of_defect
 from dashboard.scope import Scope
 from dashboard.theme import Tint
 
@@ -38,13 +36,15 @@ class Compared:
         metrics: see ``ablations.whole_metrics``.
         rows: see ``frames.methods.protocol_rows``, over all defects or for the chosen one.
         focus: the method that is argued for; None where there is no pretraining.
-        tests: each method against the baseline on the same labels, over all defects or for the chosen one.
+        stored: see ``ablations.tests_of``, of pretrainings.
+        tests: of these each method against the baseline, over all defects or for the chosen one.
     """
 
     runs: pd.DataFrame
     metrics: pd.DataFrame
     rows: pd.DataFrame
     focus: str | None
+    stored: pd.DataFrame
     tests: tuple[Tested, ...] = ()
 
     @property
@@ -72,7 +72,7 @@ def compared(scope: Scope) -> Compared:
     rows = frames.protocol_rows(runs, metrics, scope.one_defect)
     stored = scope.store.ask(queries.tests_of, scope.dataset.dataset_id, scope.study_id, FAMILY)
     tests = against_baseline(stored, runs[runs["transductive"] == 0], scope.one_defect)
-    return Compared(runs, metrics, rows, _focus(scope, rows), tests)
+    return Compared(runs, metrics, rows, _focus(scope, rows), stored, tests)
 
 
 def _focus(scope: Scope, rows: pd.DataFrame) -> str | None:
@@ -96,7 +96,7 @@ def said(scope: Scope, found: Compared) -> Answer:
     first = few.iloc[0]
     curve = (theirs["fraction"].tolist(), theirs["value"].tolist())
     equal = frames.labels_needed(*curve, float(first["value"]))
-    verdict = _verdict(scope, found, float(first["fraction"]), scope.one_defect)
+    verdict = _verdict(found, float(first["fraction"]), scope.one_defect)
     # What the curve gives by interpolation is no saving where the difference itself may be chance.
     key = "saving_unclear" if verdict == UNCLEAR else _relation(equal, float(first["fraction"]))
     text = WORDS[key].format(
@@ -165,17 +165,10 @@ def _best(scope: Scope, found: Compared) -> Answer:
     return Answer(text, detail)
 
 
-def _verdict(scope: Scope, found: Compared, fraction: float, defect: str | None) -> str:
+def _verdict(found: Compared, fraction: float, defect: str | None) -> str:
     """Of the stored test between the fine-tune and its supervised partner; empty where there is none."""
-    runs = found.runs[found.runs["label_fraction"] == fraction].sort_values("seed", kind="stable")
-    ours = runs[(runs["method"] == found.focus) & (runs["kind"] == "finetune")]
-    theirs = runs[runs["kind"] == "baseline"]
-    if ours.empty or theirs.empty:
-        return ""
-    tests = deciding(scope.store.comparisons(str(theirs["run_id"].iloc[0]), str(ours["run_id"].iloc[0])))
-    about = of_defect(tests, defect)
-    row = about[(about["metric"] == "mcc") & about["delta"].notna()]
-    return test_verdict({str(key): value for key, value in row.iloc[0].items()}) if len(row) else ""
+    tests = against_baseline(found.stored, found.runs, defect)
+    return next((one.verdict for one in tests if (one.method, one.fraction) == (found.focus, fraction)), "")
 
 
 def table_figure(scope: Scope, found: Compared, fraction: float, answer: Answer) -> Figure:
@@ -228,12 +221,12 @@ def efficiency_by_defect(scope: Scope, found: Compared) -> tuple[Figure, ...]:
         frame = frames.curve_rows(rows, found.focus, "tuned")
         if frame.empty:
             continue
-        own = Compared(found.runs, found.metrics, rows, found.focus)
+        own = replace(found, rows=rows)
         figures.append(
             Figure(
                 name=f"label-efficiency-{defect}",
                 title=defect_words(defect),
-                sentence=_one_line(scope, own, defect),
+                sentence=_one_line(own, defect),
                 chart=bands,
                 frame=frame.assign(label=frame["label"] if defect == scope.defects[0] else ""),
                 options={
@@ -246,14 +239,14 @@ def efficiency_by_defect(scope: Scope, found: Compared) -> tuple[Figure, ...]:
     return tuple(figures)
 
 
-def _one_line(scope: Scope, found: Compared, defect: str) -> str:
+def _one_line(found: Compared, defect: str) -> str:
     """What one panel says: how many labels the fewest pretrained ones are worth, where that is clear."""
     assert found.focus is not None, "asked for only with a pretraining"
     ours, theirs = found.line(found.focus), found.line(SUPERVISED)
     if ours.empty or len(theirs) < 2:
         return ""
     first = ours.iloc[0]
-    if _verdict(scope, found, float(first["fraction"]), defect) == UNCLEAR:
+    if _verdict(found, float(first["fraction"]), defect) == UNCLEAR:
         return WORDS["unclear_at"].format(few=percent(first["fraction"]))
     equal = frames.labels_needed(theirs["fraction"].tolist(), theirs["value"].tolist(), float(first["value"]))
     sign = {1: "> ", -1: "< "}.get(equal.beyond, "")
