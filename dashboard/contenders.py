@@ -7,11 +7,13 @@ with the lowest seed stands for it in figures, so that nobody picks a lucky seed
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
 from dashboard import texts
+from dashboard.format import missing, number
 from dashboard.names import method_words
 
 HEADLINE = "mcc"
@@ -20,6 +22,8 @@ CHOSEN_BY = "inner_mcc"
 """What chooses it: the same on validation fruit. Readouts have none, so among them the headline chooses."""
 ASKED = (HEADLINE, CHOSEN_BY)
 """Metrics that a choice needs."""
+GUESSING = 0.1
+"""A model whose agreement (MCC) is lower than this is hardly better than guessing."""
 
 
 @dataclass(frozen=True)
@@ -104,3 +108,13 @@ def _best(runs: pd.DataFrame) -> Contender | None:
         seeds=int(best["seed"].nunique()),
         share=float(first["label_fraction"]),
     )
+
+
+def guessing(values: Sequence[float]) -> list[str]:
+    """The caveat that models have learned next to nothing; none where one of them has, or nothing is known.
+
+    Args:
+        values: ``HEADLINE`` of each; NaN where undefined.
+    """
+    best = max((value for value in values if not missing(value)), default=1.0)
+    return [texts.CAVEATS["guessing"].format(value=number(best))] if best < GUESSING else []

@@ -76,6 +76,7 @@ class PretrainingStage:
         tune_folds: outer folds on whose inner validation a trial is scored.
         tune_epochs: epochs of a trial.
         devices: devices of one machine that share each final pretraining, batch by batch; trials take one.
+        group_block: images of one pallet that stand together in a step, see ``MethodConfig.group_block``.
     """
 
     methods: tuple[str, ...] = ()
@@ -94,6 +95,7 @@ class PretrainingStage:
     tune_folds: int = 1
     tune_epochs: int = 8
     devices: int = 1
+    group_block: int = 1
 
     def __post_init__(self) -> None:
         """Check every field."""
@@ -115,6 +117,7 @@ class PretrainingStage:
             tune_folds=self.tune_folds,
             tune_epochs=self.tune_epochs,
             devices=self.devices,
+            group_block=self.group_block,
         )
         each_once("pretraining", seeds=self.seeds)
         one_of("pretraining", POOLS, pool=self.pool)

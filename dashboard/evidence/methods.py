@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from backend.store.queries import ablations as queries
-from dashboard import texts
+from dashboard import contenders, texts
 from dashboard.answers import UNCLEAR, Answer
 from dashboard.charts.grid import value_grid
 from dashboard.charts.lines import bands
@@ -117,6 +117,14 @@ def said(scope: Scope, found: Compared) -> Answer:
     if verdict == UNCLEAR:
         level = f"{level} {other_words(found.tests, float(first['fraction']), found.focus)}".strip()
     return Answer(text, level, verdict)
+
+
+def guessing(found: Compared) -> list[str]:
+    """The caveat that neither side of the headline has learned much from the fewest labels."""
+    ours = found.line(found.focus or SUPERVISED)
+    both = found.rows["method"].isin((found.focus, SUPERVISED)) & (found.rows["protocol"] == "tuned")
+    fewest = found.rows["fraction"] == ours["fraction"].min()
+    return contenders.guessing(found.rows.loc[both & fewest, "value"].tolist())
 
 
 def _relation(equal: Equal, few: float) -> str:

@@ -20,8 +20,6 @@ WORDS = texts.OVERVIEW
 QUOTED = (*contenders.ASKED, "recall", "precision", "accuracy")
 RESULTS = ("final", "label-efficiency")
 """Purposes of runs that were judged on fruit which nothing has seen, on all labels or on few."""
-GUESSING = 0.1
-"""A model whose agreement (MCC) is lower than this is hardly better than guessing."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +66,8 @@ def argued(scope: Scope) -> Argument | None:
     if not sides:
         return None
     whole = contenders.best_whole(runs, metrics)
-    if whole is not None and whole.value >= GUESSING > max(side.value for side in sides.values()):
+    best = max(side.value for side in sides.values())
+    if whole is not None and whole.value >= contenders.GUESSING > best:
         side = "reference" if whole.method == "supervised" else "challenger"
         said = alone(scope, metrics, whole)
         said = Answer(said.text, f"{said.detail} {_too_little(sides)}".strip())
@@ -78,8 +77,8 @@ def argued(scope: Scope) -> Argument | None:
     tests = tests[tests["defect"].isna() | tests["defect"].isin(scope.defects)]
     said = _answer(scope, metrics, tests, reference, challenger)
     if whole is not None and whole.share > min(side.share for side in sides.values()):
-        best = alone(scope, metrics, whole).text
-        beside = answers.SAY["beside"].format(sentence=best[:1].lower() + best[1:])
+        other = alone(scope, metrics, whole).text
+        beside = answers.SAY["beside"].format(sentence=other[:1].lower() + other[1:])
         said = Answer(said.text, f"{said.detail} {beside}".strip(), said.verdict)
     return Argument(runs, metrics, tests, sides, said)
 

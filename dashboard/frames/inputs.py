@@ -236,11 +236,14 @@ def cost_rows(ablation: Ablation, costs: pd.DataFrame, draws: int = 2000) -> pd.
 
     Returns:
         part (the sensors), cost, low, high, more, more_low, more_high; money per 1,000 fruit. The last three
-        are NaN where the run with all sensors is missing.
+        are NaN where the run with all sensors is missing. No row where no fruit was judged.
     """
+    columns = ["part", "cost", "low", "high", "more", "more_low", "more_high"]
+    if costs.empty:
+        return pd.DataFrame(columns=columns)
     wide = costs.pivot_table(index="fruit_group", columns="run_id", values="cost", aggfunc="sum").fillna(0.0)
     random = np.random.default_rng(0)
-    weights = random.multinomial(len(wide), np.full(len(wide), 1 / max(1, len(wide))), size=draws)
+    weights = random.multinomial(len(wide), np.full(len(wide), 1 / len(wide)), size=draws)
     rows = []
     for part in ablation.subsets:
         run = ablation.runs[part][0]
@@ -250,4 +253,4 @@ def cost_rows(ablation: Ablation, costs: pd.DataFrame, draws: int = 2000) -> pd.
         more = own - wide[ablation.full].to_numpy() if ablation.full in wide.columns else own * np.nan
         ends, more_ends = (np.quantile(weights @ values, [0.025, 0.975]) for values in (own, more))
         rows.append((part, own.sum(), *ends, more.sum(), *more_ends))
-    return pd.DataFrame(rows, columns=["part", "cost", "low", "high", "more", "more_low", "more_high"])
+    return pd.DataFrame(rows, columns=columns)

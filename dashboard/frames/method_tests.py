@@ -28,7 +28,7 @@ class Tested:
         method: the method.
         fraction: share of the labels.
         delta: its agreement minus the baseline's.
-        low: lower end of the interval.
+        low: lower end of the interval; None where too few fruit or pallets tell.
         high: upper end.
         verdict: of this test by itself.
         stands: whether it differs even after Holm's correction for every method tested on that share.
@@ -37,8 +37,8 @@ class Tested:
     method: str
     fraction: float
     delta: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     verdict: str
     stands: bool
 
@@ -74,8 +74,8 @@ def _family(fraction: float, rows: dict[str, dict[str, Any]]) -> list[Tested]:
             method,
             fraction,
             delta=float(row["delta"]),
-            low=float(row["ci_low"]),
-            high=float(row["ci_high"]),
+            low=row["ci_low"],
+            high=row["ci_high"],
             verdict=(verdict := test_verdict(row)),
             stands=verdict in MARKS and bool(p <= ALPHA),
         )

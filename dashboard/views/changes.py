@@ -19,6 +19,7 @@ from dashboard.filters import Scope, choose
 from dashboard.format import count, listing, plain
 from dashboard.names import defect_words
 from dashboard.options import Run, run_options
+from dashboard.rows import of_defect
 
 WORDS = texts.CHANGES
 SIDES = {WORDS["fixed"]: True, WORDS["broken"]: False}
@@ -132,6 +133,8 @@ def _fruit(scope: Scope, pair: Pair) -> None:
 
 
 def _caveats(scope: Scope, pair: Pair, said: Answer) -> list[str]:
+    metrics = scope.store.pooled_metrics((pair.before.run_id, pair.after.run_id), (contenders.HEADLINE,))
+    values = of_defect(metrics, scope.one_defect)["value"].tolist()
     found = {
         "synthetic": scope.dataset.synthetic,
         "untested": said.verdict == UNTESTED,
@@ -139,6 +142,7 @@ def _caveats(scope: Scope, pair: Pair, said: Answer) -> list[str]:
         "pallets": bool(scope.pallets) and not scope.group,
     }
     caveats = [texts.CAVEATS[key] for key, applies in found.items() if applies]
+    caveats = [*contenders.guessing(values), *caveats]
     unclear = said.verdict == UNCLEAR and not scope.group
     settled = evidence.settled_by(scope, pair.before, pair.after) if unclear else ""
     return [*caveats, settled] if settled else caveats

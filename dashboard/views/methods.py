@@ -133,4 +133,4 @@ def _caveats(scope: Scope, found: Compared) -> list[str]:
         "interpolated": len(found.fractions) > 1,
         "transductive": bool((found.runs["transductive"] == 1).any()),
     }
-    return [texts.CAVEATS[key] for key, yes in applies.items() if yes]
+    return [*evidence.guessing(found), *(texts.CAVEATS[key] for key, yes in applies.items() if yes)]

@@ -6,14 +6,14 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import texts
+from dashboard import contenders, texts
 from dashboard.answers import UNTESTED
 from dashboard.components import figures, page, states
 from dashboard.components.progress import running_now
 from dashboard.components.text import quiet
-from dashboard.evidence.overview import GUESSING, Argument, argued, figure
+from dashboard.evidence.overview import Argument, argued, figure
 from dashboard.filters import Scope
-from dashboard.format import count, duration, listing, number, plain, plural, sensors
+from dashboard.format import count, duration, listing, plain, plural, sensors
 from dashboard.frames.defects import FEW
 from dashboard.names import defect_words
 
@@ -63,16 +63,14 @@ def _caveats(scope: Scope, argument: Argument) -> list[str]:
         f"{defect_words(str(name))} ({count(n)})"
         for name, n in zip(few["defect"], few["positives"], strict=True)
     ]
-    best = max(side.value for side in argument.sides.values())
     found = {
         "synthetic": scope.dataset.synthetic,
-        "guessing": best < GUESSING,
         "few": bool(rare),
         "untested": argument.answer.verdict == UNTESTED,
         "seeds": all(contender.seeds == 1 for contender in argument.sides.values()),
     }
-    values = {"defects": listing(rare), "value": number(best)}
-    return [texts.CAVEATS[key].format(**values) for key, applies in found.items() if applies]
+    caveats = [texts.CAVEATS[key].format(defects=listing(rare)) for key, applies in found.items() if applies]
+    return [*contenders.guessing([side.value for side in argument.sides.values()]), *caveats]
 
 
 def _what_ran(scope: Scope) -> None:

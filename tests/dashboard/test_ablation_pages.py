@@ -53,6 +53,15 @@ def test_a_store_without_a_study_names_the_command(empty_store, open_page, page)
     assert open_page(empty_store, page).code[0].value.startswith("python -m backend.tune --plan quick")
 
 
+@pytest.mark.parametrize("page", ["changes", "methods"])
+def test_two_models_that_only_guess_are_said_to(changed, full_store, open_page, written, page) -> None:
+    assert "hardly better than guessing" not in written(open_page(full_store, page))
+    store = changed("UPDATE metric SET value = 0.04 WHERE metric = 'mcc' AND defect IS NULL")
+    assert "Agreement with the labels is 0.040 (MCC): hardly better than guessing" in written(
+        open_page(store, page)
+    )
+
+
 def test_the_changes_are_those_of_the_predictions(full_store, open_page, headline, written, ask) -> None:
     app = open_page(full_store, "changes")
     fixed, broken = ask(full_store, f"SELECT SUM(b.y_pred = b.y_true), SUM(a.y_pred = a.y_true) {MOVED}")[0]

@@ -23,7 +23,6 @@ from backend.errors import ConfigError
 from backend.methods.registry import (
     compatible_augment,
     default_augment,
-    default_method_config,
     default_optim,
     method_info,
 )
@@ -34,6 +33,7 @@ from backend.training.driver import RunResult
 from backend.training.parents import ParentWeights
 from backend.training.settings import AugmentationStage
 from backend.training.stages.context import StageContext
+from backend.training.stages.method_search import planned_method
 
 PURPOSE = "augmentation-ablation"
 SUPERVISED = MethodConfig().name
@@ -238,7 +238,7 @@ class _Ablation:
         return replace(
             self._baseline(policy, seed, name),
             kind="pretrain",
-            method=default_method_config(self.method),
+            method=planned_method(self.stage, self.method),
             model=replace(self.final.model, modalities=self.final.model.image_modalities),
             optim=default_optim(self.method, epochs=self.settings.epochs, batch_size=plan.batch_size),
             data=replace(self.final.data, pool=plan.pool),

@@ -63,6 +63,16 @@ def search_method(stage: StageContext, name: str, configure_base: RunConfig) -> 
     )
 
 
+def planned_method(stage: StageContext, name: str) -> MethodConfig:
+    """The method as the registry has it, its steps as the plan wants them.
+
+    Where every fruit is a pallet of its own, nothing can stand together, and the configuration says so.
+    """
+    groups = stage.driver.context.dataset.groups
+    block = stage.plan.pretraining.group_block if len(set(groups)) < len(groups) else 1
+    return replace(default_method_config(name), group_block=block)
+
+
 def most_views(dataset: FruitDataset, modalities: tuple[str, ...]) -> int:
     """The largest number of views that one of the sensors has."""
     return max((len(dataset.modalities[name]) for name in modalities), default=0)
@@ -118,7 +128,7 @@ def with_parameters(config: RunConfig, plan: PretrainingStage, parameters: dict[
     params = {key: value for key, value in parameters.items() if key in known}
     return replace(
         config,
-        method=_method(name, parameters["positives"], params),
+        method=_method(config.method, parameters["positives"], params),
         augment=default_augment(name, strength=parameters["augment_strength"]),
         optim=replace(
             optim,
@@ -127,8 +137,8 @@ def with_parameters(config: RunConfig, plan: PretrainingStage, parameters: dict[
     )
 
 
-def _method(name: str, positives: str, params: dict[str, Any]) -> MethodConfig:
+def _method(method: MethodConfig, positives: str, params: dict[str, Any]) -> MethodConfig:
     """The method; values that are the registry's own are left out, so that a default is one configuration."""
-    defaults = method_info(name).defaults
+    defaults = method_info(method.name).defaults
     changed = tuple((key, value) for key, value in params.items() if value != defaults[key])
-    return replace(default_method_config(name), positives=positives, params=changed)
+    return replace(method, positives=positives, params=changed)

@@ -12,7 +12,6 @@ from typing import Any
 from backend.config import MethodConfig, ModelConfig, RunConfig
 from backend.methods.registry import (
     default_augment,
-    default_method_config,
     default_optim,
     method_info,
 )
@@ -24,6 +23,7 @@ from backend.training.search import baseline_config
 from backend.training.stages.context import StageContext
 from backend.training.stages.method_search import (
     default_method_parameters,
+    planned_method,
     search_method,
     with_parameters,
 )
@@ -150,7 +150,7 @@ def pretraining_config(stage: StageContext, name: str, setting: Setting) -> RunC
         base,
         kind="pretrain",
         purpose="final",
-        method=default_method_config(name),
+        method=planned_method(stage, name),
         model=images_only(base.model),
         augment=default_augment(name),
         optim=default_optim(name, epochs=plan.epochs, batch_size=plan.batch_size),

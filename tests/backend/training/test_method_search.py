@@ -22,6 +22,7 @@ from backend.training.settings import BaselineStage, PretrainingSetStage, Pretra
 from backend.training.stages import baseline, method_search
 from backend.training.stages.method_search import (
     default_method_parameters,
+    planned_method,
     suggest_method_parameters,
     with_parameters,
 )
@@ -65,6 +66,18 @@ def test_whatever_is_suggested_can_be_run(name):
 def test_one_view_leaves_no_choice_of_positives():
     parameters = suggest_method_parameters(optuna.create_study().ask(), method_info("simclr"), views=1)
     assert parameters["positives"] == "augment"
+
+
+@pytest.mark.parametrize(("groups", "block"), [(("p", "p", "q"), 24), (("p", "q", "r"), 1)])
+def test_pallets_stand_together_where_there_are_any_and_stay_so_in_the_search(groups, block):
+    stage = stage_of(pretraining=PretrainingStage(methods=("simclr",), group_block=24))
+    stage.driver.context.dataset.groups = groups
+    method = planned_method(stage, "simclr")
+    assert method == replace(default_method_config("simclr"), group_block=block)
+    config = replace(pretraining("simclr"), method=method)
+    parameters = {**default_method_parameters(method_info("simclr")), "positives": "views"}
+    found = with_parameters(config, stage.plan.pretraining, parameters).method
+    assert (found.positives, found.group_block) == ("views", block)
 
 
 class AskedError(Exception):
