@@ -1,13 +1,19 @@
-"""Fruit that a tiny network learns in a few epochs, for every test that trains."""
+"""Fruit that a tiny network learns in a few epochs, for every test that trains; pages for those that look."""
+
+from __future__ import annotations
 
 import csv
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from PIL import Image
+
+if TYPE_CHECKING:
+    from streamlit.testing.v1 import AppTest
 
 # Before torch is imported: tests run beside each other, and on tiny fruit a second thread only waits.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -125,3 +131,27 @@ def multiclass_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def write_folder() -> Callable[[Path], Path]:
     """Writes a multilabel folder that the test may damage."""
     return write_multilabel
+
+
+PAGE = """
+from pathlib import Path
+from dashboard.window import drawing
+from dashboard.pages import PAGES
+drawing(next(entry for entry in PAGES if entry.name == {page!r}), Path({store!r}))()
+"""
+
+
+@pytest.fixture
+def open_page() -> Callable[..., AppTest]:
+    """Draws a page of a store once, with what the address says."""
+    from streamlit.testing.v1 import AppTest
+
+    def opened(store: Path, page: str, **address: str) -> AppTest:
+        app = AppTest.from_string(PAGE.format(page=page, store=str(store)), default_timeout=60)
+        for name, value in address.items():
+            app.query_params[name] = value
+        app.run()
+        assert not app.exception, app.exception
+        return app
+
+    return opened

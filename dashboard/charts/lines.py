@@ -53,7 +53,7 @@ def bands(
     loud = base.transform_filter(~thin).mark_line(strokeWidth=3).encode(y=y)
     dots = base.mark_point(opacity=0.9).encode(
         y=y,
-        size=alt.condition(thin, alt.value(20), alt.value(60)),
+        size=alt.condition(thin, alt.value(40), alt.value(60)),
         tooltip=[alt.Tooltip("words:N", title="·")],
     )
     # A line that stopped early has room to its right.

@@ -7,16 +7,19 @@ import re
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import altair as alt
 import pandas as pd
 import pytest
 import sample_store  # of benchmarks/
-from streamlit.testing.v1 import AppTest
 
 from backend.store.writer import RunStore
 from dashboard.figure import ROWS, records
 from dashboard.theme import LIGHT, Look
+
+if TYPE_CHECKING:
+    from streamlit.testing.v1 import AppTest
 
 Drawn = tuple[Callable[..., alt.TopLevelMixin], pd.DataFrame, dict[str, object]]
 """A chart, its rows and its options."""
@@ -59,29 +62,6 @@ def broken_stores(tmp_path: Path) -> dict[str, Path]:
         connection.execute("PRAGMA user_version = 99")
     text.write_text("These are words and not a database. " * 100)
     return {"foreign": foreign, "newer": newer, "text": text}
-
-
-SCRIPT = """
-from pathlib import Path
-from dashboard.window import drawing
-from dashboard.pages import PAGES
-drawing(next(entry for entry in PAGES if entry.name == {page!r}), Path({store!r}))()
-"""
-
-
-@pytest.fixture
-def open_page() -> Callable[..., AppTest]:
-    """Draws a page of a store once, with what the address says."""
-
-    def opened(store: Path, page: str, **address: str) -> AppTest:
-        app = AppTest.from_string(SCRIPT.format(page=page, store=str(store)), default_timeout=60)
-        for name, value in address.items():
-            app.query_params[name] = value
-        app.run()
-        assert not app.exception, app.exception
-        return app
-
-    return opened
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import sqlite3
 from collections import Counter
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from backend.training.settings import (
     PretrainingStage,
 )
 from backend.training.study import StudyOptions, run_study
+from dashboard.pages import PAGES
 
 FRUIT = 32
 TOML = """
@@ -78,15 +80,20 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.fixture(scope="module")
+def study(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """The store after every stage, and the summary."""
+    out = tmp_path_factory.mktemp("study")
+    options = StudyOptions(folder, out / "store.db", out / "cache", workers=0, quiet=True, device="cpu")
+    return options.store, run_study(PLAN, options)
+
+
 @pytest.mark.slow
-def test_every_stage_runs_on_unusual_data(folder, tmp_path):
-    options = StudyOptions(
-        folder, tmp_path / "store.db", tmp_path / "cache", workers=0, quiet=True, device="cpu"
-    )
-    summary = run_study(PLAN, options)
+def test_every_stage_runs_on_unusual_data(study):
+    path, summary = study
     assert summary["failed"] == [] and set(summary["runs"]) == {"complete"}
     assert "ERROR" not in Path(summary["log"]).read_text(encoding="utf-8")
-    with closing(sqlite3.connect(tmp_path / "store.db")) as store:
+    with closing(sqlite3.connect(path)) as store:
         kinds = Counter(kind for (kind,) in store.execute("SELECT kind FROM run"))
         assert {"baseline", "pretrain", "finetune", "probe"} <= set(kinds)
         (sensors,) = store.execute(
@@ -102,3 +109,13 @@ def test_every_stage_runs_on_unusual_data(folder, tmp_path):
         assert set(reasons.values()) == {"fewer than two sound fruit to learn from"}
         explained = {sensor for (sensor,) in store.execute("SELECT DISTINCT modality FROM attribution")}
         assert explained == {"type", "early"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", [entry.name for entry in PAGES])
+def test_every_page_opens_on_unusual_data(study, open_page, page):
+    path, _ = study
+    app = open_page(path, page)
+    assert app.title or app.header
+    for choice in app.selectbox(key="defect").options[1:2]:
+        assert open_page(path, page, defect=choice).selectbox(key="defect").value == choice
