@@ -7,13 +7,13 @@ with the lowest seed stands for it in figures, so that nobody picks a lucky seed
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
 from dashboard import texts
-from dashboard.format import missing, number
+from dashboard.format import listing, missing, number
 from dashboard.names import method_words
 
 HEADLINE = "mcc"
@@ -118,3 +118,16 @@ def guessing(values: Sequence[float]) -> list[str]:
     """
     best = max((value for value in values if not missing(value)), default=1.0)
     return [texts.CAVEATS["guessing"].format(value=number(best))] if best < GUESSING else []
+
+
+def one_seed(seeds: Mapping[str, int]) -> list[str]:
+    """The caveat that a side was trained once; none where every side was repeated.
+
+    Args:
+        seeds: name of each side to its number of seeds.
+    """
+    once = [name for name, n in seeds.items() if n == 1]
+    if not once:
+        return []
+    key = "seeds" if len(once) == len(seeds) else "one_seed"
+    return [texts.CAVEATS[key].format(names=listing(once, texts.SENTENCES["and"]))]

@@ -35,6 +35,13 @@ SUPERVISED = MethodConfig().name
 """The partner of every pretraining method, and none itself."""
 LAST = ("explanations", "projections", "data_report")
 """Stages that always keep their share."""
+SWITCHES = {
+    "pretraining": "methods",
+    "pretraining_sets": "method",
+    "augmentations": "method",
+    "input_ablation": "enabled",
+}
+"""Stages that a cut may drop to the setting that is empty then; what their others say is of no interest."""
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -140,10 +147,11 @@ def _share(count: int, factor: float) -> int:
 def differences(asked: Plan, plan: Plan) -> list[str]:
     """What of a plan was cut, for people: ``baseline.trials: 9 instead of 24``."""
     before, after = _flat(asdict(asked)), _flat(asdict(plan))
+    off = {stage: f"{stage}.{switch}" for stage, switch in SWITCHES.items() if not after[f"{stage}.{switch}"]}
     return [
         f"{name}: {_words(after[name])} instead of {_words(value)}"
         for name, value in before.items()
-        if after[name] != value
+        if after[name] != value and off.get(name.partition(".")[0], name) == name
     ]
 
 

@@ -138,11 +138,11 @@ def _caveats(scope: Scope, pair: Pair, said: Answer) -> list[str]:
     found = {
         "synthetic": scope.dataset.synthetic,
         "untested": said.verdict == UNTESTED,
-        "seeds": pair.before.seeds == pair.after.seeds == 1,
         "pallets": bool(scope.pallets) and not scope.group,
     }
     caveats = [texts.CAVEATS[key] for key, applies in found.items() if applies]
-    caveats = [*contenders.guessing(values), *caveats]
+    once = contenders.one_seed({run.label: run.seeds for run in (pair.before, pair.after)})
+    caveats = [*contenders.guessing(values), *caveats, *once]
     unclear = said.verdict == UNCLEAR and not scope.group
     settled = evidence.settled_by(scope, pair.before, pair.after) if unclear else ""
     return [*caveats, settled] if settled else caveats

@@ -67,10 +67,13 @@ def _caveats(scope: Scope, argument: Argument) -> list[str]:
         "synthetic": scope.dataset.synthetic,
         "few": bool(rare),
         "untested": argument.answer.verdict == UNTESTED,
-        "seeds": all(contender.seeds == 1 for contender in argument.sides.values()),
     }
-    caveats = [texts.CAVEATS[key].format(defects=listing(rare)) for key, applies in found.items() if applies]
-    return [*contenders.guessing([side.value for side in argument.sides.values()]), *caveats]
+    sides = argument.sides.values()
+    return [
+        *contenders.guessing([side.value for side in sides]),
+        *(texts.CAVEATS[key].format(defects=listing(rare)) for key, applies in found.items() if applies),
+        *contenders.one_seed({side.words: side.seeds for side in sides}),
+    ]
 
 
 def _what_ran(scope: Scope) -> None:
@@ -83,7 +86,7 @@ def _what_ran(scope: Scope) -> None:
             if counts.get(state) or state == "complete":
                 words = texts.STATES[state]
                 st.metric(words, count(counts.get(state, 0)), border=True, help=texts.GLOSSARY.get(words))
-    quiet(_took(scope))
+    _took(scope)
     _time(scope)
     reasons = scope.store.reasons(chosen)
     if reasons.empty:
@@ -92,18 +95,28 @@ def _what_ran(scope: Scope) -> None:
     st.markdown("\n".join(_reason(row) for row in reasons.head(8).to_dict("records")))
 
 
-def _took(scope: Scope) -> str:
+def _took(scope: Scope) -> None:
     """How long the chosen study took, and what its budget cut."""
     study = scope.store.study(scope.study_id)
     summary = study["summary"] if study else {}
     if not isinstance(summary, dict) or not isinstance(summary.get("seconds"), int | float):
-        return ""
+        return
     parts = [WORDS["took"].format(time=duration(summary["seconds"]))]
+    cuts: list[str] = []
     if isinstance(summary.get("budget"), int | float):
-        cuts = [str(cut) for cut in summary.get("cuts") or []]
-        words = WORDS["cut"].format(cuts="; ".join(cuts)) if cuts else WORDS["uncut"]
+        cuts = [_cut_words(str(cut)) for cut in summary.get("cuts") or []]
+        words = WORDS["cut"].format(cuts=plural(len(cuts), WORDS["setting"])) if cuts else WORDS["uncut"]
         parts.append(f"{WORDS['budget'].format(time=duration(summary['budget']))} {words}")
-    return " ".join(parts)
+    quiet(" ".join(parts))
+    if cuts:
+        with st.expander(WORDS["cuts"]):
+            st.markdown("\n".join(f"- {plain(cut)}" for cut in cuts))
+
+
+def _cut_words(cut: str) -> str:
+    """``baseline.tune_epochs: 13 instead of 20`` without dots and underscores."""
+    name, _, values = cut.partition(": ")
+    return f"{name.replace('.', ', ').replace('_', ' ')}: {values}"
 
 
 def _time(scope: Scope) -> None:

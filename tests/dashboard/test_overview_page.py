@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sqlite3
 import subprocess
@@ -98,3 +99,18 @@ def test_models_that_only_guess_are_not_argued_about(changed, open_page, headlin
         " (agreement 0.040 and 0.040)." in written(app)
     )
     assert "hardly better than guessing" not in written(app)
+
+
+def test_what_a_budget_cut_stands_one_below_the_other(changed, open_page, written) -> None:
+    cuts = ["baseline.tune_epochs: 13 instead of 20", "seeds: 0, 1 instead of 0, 1, 2"]
+    summary = {"seconds": 6900, "budget": 7200, "cuts": cuts}
+    store = changed("UPDATE study SET summary = ? WHERE study_id = 'study-overnight'", json.dumps(summary))
+    text = written(open_page(store, "overview"))
+    assert "It had a budget of 2 h; to fit, it cut 2 settings of the plan." in text
+    assert "- baseline, tune epochs: 13 instead of 20\n- seeds: 0, 1 instead of 0, 1, 2" in text
+
+
+def test_a_side_that_was_trained_once_is_named(changed, open_page, written) -> None:
+    assert "One seed only" not in written(open_page(changed("SELECT 1"), "overview"))
+    store = changed("DELETE FROM run WHERE method = 'barlow_twins' AND kind = 'finetune' AND seed > 0")
+    assert "One seed only of Barlow Twins: repeat with other seeds" in written(open_page(store, "overview"))

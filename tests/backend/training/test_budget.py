@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from backend.config import OptimConfig, RunConfig
 from backend.errors import ConfigError
 from backend.training import budget as module
-from backend.training.budget import Budget, differences, parse_duration, shrink
+from backend.training.budget import Budget, change, differences, parse_duration, shrink
 from backend.training.plan import STAGE_FIELDS, Plan, load_plan
 from backend.training.settings import (
     AugmentationStage,
@@ -291,6 +291,14 @@ def test_differences_are_for_people():
     assert "seeds: 0 instead of 0, 1, 2" in lines
     assert "baseline.trials: 12 instead of 24" in lines
     assert "pretraining.epochs: 30 instead of 60" in lines
+
+
+def test_of_a_stage_that_is_off_only_that_is_said():
+    asked = change(PLAN, "pretraining_sets", method="", epochs=20)
+    dropped = change(shrink(asked, 0.5), "pretraining", methods=())
+    lines = differences(asked, dropped)
+    assert any(line.startswith("pretraining.methods: none instead of ") for line in lines)
+    assert not any(line.startswith(("pretraining.epochs", "pretraining_sets.")) for line in lines)
 
 
 def test_every_stage_of_a_plan_is_known_in_its_order():
