@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
 from functools import partial
 
 from playwright.sync_api import Browser, Page
 from sample_server import VIEWS
+from sample_sessions import reading
 from sample_window import CALM
 
 Times = dict[str, list[float]]
@@ -110,14 +110,13 @@ def choose(page: Page, label: str, option: str) -> Callable[[], None]:
 def crowd(browser: Browser, address: str, visitors: int, repeats: int) -> list[float]:
     """Seconds until a visitor has the answer of the overview while so many other sessions are open.
 
-    They come one after the other: so many windows that start at once would measure the browser.
+    The others come from computers of their own (``sample_sessions``): their windows cost this one nothing.
     """
-    with ExitStack() as windows:
-        for _ in range(visitors):
-            windows.callback(opened(browser, address)[0].context.close)
+    with reading(address, visitors) as sessions:
         times = []
         for _ in range(repeats):
             page, first, _ = opened(browser, address)
-            windows.callback(page.context.close)
+            page.context.close()
             times.append(first)
+        assert all(session.answers > 1 for session in sessions), "sessions keep their page up to date"
         return times

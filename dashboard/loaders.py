@@ -40,6 +40,9 @@ __all__ = ["Store", "StoreError", "StoreMissing", "open_store", "store_path"]
 P = ParamSpec("P")
 T = TypeVar("T")
 
+# Frames here are small, and on those every operation of Arrow's strings costs more than it saves.
+pd.set_option("mode.string_storage", "python")
+
 DEFAULT_STORE = Path("runs/store.db")
 STALE_SECONDS = 300.0
 """A running run that has not reported for so long counts as stalled."""
@@ -221,6 +224,17 @@ class Store:
         """See ``ask``; few such answers are kept, since each may be large."""
         return _large(self, query, *args)
 
+    def ask_predictions(self, query: Callable[..., T], run_ids: tuple[str, ...], *args: Any) -> T:
+        """The answer of a query about predictions of finished runs, kept whatever else is written.
+
+        Args:
+            query: a function of ``backend.store.queries``; takes the connection, the runs and ``args``.
+            run_ids: finished runs; one that was made again has finished at another time.
+            args: hashable.
+        """
+        finished = _small(self, runs.finish_times, run_ids)
+        return _of_finished(self.path, finished, query, run_ids, *args)
+
     def scores(self, run_id: str, finished: str, order: tuple[str, ...]) -> ScoreTable:
         """The held-out predictions of a finished run as arrays.
 
@@ -240,6 +254,12 @@ def _small(store: Store, query: Callable[..., T], *args: Any) -> T:
 @lru_cache(maxsize=12)
 def _large(store: Store, query: Callable[..., T], *args: Any) -> T:
     return _read(store.path, query, *args)
+
+
+@lru_cache(maxsize=32)
+def _of_finished(path: Path, finished: tuple[str, ...], query: Callable[..., T], *args: Any) -> T:
+    del finished  # part of the key alone
+    return _read(path, query, *args)
 
 
 @lru_cache(maxsize=12)

@@ -127,15 +127,27 @@ def _prepare(connection: sqlite3.Connection, path: Path, steps: tuple[Step, ...]
         create_schema(connection, path)
     elif version < newest:
         _migrate(connection, path, steps[version - 1 :], newest)
+    if newest == SCHEMA_VERSION:
+        create_indexes(connection, path)
     connection.execute("PRAGMA foreign_keys = ON")
 
 
 def create_schema(connection: sqlite3.Connection, path: Path) -> None:
-    """Make every table and index of the newest version in an empty database."""
+    """Make every table of the newest version in an empty database."""
     with transaction(connection, path):
-        for statement in (*TABLES.values(), *INDEXES.values()):
+        for statement in TABLES.values():
             connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION:d}")
+
+
+def create_indexes(connection: sqlite3.Connection, path: Path) -> None:
+    """Make the indexes that are missing."""
+    known = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'index'")}
+    missing = [statement for name, statement in INDEXES.items() if name not in known]
+    if missing:
+        with transaction(connection, path):
+            for statement in missing:
+                connection.execute(statement)
 
 
 def _migrate(connection: sqlite3.Connection, path: Path, steps: tuple[Step, ...], newest: int) -> None:

@@ -213,6 +213,7 @@ INDEXES: dict[str, str] = {
     "run_by_study": "CREATE INDEX run_by_study ON run (study_id, started)",
     "run_by_start": "CREATE INDEX run_by_start ON run (started DESC)",
     "run_by_dataset": "CREATE INDEX run_by_dataset ON run (dataset_id, purpose, method)",
+    "run_by_choice": "CREATE INDEX run_by_choice ON run (dataset_id, study_id, method, modalities)",
     "curve_by_run": "CREATE INDEX curve_by_run ON curve (run_id, metric, split, fold, epoch)",
     "metric_by_run": "CREATE UNIQUE INDEX metric_by_run ON metric "
     "(run_id, metric, COALESCE(defect, ''), COALESCE(fold, -1))",
@@ -223,3 +224,4 @@ INDEXES: dict[str, str] = {
     "comparison_by_runs": "CREATE UNIQUE INDEX comparison_by_runs ON comparison "
     "(run_id_a, run_id_b, metric, COALESCE(defect, ''), test)",
 }
+"""They belong to no version: a writer adds those that an older store lacks."""

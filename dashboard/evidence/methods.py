@@ -222,14 +222,14 @@ def efficiency_by_defect(scope: Scope, found: Compared) -> tuple[Figure, ...]:
     """Learning curves of fine-tuning for each chosen defect; empty where there is nothing to draw."""
     if found.focus is None or len(found.fractions) < 2 or len(scope.defects) < 2:
         return ()
+    both = _two_sides(found)
     figures = []
     for defect in scope.defects:
-        rows = frames.protocol_rows(found.runs, found.metrics, defect)
-        rows = rows[rows["method"].isin((found.focus, SUPERVISED))]
+        rows = frames.protocol_rows(both.runs, both.metrics, defect)
         frame = frames.curve_rows(rows, found.focus, "tuned")
         if frame.empty:
             continue
-        own = replace(found, rows=rows)
+        own = replace(both, rows=rows)
         figures.append(
             Figure(
                 name=f"label-efficiency-{defect}",
@@ -245,6 +245,18 @@ def efficiency_by_defect(scope: Scope, found: Compared) -> tuple[Figure, ...]:
             )
         )
     return tuple(figures)
+
+
+def _two_sides(found: Compared) -> Compared:
+    """What there is of the method that is argued for and of the baseline: all that a panel a defect needs."""
+    runs = found.runs[found.runs["method"].isin((found.focus, SUPERVISED))]
+    metrics, tests = found.metrics, found.stored
+    return replace(
+        found,
+        runs=runs,
+        metrics=metrics[metrics["run_id"].isin(runs["run_id"]) & (metrics["metric"] == "mcc")],
+        stored=tests[tests["run_id_b"].isin(runs["run_id"]) & (tests["metric"] == "mcc")],
+    )
 
 
 def _one_line(found: Compared, defect: str) -> str:

@@ -22,7 +22,7 @@ def costs(scope: Scope, ablation: Ablation) -> pd.DataFrame:
     """What errors cost with each combination of sensors; see ``frames.inputs.cost_rows``."""
     chosen = {name: pair for name, pair in prices(scope.dataset).items() if name in scope.defects}
     runs = tuple(ablation.runs[part][0] for part in ablation.subsets)
-    by_group = scope.store.ask(queries.costs_by_group, runs, json.dumps(chosen))
+    by_group = scope.store.ask_predictions(queries.costs_by_group, runs, json.dumps(chosen))
     return cost_rows(ablation, by_group)
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from backend.store.backup import back_up
+from backend.store.queries.ablations import costs_by_group
 from backend.store.writer import RunStore
 from dashboard import loaders
 from dashboard.loaders import StoreError, StoreMissing, open_store, store_path
@@ -52,6 +55,26 @@ def test_what_never_changes_is_not_read_again(half_written_store: Path, counted:
         store.update_progress("s", {"done": 1})
     open_store(half_written_store).defect_counts(dataset)
     assert counted.count("defect_counts") == 1
+
+
+def test_predictions_of_finished_runs_are_not_read_again(
+    full_store: Path, tmp_path: Path, counted: list[str]
+) -> None:
+    copy = tmp_path / "copy.db"
+    back_up(full_store, copy)
+    prices = '{"bruising": [1.0, 1.0]}'
+    dataset = str(open_store(copy).datasets()["dataset_id"][0])
+    runs = tuple(open_store(copy).scored_runs(dataset, "", ("final",))["run_id"][:2])
+    study = str(open_store(copy).studies(dataset)["study_id"][0])
+    first = open_store(copy).ask_predictions(costs_by_group, runs, prices)
+    with RunStore(copy) as store:
+        store.heartbeat([], study)
+    again = open_store(copy).ask_predictions(costs_by_group, runs, prices)
+    assert again is first and counted.count("costs_by_group") == 1
+    with closing(sqlite3.connect(copy)) as connection, connection:
+        connection.execute("UPDATE run SET finished = '2999-01-01' WHERE run_id = ?", runs[:1])
+    open_store(copy).ask_predictions(costs_by_group, runs, prices)
+    assert counted.count("costs_by_group") == 2
 
 
 def test_a_replaced_file_is_another_store(half_written_store: Path, full_store: Path) -> None:

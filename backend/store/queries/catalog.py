@@ -146,11 +146,12 @@ def studies(connection: sqlite3.Connection, dataset_id: str) -> pd.DataFrame:
         connection,
         """
         SELECT s.study_id, s.name, s.metric, s.started, s.finished, s.status, s.heartbeat, s.fold_version,
-               COUNT(r.run_id) AS n_runs,
-               COALESCE(SUM(r.purpose = 'final' AND r.status = 'complete'), 0) AS n_final
-        FROM study s LEFT JOIN run r ON r.study_id = s.study_id
+               (SELECT COUNT(*) FROM run r WHERE r.study_id = s.study_id) AS n_runs,
+               -- The plus sends SQLite to the index by purpose: few of a study's runs are final ones.
+               (SELECT COUNT(*) FROM run r WHERE r.dataset_id = s.dataset_id AND r.purpose = 'final'
+                AND +r.study_id = s.study_id AND r.status = 'complete') AS n_final
+        FROM study s
         WHERE s.dataset_id = ?
-        GROUP BY s.study_id
         ORDER BY s.started DESC, s.study_id
         """,
         (dataset_id,),

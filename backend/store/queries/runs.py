@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from backend.store.queries._frame import first, frame, parsed
+from backend.store.queries._frame import first, frame, json_list, parsed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -158,6 +159,13 @@ def run(connection: sqlite3.Connection, run_id: str) -> dict[str, Any] | None:
         return None
     lists = {key: parsed(row[key], []) for key in ("modalities", "augmentations")}
     return row | lists | {key: parsed(row[key], {}) for key in ("params", "environment")}
+
+
+def finish_times(connection: sqlite3.Connection, run_ids: Sequence[str]) -> tuple[str, ...]:
+    """When runs finished, in the order of ``run_ids``; empty text for one that has not."""
+    sql = "SELECT run_id, finished FROM run WHERE run_id IN (SELECT value FROM json_each(?))"
+    known = {str(row[0]): row[1] for row in connection.execute(sql, (json_list(run_ids),))}
+    return tuple(known.get(run_id) or "" for run_id in run_ids)
 
 
 def folds(connection: sqlite3.Connection, run_id: str) -> pd.DataFrame:

@@ -81,6 +81,16 @@ def test_a_store_of_version_1_gets_the_tables_of_today(store, fill, store_path):
     assert store_path.with_name("store.db.v1.bak").exists()
 
 
+def test_a_store_that_lacks_an_index_gets_it(store, fill, store_path):
+    fill(store)
+    store.close()
+    with closing(sqlite3.connect(store_path)) as connection:
+        connection.execute("DROP INDEX run_by_choice")
+    with closing(open_for_writing(store_path)) as connection:
+        found = connection.execute("SELECT COUNT(*) FROM sqlite_master WHERE name = 'run_by_choice'")
+        assert found.fetchone()[0] == 1
+
+
 def test_steps_lead_to_the_newest_version():
     assert len(migrations.STEPS) == SCHEMA_VERSION - 1
 

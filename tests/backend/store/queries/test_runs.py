@@ -52,6 +52,12 @@ def test_the_table_is_newest_first_and_bounded(connection) -> None:
     assert scores["fine"] == 0.6 and np.isnan(scores["bad1"])
 
 
+def test_finish_times_come_in_the_order_asked_for(connection) -> None:
+    finished = dict(connection.execute("SELECT run_id, finished FROM run").fetchall())
+    asked = ("slow", "fine", "base", "never made")
+    assert runs.finish_times(connection, asked) == ("", finished["fine"], finished["base"], "")
+
+
 def test_choices_list_methods_with_sensors(connection) -> None:
     found = runs.choices(connection, "d1", "s1").set_index(["method", "modalities"])["n"]
     assert dict(found) == {
