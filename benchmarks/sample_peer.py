@@ -28,7 +28,7 @@ for i in range(int(sys.argv[2])):
     client.set_terminated(run.info.run_id)
 print(experiment)
 """
-SHOWN = "document.body.innerText.includes({text})"
+SHOWN = "(document.body?.innerText ?? '').includes({text})"
 SEARCH = "input[data-test-id='search-box'], [data-testid='search-box'], input[placeholder*='metrics.rmse']"
 
 

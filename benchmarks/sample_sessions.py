@@ -17,6 +17,7 @@ from streamlit.proto.ClientState_pb2 import ClientState
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
+from websockets.typing import Origin, Subprotocol
 
 LARGEST = 100_000_000
 """Bytes of a message that is taken."""
@@ -90,7 +91,9 @@ def reading(address: str, count: int) -> Iterator[list[Session]]:
     sessions = []
     with ExitStack() as open_sessions:
         for _ in range(count):
-            connection = connect(stream, origin=address, subprotocols=["streamlit"], max_size=LARGEST)  # type: ignore[arg-type, list-item]
+            connection = connect(
+                stream, origin=Origin(address), subprotocols=[Subprotocol("streamlit")], max_size=LARGEST
+            )
             open_sessions.callback(connection.close)
             sessions.append(Session(connection))
         yield sessions
