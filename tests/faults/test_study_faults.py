@@ -23,7 +23,7 @@ from backend.training.settings import BaselineStage, DataReportStage
 from backend.training.study import StudyOptions, run_study
 
 KILLS = int(os.environ.get("AVOCADO_KILLS", "3"))
-PLAN = """
+BASELINE = """
 folds = 2
 resolution = 16
 [baseline]
@@ -34,6 +34,8 @@ tune_epochs = 2
 epochs = 3
 patience = 0
 min_steps = 30
+"""
+PRETRAINING = """
 [pretraining]
 methods = ["simclr"]
 epochs = 6
@@ -68,10 +70,10 @@ def tables(store):
     return {name: sorted(map(repr, query(store, sql))) for name, sql in NUMBERS.items()}
 
 
-def command(folder, out, *more):
+def command(folder, out, *more, plan_text=BASELINE):
     out.mkdir(exist_ok=True)
     plan = out.parent / "plan.toml"
-    plan.write_text(PLAN)
+    plan.write_text(plan_text)
     arguments = [
         "--plan",
         plan,
@@ -90,12 +92,15 @@ def environment(cache):
     return {**os.environ, "AVOCADO_CACHE": str(cache)}
 
 
-@pytest.fixture(scope="module")
-def undisturbed(multilabel_folder, tmp_path_factory):
-    out = tmp_path_factory.mktemp("undisturbed") / "out"
-    line = command(multilabel_folder, out, "--workers", "1")
+def run_undisturbed(folder, out, plan_text):
+    line = command(folder, out, "--workers", "1", plan_text=plan_text)
     subprocess.run(line, check=True, env=environment(out.parent / "cache"), capture_output=True, timeout=280)
     return out / "store.db", out.parent / "cache"
+
+
+@pytest.fixture(scope="module")
+def undisturbed(multilabel_folder, tmp_path_factory):
+    return run_undisturbed(multilabel_folder, tmp_path_factory.mktemp("undisturbed") / "out", BASELINE)
 
 
 def folds_done(store):
@@ -113,12 +118,13 @@ def children(pid):
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-def test_kill_9_of_the_driver_or_a_worker_changes_no_number(multilabel_folder, tmp_path, undisturbed):
-    reference, cache = undisturbed
+def test_kill_9_of_the_driver_or_a_worker_changes_no_number(multilabel_folder, tmp_path):
+    whole = BASELINE + PRETRAINING
+    reference, cache = run_undisturbed(multilabel_folder, tmp_path / "undisturbed", whole)
     rng = random.Random(25)
     out = tmp_path / "out"
     store = out / "store.db"
-    line = command(multilabel_folder, out, "--workers", "2")
+    line = command(multilabel_folder, out, "--workers", "2", plan_text=whole)
     known: set[tuple] = set()
     kills = 0
     for _ in range(3 * KILLS + 3):

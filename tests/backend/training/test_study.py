@@ -143,7 +143,7 @@ def test_what_another_study_left_running_is_interrupted(finished, multiclass_fol
     with closing(sqlite3.connect(store)) as connection, connection:
         connection.execute("UPDATE study SET status = 'running'")
         connection.execute("UPDATE run SET status = 'running' WHERE purpose = 'final'")
-    trial = BaselineStage(trials=1, tune_epochs=1, epochs=1, backbones=("tiny",))
+    trial = BaselineStage(trials=1, tune_epochs=1, epochs=1, min_steps=0, backbones=("tiny",))
     run_study(replace(PLAN, name="other", baseline=trial), options(multiclass_folder, tmp_path))
     states = query(store, "SELECT name, status FROM study ORDER BY name")
     assert states == [("other · tiny-classes", "complete"), ("tiny · tiny", "interrupted")]
@@ -164,7 +164,7 @@ def test_a_search_left_by_a_store_that_is_gone_is_not_taken_for_this_one_s(multi
 def test_what_a_stage_costs_is_not_learned_from_a_study_that_has_it_already(multiclass_folder, tmp_path):
     small = replace(
         PLAN,
-        baseline=BaselineStage(trials=1, tune_epochs=1, epochs=1, backbones=("tiny",)),
+        baseline=BaselineStage(trials=1, tune_epochs=1, epochs=1, min_steps=0, backbones=("tiny",)),
         data_report=DataReportStage(enabled=True),
     )
 

@@ -36,7 +36,7 @@ PLAN = Plan(
     name="tiny",
     folds=2,
     resolution=16,
-    baseline=BaselineStage(trials=1, generation=1, tune_epochs=1, epochs=1, min_steps=2),
+    baseline=BaselineStage(trials=1, generation=1, tune_epochs=1, epochs=1, min_steps=2, backbones=("tiny",)),
     pretraining=PretrainingStage(methods=("simclr",), epochs=1, batch_size=8, fractions=(0.05,)),
     input_ablation=InputAblationStage(enabled=True, repeats=1),
     augmentations=AugmentationStage(
@@ -81,7 +81,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def study(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+def study(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory, tiny_backbone: str
+) -> tuple[Path, dict[str, Any]]:
     """The store after every stage, and the summary."""
     out = tmp_path_factory.mktemp("study")
     options = StudyOptions(folder, out / "store.db", out / "cache", workers=0, quiet=True, device="cpu")
