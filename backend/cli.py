@@ -57,6 +57,16 @@ def run_command(main: Callable[[list[str] | None], int], argv: list[str] | None 
         return EXIT_OK
 
 
+def end_in_order() -> None:
+    """Let a scheduler's SIGTERM and a closed terminal's SIGHUP end like Ctrl-C: what is finished is kept.
+
+    Under nohup the latter is ignored, and stays so.
+    """
+    for number in STOPS:
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
+
+
 def _say(line: str) -> None:
     with suppress(OSError):  # the terminal may be what has gone
         print(line, file=sys.stderr, flush=True)

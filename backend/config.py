@@ -177,7 +177,7 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         """Check every field."""
-        require(8 <= self.resolution <= 1024, self.resolution, "DataConfig.resolution", "8 to 1024 px")
+        sensible_side("DataConfig", self.resolution)
         at_least(2, "DataConfig", folds=self.folds)
         shares("DataConfig", label_fraction=self.label_fraction, selection_share=self.selection_share)
         one_of("DataConfig", POOLS, pool=self.pool)
@@ -252,6 +252,11 @@ class RunConfig:
         one_of("RunConfig", KINDS, kind=self.kind)
         one_of("RunConfig", PURPOSES, purpose=self.purpose)
         above_zero("RunConfig", threads=self.threads, devices=self.devices)
+
+
+def sensible_side(where: str, resolution: int) -> None:
+    """Raise unless pictures of that many pixels a side can be worked on."""
+    require(8 <= resolution <= 1024, resolution, f"{where}.resolution", "8 to 1024 px")
 
 
 def config_hash(config: RunConfig) -> str:

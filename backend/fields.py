@@ -16,6 +16,9 @@ from backend.errors import ConfigError, unknown_name
 
 T = TypeVar("T")
 
+LARGEST_WHOLE = 2**32 - 1
+"""No count and no seed of a plan is larger."""
+
 
 def require(right: bool, value: object, where: str, expected: str) -> None:
     """Raise unless ``right``; ``value`` is what was found in the field ``where``."""
@@ -41,6 +44,12 @@ def each_once(where: str, **values: tuple[object, ...]) -> None:
     for name, value in values.items():
         right = 0 < len(value) == len(set(value))
         require(right, value, f"{where}.{name}", "at least one entry, each once")
+
+
+def seeds_of(where: str, seeds: tuple[int, ...]) -> None:
+    """Raise unless ``seeds`` holds at least one seed, each once and none below 0, as ``--seed`` asks."""
+    each_once(where, seeds=seeds)
+    at_least(0, where, seeds=min(seeds))
 
 
 def one_of(where: str, valid: tuple[str, ...], **values: str) -> None:
@@ -101,6 +110,8 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         return float(value)
     if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
         raise ConfigError(repr(value), where=where, expected=f"a value of type {hint.__name__}")
+    if hint is int:
+        require(abs(value) <= LARGEST_WHOLE, value, where, f"a number up to {LARGEST_WHOLE:,}")
     return value
 
 

@@ -11,7 +11,15 @@ import time
 from pathlib import Path
 from typing import Any
 
-from backend.cli import EXIT_OK, EXIT_SOME_FAILED, STOPS, CommandParser, print_json, run_command
+from backend.cli import (
+    EXIT_OK,
+    EXIT_SOME_FAILED,
+    STOPS,
+    CommandParser,
+    end_in_order,
+    print_json,
+    run_command,
+)
 from backend.errors import ConfigError
 
 DEMO = Path("runs/datasets/demo")
@@ -66,7 +74,10 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip())
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    if not names:
+        raise argparse.ArgumentTypeError(f"{text!r}; expected names separated by commas")
+    return names
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -76,11 +87,7 @@ def main(argv: list[str] | None = None) -> int:
     if options.list:
         return _list(as_json=options.json)
     _check_numbers(options)
-    # A scheduler's SIGTERM and a closed terminal's SIGHUP must end like Ctrl-C: everything finished kept, the
-    # study marked interrupted. Under nohup the latter is ignored, and stays so.
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) != signal.SIG_IGN:
-            signal.signal(number, signal.default_int_handler)
+    end_in_order()
 
     from backend.training.budget import parse_duration
     from backend.training.plan import load_plan

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from backend.cli import EXIT_OK, EXIT_UNUSABLE, CommandParser, print_json, run_command
+from backend.cli import EXIT_OK, EXIT_UNUSABLE, CommandParser, end_in_order, print_json, run_command
 from backend.data.importers.registry import KINDS
 from backend.errors import ConfigError
 
@@ -74,6 +74,7 @@ def _add_check(check: argparse.ArgumentParser) -> None:
 def main(argv: list[str] | None = None) -> int:
     """Run the command."""
     options = parser().parse_args(argv)
+    end_in_order()
     return {"synth": _synth, "import": _import, "check": _check}[options.action](options)
 
 

@@ -24,6 +24,9 @@ from backend.data.spec import Spec
 from backend.errors import DataError
 
 RECIPE_FILE = "recipe.json"
+SOURCE_STATE = "source_state"
+"""Key of a recipe: what the source held. Where it is empty or missing nothing is known of it, and any
+state is alike."""
 _CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG)
 
 Recipe = Mapping[str, Any]
@@ -38,22 +41,46 @@ def already_made(out: Path, recipe: Recipe) -> bool:
     """Whether ``out`` holds exactly what ``recipe`` would make.
 
     Raises:
-        DataError: ``out`` exists and holds anything else.
+        DataError: ``out`` exists and holds anything else, or cannot be looked at.
     """
-    if not out.exists():
-        return False
-    if not out.is_dir():
-        raise DataError("is a file", where=str(out), expected="a folder", action="choose another name")
-    if not any(out.iterdir()):
-        return False
+    try:
+        if not out.exists():
+            return False
+        if not out.is_dir():
+            raise DataError("is a file", where=str(out), expected="a folder", action="choose another name")
+        if not any(out.iterdir()):
+            return False
+    except OSError as error:
+        raise _cannot_write(out, error) from error
     found = _read_recipe(out)
-    if found == dict(recipe):
+    what = _difference(found, recipe)
+    if not what:
         note(f"{out} already holds exactly this data set; delete it to make it again")
         return True
-    what = "holds files that this program did not make" if found is None else f"holds {_words(found)}"
     raise DataError(
         what, where=str(out), expected="an empty or new folder", action="choose another or delete it yourself"
     )
+
+
+def expect_space(out: Path, needed: int) -> None:
+    """Refuse before anything is written what the disk of ``out`` cannot hold.
+
+    Args:
+        out: what is to be made.
+        needed: about how many bytes it takes.
+
+    Raises:
+        DataError: fewer are free.
+    """
+    place = next(path for path in (out, *out.absolute().parents) if path.exists())
+    free = shutil.disk_usage(place).free
+    if free < needed:
+        raise DataError(
+            f"{free / 1e9:,.1f} GB free",
+            where=str(place),
+            expected=f"about {needed / 1e9:,.1f} GB",
+            action="ask for less, free some space or choose another folder",
+        )
 
 
 @contextmanager
@@ -113,6 +140,17 @@ def _read_recipe(out: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return recipe if isinstance(recipe, dict) else None
+
+
+def _difference(found: Recipe | None, recipe: Recipe) -> str:
+    """What else than the data set of ``recipe`` a folder with the recipe ``found`` holds; "" = nothing."""
+    if found is None:
+        return "holds files that this program did not make"
+    if {**found, SOURCE_STATE: ""} != {**recipe, SOURCE_STATE: ""}:
+        return f"holds {_words(found)}"
+    before, now = found.get(SOURCE_STATE), recipe.get(SOURCE_STATE)
+    changed = before and now and before != now
+    return f"was made of a source that has changed since (then {before}; now {now})" if changed else ""
 
 
 def _words(recipe: Recipe) -> str:

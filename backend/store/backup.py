@@ -21,21 +21,24 @@ def back_up(source: Path, target: Path) -> dict[str, int]:
 
     Args:
         source: a run store of any schema version.
-        target: the copy; an older copy of that name is replaced.
+        target: the copy; an older copy of the same store is replaced, any other file is left alone.
 
     Returns:
         Rows a table.
 
     Raises:
-        StoreError: the source cannot be read, the target cannot be written, or the copy is not right.
+        StoreError: the source cannot be read, the target is something else or cannot be written, or the copy
+            is not right.
     """
     require_file(source)
     if target.resolve() == source.resolve():
         raise StoreError("the copy would replace the store", where=str(target), action="pass another name")
+    _require_replaceable(source, target)
     partial = target.with_name(target.name + ".partial")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         partial.unlink(missing_ok=True)
+        partial.touch()  # a place that takes no file is said to be so, not the store
         counts = _copy(source, partial)
         with partial.open("rb") as handle:
             os.fsync(handle.fileno())
@@ -53,6 +56,29 @@ def back_up(source: Path, target: Path) -> dict[str, int]:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
     return counts
+
+
+def _require_replaceable(source: Path, target: Path) -> None:
+    """Raise where ``target`` holds anything but studies that ``source`` holds too."""
+    if not target.exists():
+        return
+    try:
+        with closing(connect_readonly(target)) as old, closing(connect_readonly(source)) as store:
+            stored_version(old, target)
+            here, there = (
+                {row[0] for row in connection.execute("SELECT study_id FROM study")}
+                for connection in (store, old)
+            )
+        mine = there <= here
+    except (sqlite3.Error, StoreError):
+        mine = False
+    if not mine:
+        raise StoreError(
+            "there is a file that is no copy of this store",
+            where=str(target),
+            expected="a new name, or an older copy of the same store",
+            action="pass another name, or remove the file",
+        )
 
 
 def _copy(source: Path, partial: Path) -> dict[str, int]:

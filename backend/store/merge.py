@@ -64,11 +64,13 @@ def merge(target: Path, sources: list[Path]) -> list[Merged]:
         StoreError: a source is missing, foreign, damaged or of another schema version, ``target`` is locked
             or the disk is full. Sources merged before stay merged.
     """
+    for source in sources:  # before the target is made
+        if source.resolve() == target.resolve():
+            raise StoreError("a store cannot be merged into itself", where=str(source))
+        open_readonly(source).close()
     results = []
     with WriteSession(target, "merge") as session:
         for source in sources:
-            if source.resolve() == target.resolve():
-                raise StoreError("a store cannot be merged into itself", where=str(source))
             with closing(open_readonly(source)) as other:
                 try:
                     other.execute("BEGIN")  # one snapshot, whoever writes there

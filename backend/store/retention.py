@@ -18,6 +18,9 @@ from backend.store.artifacts import TRASH, artifact_root, checkpoint_root, insid
 from backend.store.connection import require_file
 from backend.store.session import WriteSession
 
+MOST_DAYS = 36_500
+"""A hundred years; a calendar ends somewhere."""
+
 
 @dataclass(frozen=True)
 class Policy:
@@ -35,8 +38,8 @@ class Policy:
 
     def __post_init__(self) -> None:
         """Check the range."""
-        if not self.keep_days >= 0:
-            raise ConfigError(repr(self.keep_days), where="--keep-days", expected="0 or more")
+        if not 0 <= self.keep_days <= MOST_DAYS:
+            raise ConfigError(repr(self.keep_days), where="--keep-days", expected=f"0 to {MOST_DAYS}")
 
 
 @dataclass(frozen=True)

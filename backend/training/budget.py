@@ -46,18 +46,21 @@ UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def parse_duration(text: str, option: str) -> float:
-    """Seconds of ``8h``, ``90m``, ``3600s``, ``1h30m`` or plain seconds.
+    """Seconds of ``8h``, ``90m``, ``3600s`` or ``1h30m``; a number alone may mean anything.
 
     Raises:
-        ConfigError: no duration above 0.
+        ConfigError: no duration above 0, or one without its unit.
     """
     text = text.strip().lower()
-    whole = re.fullmatch(r"(\d+(\.\d+)?[smhd])+|\d+(\.\d+)?", text)
-    parts = re.findall(r"(\d+(?:\.\d+)?)([smhd]?)", text) if whole else []
-    seconds = sum(float(number) * UNITS[unit or "s"] for number, unit in parts)
+    whole = re.fullmatch(r"(\d+(\.\d+)?[smhd])+", text)
+    parts = re.findall(r"(\d+(?:\.\d+)?)([smhd])", text) if whole else []
+    seconds = sum(float(number) * UNITS[unit] for number, unit in parts)
     if seconds <= 0:
         raise ConfigError(
-            repr(text), where=option, expected="a duration such as 8h, 90m or 3600s", action="correct it"
+            repr(text),
+            where=option,
+            expected="a duration with its unit, such as 8h, 90m or 3600s",
+            action="correct it",
         )
     return seconds
 

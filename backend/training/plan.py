@@ -11,8 +11,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from backend.config import sensible_side
 from backend.errors import ConfigError, unknown_name
-from backend.fields import at_least, each_once, from_dict
+from backend.fields import at_least, from_dict, require, seeds_of
 from backend.training.settings import (
     AugmentationStage,
     BaselineStage,
@@ -26,7 +27,7 @@ from backend.training.settings import (
 
 PLANS = Path(__file__).parent.parent / "plans"
 SMALLEST, RESOLUTION_STEP = 32, 8
-"""Pixels a side: no plan goes below the one, and it gets there in steps of the other."""
+"""Pixels a side: ``pixels`` lowers no plan below the one, and goes there in steps of the other."""
 
 STAGE_FIELDS = (
     "baseline",
@@ -99,8 +100,14 @@ class Plan:
     def __post_init__(self) -> None:
         """Check every field."""
         at_least(2, "plan", folds=self.folds)
-        each_once("plan", seeds=self.seeds)
+        seeds_of("plan", self.seeds)
         at_least(1, "plan", threads=self.threads)
+        sensible_side("plan", self.resolution)
+        for name in ("baseline", "pretraining"):
+            asked = getattr(self, name).tune_folds
+            require(
+                asked <= self.folds, asked, f"{name}.tune_folds", f"at most the plan's {self.folds} folds"
+            )
         at_least(0, "plan", pixels=self.pixels, images=self.images)
 
     def fitted(self, images: int, fruit: int) -> Plan:
@@ -111,9 +118,11 @@ class Plan:
             fruit: labelled fruit.
         """
         resolution = self.resolution
-        while self.pixels and images * resolution**2 > self.pixels and resolution > SMALLEST:
+        while (
+            self.pixels and images * resolution**2 > self.pixels and resolution - RESOLUTION_STEP >= SMALLEST
+        ):
             resolution -= RESOLUTION_STEP
-        plan = replace(self, resolution=max(resolution, SMALLEST))
+        plan = replace(self, resolution=resolution)
         seen = self.baseline.epochs * fruit * images * (self.folds - 1) / self.folds
         return plan._with_epochs(self.images / seen) if 0 < self.images < seen else plan
 

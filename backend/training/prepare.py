@@ -87,7 +87,7 @@ def prepare_study(plan: Plan, options: StudyOptions, seed: int) -> PreparedStudy
     for backbone in plan.baseline.backbones:
         check_backbone(backbone, "imagenet" if "imagenet" in plan.pretraining.methods else "random")
     for method in plan.pretraining.methods:
-        method_info(method, "--methods")
+        method_info(method, "pretraining.methods (--methods)")
     for method in filter(None, (plan.augmentations.method, *plan.augmentations.methods)):
         method_info(method, "plan augmentations.method")
     device = study_device(options)
@@ -154,7 +154,7 @@ def resolve_modalities(wanted: tuple[str, ...], dataset: FruitDataset) -> tuple[
     """
     for name in wanted:
         if name not in dataset.sensors:
-            raise unknown_name("modality", name, dataset.sensors, "--modalities")
+            raise unknown_name("modality", name, dataset.sensors, "modalities (--modalities)")
     return tuple(name for name in dataset.sensors if not wanted or name in wanted)
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from backend.config import POOLS, SELECTIONS, OptimConfig
 from backend.errors import unknown_name
-from backend.fields import above_zero, at_least, each_once, one_of, require, shares
+from backend.fields import above_zero, at_least, each_once, one_of, require, seeds_of, shares
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ class PretrainingStage:
             devices=self.devices,
             group_block=self.group_block,
         )
-        each_once("pretraining", seeds=self.seeds)
+        seeds_of("pretraining", self.seeds)
         one_of("pretraining", POOLS, pool=self.pool)
 
     def with_few_labels(self, optim: OptimConfig) -> OptimConfig:
@@ -156,7 +156,8 @@ class PretrainingSetStage:
         """Check every field."""
         at_least(1, "pretraining_sets", epochs=self.epochs)
         shares("pretraining_sets", shares=self.shares, fractions=self.fractions)
-        each_once("pretraining_sets", selections=self.selections, seeds=self.seeds)
+        each_once("pretraining_sets", selections=self.selections)
+        seeds_of("pretraining_sets", self.seeds)
         for selection in self.selections:
             if selection not in SELECTIONS:
                 raise unknown_name("selection", selection, SELECTIONS, "pretraining_sets.selections")
@@ -184,7 +185,7 @@ class InputAblationStage:
         """Check every field."""
         at_least(0, "input_ablation", epochs=self.epochs)
         at_least(1, "input_ablation", repeats=self.repeats)
-        each_once("input_ablation", seeds=self.seeds)
+        seeds_of("input_ablation", self.seeds)
 
 
 @dataclass(frozen=True)
@@ -223,7 +224,7 @@ class AugmentationStage:
         """Check every field."""
         at_least(1, "augmentations", epochs=self.epochs, folds=self.folds)
         at_least(0, "augmentations", confirm=self.confirm)
-        each_once("augmentations", seeds=self.seeds)
+        seeds_of("augmentations", self.seeds)
         right = all(0 <= strength <= 2 for strength in self.strengths)
         require(right, self.strengths, "augmentations.strengths", "numbers from 0 to 2")
 

@@ -168,7 +168,9 @@ def test_a_dry_run_says_what_would_run_and_makes_no_store(multiclass_folder, tmp
     [
         (["--budget", "soon"], ["--budget", "8h"]),
         (["--budget", "0h"], ["--budget", "8h"]),
+        (["--budget", "8"], ["--budget", "with its unit"]),
         (["--timeout", "-1h"], ["--timeout"]),
+        (["--methods", ","], ["--methods", "names separated by commas"]),
         (["--gpu-share", "0"], ["--gpu-share"]),
         (["--seed", "4294967296"], ["--seed", "0 to 4294967295"]),
         (["--storage", "nosuch://host/db"], ["--storage"]),

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from backend.data.dataset import MULTICLASS, Defect
-from backend.data.problem import MANIFEST_FILE
-from backend.data.spec import Spec
-from backend.data.writing import already_made, new_folder, note, write_csv, write_spec
+from backend.data.importers.source import lies_inside, source_fingerprint
+from backend.data.problem import MANIFEST_FILE, shown
+from backend.data.spec import LONGEST_NAME, Spec, is_name
+from backend.data.writing import SOURCE_STATE, already_made, new_folder, note, write_csv, write_spec
 from backend.errors import DataError
 
 IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
@@ -72,11 +73,11 @@ class IdMaker:
 
     def __call__(self, *words: str) -> str:
         """An id from ``words``; one that is too long or taken ends in a hash of them."""
-        raw = "-".join(words)
-        fruit_id = re.sub(r"[^A-Za-z0-9._-]+", "_", raw)
-        if len(fruit_id) > _LONGEST_ID or fruit_id in self._taken:
+        plain = fruit_id = re.sub(r"[^A-Za-z0-9._-]+", "_", "-".join(words))
+        while len(fruit_id) > _LONGEST_ID or fruit_id in self._taken:
             digits = hashlib.sha256("\0".join(words).encode("utf-8", "surrogateescape")).hexdigest()
-            fruit_id = f"{fruit_id[: _LONGEST_ID - _HASH_DIGITS - 1]}-{digits[:_HASH_DIGITS]}"
+            fruit_id = f"{plain[: _LONGEST_ID - _HASH_DIGITS - 1]}-{digits[:_HASH_DIGITS]}"
+            words = (*words, "")  # the same words a third time need another hash
         self._taken.add(fruit_id)
         return fruit_id
 
@@ -112,16 +113,38 @@ def existing_folder(source: Path, expected: str) -> Path:
     return source
 
 
-def make(out: Path, recipe: dict[str, Any], collect: Callable[[], Collection], progress: bool) -> None:
-    """Write the data set that ``collect`` finds to ``out``, unless it is there already.
+def make(
+    out: Path, recipe: dict[str, Any], source: Path, collect: Callable[[], Collection], progress: bool
+) -> None:
+    """Write the data set that ``collect`` finds in ``source`` to ``out``, unless it is there already.
 
     Raises:
-        DataError: ``out`` holds something else or cannot be written; whatever ``collect`` raises.
+        DataError: ``out`` holds something else or cannot be written, or a class has a name that no data set
+            may have; whatever ``collect`` raises.
     """
-    if not already_made(out, recipe):
+
+    def whole_recipe() -> dict[str, Any]:
+        # A source that holds what is made of it is never the same twice.
+        state = "" if lies_inside(out, source) else source_fingerprint(source)
+        return {**recipe, SOURCE_STATE: state}
+
+    if not already_made(out, whole_recipe()):
         collection = collect()
-        with new_folder(out, recipe) as folder:
+        _check_classes(collection.spec, source)
+        # looked at anew: ``collect`` downloads what is missing
+        with new_folder(out, whole_recipe()) as folder:
             _write(folder, collection, progress)
+
+
+def _check_classes(spec: Spec, source: Path) -> None:
+    for defect in spec.defects:
+        if not is_name(defect.name):
+            raise DataError(
+                f"class name {shown(defect.name)}",
+                where=str(source),
+                expected=f"1 to {LONGEST_NAME} printable characters, no space at either end",
+                action="rename the class",
+            )
 
 
 def _write(folder: Path, collection: Collection, progress: bool) -> None:

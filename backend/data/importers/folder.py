@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from collections import Counter
@@ -51,12 +52,14 @@ def collect(source: Path, healthy: str | None = None) -> Collection:
     """
     found = find(source)
     counts = Counter(label for _, label, _ in found)
+    # dataset.toml is UTF-8, the name of a folder need not be
+    name = os.fsencode(source.resolve().name).decode("utf-8", "replace")
     spec = multiclass_spec(
-        source.resolve().name,
+        name,
         sorted(counts),
         healthy=_healthy(counts, healthy),
         description=f"{len(found)} pictures of {len(counts)} classes, imported from class folders",
-        source=source.resolve().name,
+        source=name,
     )
     splits = has_fixed_split(split for split, _, _ in found)
     return Collection(spec, pictures(source, found, splits), len(found), splits=splits)

@@ -24,11 +24,13 @@ class Importer:
         collect: ``module:function`` of this package; the function takes the source and the options and
             returns the ``Collection`` it found. Imported when it is used, so that listing kinds is free.
         options: names of the options that the function understands.
+        any_folder: whether a folder of any name below the source may be part of it.
     """
 
     description: str
     collect: str
     options: tuple[str, ...] = ()
+    any_folder: bool = False
 
     def load(self) -> Callable[..., Collection]:
         """The function that ``collect`` names."""
@@ -42,6 +44,7 @@ _IMPORTERS: dict[str, Importer] = {
         "class folders with pictures, with train/, val/, test/ above them or not",
         "folder:collect",
         ("healthy",),
+        any_folder=True,
     ),
     "riseholme": Importer("Riseholme-2021 strawberries (folders Data and Splits)", "riseholme:collect"),
     "mnist": Importer("MNIST digits (raw IDX files)", "digits:collect_mnist", ("limit",)),
@@ -73,7 +76,8 @@ def import_dataset(kind: str, source: str, out: Path, *, progress: bool = True, 
 
     Raises:
         ConfigError: unknown kind or option, or an option out of range.
-        DataError: the source is not what the kind expects; ``out`` holds something else.
+        DataError: the source is not what the kind expects; ``out`` holds something else, was made when the
+            source was in another state, or lies where it would be taken for a part of the source.
     """
     if kind not in _IMPORTERS:
         raise unknown_name("kind", kind, tuple(_IMPORTERS), "import")
@@ -83,6 +87,9 @@ def import_dataset(kind: str, source: str, out: Path, *, progress: bool = True, 
         if name not in importer.options:
             raise unknown_name("option", name, importer.options or ("none",), f"import {kind}")
     from backend.data.importers.common import make
+    from backend.data.importers.source import refuse_inside
 
+    if importer.any_folder:
+        refuse_inside(Path(out), Path(source))
     recipe = {"kind": kind, "source": str(Path(source).resolve()), **given}
-    make(Path(out), recipe, lambda: importer.load()(Path(source), **given), progress)
+    make(Path(out), recipe, Path(source), lambda: importer.load()(Path(source), **given), progress)

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from backend.data.dataset import EXTERNAL
-from backend.data.importers.common import Collection, Picture, existing_folder, multiclass_spec
+from backend.data.importers.common import Collection, IdMaker, Picture, existing_folder, multiclass_spec
 from backend.data.writing import note
 from backend.errors import DataError
 
@@ -41,7 +41,7 @@ def collect(source: Path) -> Collection:
     """Find the crops and the split lists.
 
     Raises:
-        DataError: a class is missing or empty; a list names a crop that is not there.
+        DataError: a class is missing or empty; a list cannot be read or names a crop that is not there.
     """
     existing_folder(source, _EXPECTED)
     files: dict[str, list[Path]] = {}
@@ -61,38 +61,44 @@ def collect(source: Path) -> Collection:
         "arXiv:2109.10135)",
     )
     crops = [(label, file) for label, found in files.items() for file in found]
-    splits = _split_rows(source, {file.relative_to(source / "Data").as_posix() for _, file in crops})
+    # the published crops are numbered through all classes; where a number comes again it gets a hash
+    make_id = IdMaker()
+    ids = {file: make_id("strawberry", file.stem) for _, file in crops}
+    splits = _split_rows(source, ids)
     tables = ((SPLITS_FILE, SPLITS_HEADER, splits),) if splits else ()
-    return Collection(spec, _pictures(crops), len(crops), tables=tables)
+    return Collection(spec, _pictures(crops, ids), len(crops), tables=tables)
 
 
-def _fruit_id(file: Path) -> str:
-    """Crops are numbered through all classes."""
-    return f"strawberry-{file.stem}"
-
-
-def _pictures(crops: list[tuple[str, Path]]) -> Iterator[Picture]:
+def _pictures(crops: list[tuple[str, Path]], ids: dict[Path, str]) -> Iterator[Picture]:
     for label, file in crops:
-        yield Picture(_fruit_id(file), label, file.suffix, partial(shutil.copyfile, file))
+        yield Picture(ids[file], label, file.suffix, partial(shutil.copyfile, file))
 
 
-def _split_rows(source: Path, crops: set[str]) -> list[tuple[str, str, str, str]]:
+def _split_rows(source: Path, ids: dict[Path, str]) -> list[tuple[str, str, str, str]]:
     rows = []
     for file in sorted((source / "Splits").glob("*/*.txt")):
         match = _LIST.fullmatch(file.name)
         if match is None:
             continue
         number, subset, part = match.groups()
-        for line, name in enumerate(file.read_text(encoding="utf-8").split("\n"), start=1):
+        for line, name in enumerate(_read_list(file).split("\n"), start=1):
             if not name.strip():
                 continue
-            if f"Normal/{name.strip()}" not in crops:
+            fruit_id = ids.get(source / "Data" / "Normal" / name.strip())
+            if fruit_id is None:
                 raise DataError(
                     f"crop {name.strip()!r} is not in Data/Normal",
                     where=f"{file}, line {line}",
                     action="get the whole data set",
                 )
-            rows.append((number, subset, part.lower(), _fruit_id(Path(name.strip()))))
+            rows.append((number, subset, part.lower(), fruit_id))
     if not rows:
         note(f"no split lists in {source / 'Splits'}: {SPLITS_FILE} is not written")
     return rows
+
+
+def _read_list(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(f"not UTF-8 ({error})", where=str(file), action="save it as such") from error

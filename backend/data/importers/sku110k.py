@@ -32,6 +32,7 @@ class Box:
     label: str
 
 
+Size = tuple[int, int]
 Boxes = dict[tuple[str, Path], list[Box]]
 """(split, image file) to its boxes."""
 
@@ -88,18 +89,22 @@ def _annotations(source: Path) -> list[Path]:
 
 def _read(file: Path, min_side: int, boxes: Boxes) -> None:
     split = next((part for part in ("train", "val", "test") if part in file.stem.lower()), "")
-    known: dict[str, Path] = {}
+    known: dict[str, tuple[Path, Size | None]] = {}
     try:
         with file.open(encoding="utf-8-sig", newline="") as lines:
             for number, cells in enumerate(csv.reader(lines, strict=True), start=1):
                 if not cells or (number == 1 and len(cells) > 1 and cells[1] == "x1"):
                     continue
-                box = _box(cells, f"{file}, row {number}")
+                where = f"{file}, row {number}"
+                box = _box(cells, where)
                 if cells[0] not in known:
-                    known[cells[0]] = _image(file, cells[0], number)
+                    path = _image(file, cells[0], where)
+                    known[cells[0]] = path, _size(path)
+                path, size = known[cells[0]]
+                box = _inside(box, size, where)
                 x1, y1, x2, y2 = box.corners
                 if min(x2 - x1, y2 - y1) >= min_side:
-                    boxes[split, known[cells[0]]].append(box)
+                    boxes[split, path].append(box)
     except (csv.Error, UnicodeDecodeError) as error:
         raise DataError(f"not CSV in UTF-8 ({error})", where=str(file), action="save it as such") from error
 
@@ -110,26 +115,47 @@ def _box(cells: list[str], where: str) -> Box:
         raise DataError(f"{len(cells)} cells", where=where, expected=expected)
     try:
         x1, y1, x2, y2 = (int(float(cell)) for cell in cells[1:5])
-        width, height = (int(float(cell)) for cell in cells[6:8])
     except (ValueError, OverflowError) as error:
         raise DataError(f"a box that is no number ({error})", where=where, expected=expected) from error
-    # boxes of the published files reach over the rim by some pixels
-    x1, y1, x2, y2 = max(x1, 0), max(y1, 0), min(x2, width), min(y2, height)
-    if x2 <= x1 or y2 <= y1:
-        raise DataError(
-            f"an empty box {cells[1:5]}", where=where, expected="x1 < x2, y1 < y2 inside the image"
-        )
     return Box((x1, y1, x2, y2), cells[5].strip() or "object")
 
 
-def _image(file: Path, name: str, row: int) -> Path:
+def _inside(box: Box, size: Size | None, where: str) -> Box:
+    """What of a box lies in its picture: those of the published files reach over the rim by some pixels.
+
+    The picture itself says how large it is; the last two columns may be those of another version of it.
+    """
+    x1, y1, x2, y2 = box.corners
+    x1, y1 = max(x1, 0), max(y1, 0)
+    if size is not None:
+        x2, y2 = min(x2, size[0]), min(y2, size[1])
+    if x2 <= x1 or y2 <= y1:
+        picture = "the picture" if size is None else f"the picture of {size[0]} x {size[1]} px"
+        raise DataError(
+            f"an empty box {list(box.corners)}", where=where, expected=f"x1 < x2, y1 < y2 inside {picture}"
+        )
+    return Box((x1, y1, x2, y2), box.label)
+
+
+def _size(path: Path) -> Size | None:
+    """Width and height of a picture; None where it cannot be read, so that ``_pictures`` leaves it out."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as file:
+            return file.size
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return None
+
+
+def _image(file: Path, name: str, where: str) -> Path:
     base = file.parent.parent if file.parent.name == "annotations" else file.parent
     for path in (base / "images" / name, base / name):
         if path.is_file() and path.resolve().is_relative_to(base.resolve()):
             return path
     raise DataError(
         f"picture {name!r} is not there",
-        where=f"{file}, row {row}",
+        where=where,
         expected=f"it in {base / 'images'}",
         action="copy the pictures there",
     )

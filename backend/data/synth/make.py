@@ -29,8 +29,8 @@ from backend.data.synth.fruit import (
     pallet_generator,
 )
 from backend.data.synth.painters import PAINTERS
-from backend.data.synth.write import MODALITIES, Batch, Rows, write_batch, write_tables
-from backend.data.writing import already_made, new_folder, write_spec
+from backend.data.synth.write import MODALITIES, Batch, Rows, fruit_bytes, write_batch, write_tables
+from backend.data.writing import already_made, expect_space, new_folder, write_spec
 from backend.errors import ConfigError
 
 VERSION = 2
@@ -65,7 +65,7 @@ class Request:
         fruits: how many, 1 or more.
         seed: of everything random, 0 or more.
         size: pixels a side, 16 to 1024.
-        unlabelled: share of the pallets without labels, 0 to 1.
+        unlabelled: share of the pallets without labels, 0 to below 1.
     """
 
     fruits: int
@@ -78,7 +78,7 @@ class Request:
         _check("fruits", self.fruits >= 1, self.fruits, "1 or more")
         _check("seed", self.seed >= 0, self.seed, "0 or more")
         _check("size", 16 <= self.size <= 1024, self.size, "16 to 1024 px")
-        _check("unlabelled", 0 <= self.unlabelled <= 1, self.unlabelled, "a share from 0 to 1")
+        _check("unlabelled", 0 <= self.unlabelled < 1, self.unlabelled, "a share from 0 to below 1")
 
     @property
     def pallets(self) -> int:
@@ -129,7 +129,7 @@ def make_dataset(
 
     Raises:
         ConfigError: an argument out of range.
-        DataError: ``out`` holds something else, or cannot be written.
+        DataError: ``out`` holds something else, or cannot be written, or its disk is too small.
     """
     spec = Spec(
         name="synthetic avocados",
@@ -171,6 +171,7 @@ def make(
     recipe = {**recipe, "version": VERSION, **vars(request)}
     if already_made(out, recipe):
         return
+    expect_space(out, request.fruits * fruit_bytes(request.size))
     with new_folder(out, recipe) as folder:
         tables = Rows([], [], [])
         with tqdm(total=request.fruits, unit="fruit", desc=spec.name, disable=not progress) as bar:

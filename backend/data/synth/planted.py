@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from backend.cli import CommandParser, run_command
+from backend.cli import CommandParser, end_in_order, run_command
 from backend.config import PRESSURE
 from backend.data.columns import WORD
 from backend.data.dataset import EXTERNAL, INTERNAL, MULTILABEL, Defect
@@ -181,6 +181,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--fruits", type=int, default=600)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args(argv)
+    end_in_order()
     make_planted(arguments.out, arguments.fruits, arguments.seed)
     return 0
 

@@ -2,8 +2,10 @@
 
 import csv
 import json
+import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -201,3 +203,19 @@ def test_synth_then_check(tmp_path):
     checked = command("check", out, "--folds", 2, "--json")
     unreadable = [p for p in json.loads(checked.stdout) if p["row"] is not None]
     assert unreadable == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_stop_leaves_nothing_half_made(tmp_path, number):
+    arguments = ["synth", str(tmp_path / "set"), "--fruits", "20000", "--size", "16", "--quiet"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "backend.data", *arguments], stderr=subprocess.PIPE, text=True
+    ) as process:
+        deadline = time.monotonic() + 60
+        while not list(tmp_path.glob(".set-*.tmp/images")) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.send_signal(number)
+        assert process.wait(60) == 130
+        assert process.stderr is not None
+        assert process.stderr.read().startswith("interrupted: ")
+    assert list(tmp_path.iterdir()) == []

@@ -4,6 +4,8 @@ import pytest
 
 from backend.errors import StoreError
 from backend.store.backup import back_up
+from backend.store.rows import StudyRow
+from backend.store.writer import RunStore
 
 
 def test_a_backup_of_a_store_in_use_is_a_verified_single_file(store, fill, store_path, tmp_path, contents):
@@ -15,6 +17,24 @@ def test_a_backup_of_a_store_in_use_is_a_verified_single_file(store, fill, store
     assert [path.name for path in copy.parent.iterdir()] == ["copy.db"]
     fill(store, seed=1)
     assert back_up(store_path, copy)["run"] == 2
+
+
+@pytest.mark.parametrize("kind", ["text", "another store", "folder"])
+def test_what_is_no_copy_of_the_store_is_left_alone(store, fill, store_path, tmp_path, dataset, kind):
+    fill(store)
+    target = tmp_path / "precious"
+    if kind == "text":
+        target.write_text("precious")
+    elif kind == "folder":
+        target.mkdir()
+    else:
+        with RunStore(target) as other:
+            other.add_dataset(dataset, [])
+            other.start_study(StudyRow("another", "another", {}, dataset.dataset_id, "mcc", {}))
+    before = target.read_bytes() if target.is_file() else b""
+    with pytest.raises(StoreError, match=r"no copy of this store.*another name"):
+        back_up(store_path, target)
+    assert (target.read_bytes() if target.is_file() else b"") == before
 
 
 def test_a_backup_that_fails_leaves_the_old_one(store, fill, store_path, tmp_path):

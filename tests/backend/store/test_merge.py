@@ -209,6 +209,13 @@ def test_a_store_is_not_merged_into_itself_nor_while_it_is_written(other, store,
         merge(other, [other.parent / "." / other.name])
 
 
+def test_no_store_is_made_where_there_is_nothing_to_merge(other, tmp_path):
+    target = tmp_path / "new" / "store.db"
+    with pytest.raises(StoreError, match="nowhere"):
+        merge(target, [other, tmp_path / "nowhere.db"])
+    assert not target.parent.exists()
+
+
 def test_files_that_are_here_already_are_not_copied_again(other, tmp_path):
     target = tmp_path / "here" / "ours.db"
     merge(target, [other])

@@ -95,6 +95,6 @@ def test_checkpoints_that_nobody_goes_on_from_go_too(aged):
 
 
 def test_a_policy_has_a_range():
-    for days in (-1, float("nan")):
+    for days in (-1, float("nan"), float("inf"), 1e9):
         with pytest.raises(ConfigError, match="--keep-days"):
             Policy(keep_days=days)

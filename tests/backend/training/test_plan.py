@@ -64,6 +64,26 @@ def test_many_pictures_of_a_fruit_are_taken_smaller(images, resolution):
     assert Plan(resolution=64).fitted(images, 100).resolution == 64
 
 
+def test_no_plan_is_made_larger_than_it_asks_for() -> None:
+    assert Plan(resolution=16, pixels=100).fitted(8, 100).resolution == 16
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("resolution = 0", r"plan\.resolution.*8 to 1024"),
+        ("seeds = [-1]", r"plan\.seeds.*0 or more"),
+        ("folds = 2\n[baseline]\ntune_folds = 3", r"baseline\.tune_folds.*2 folds"),
+        ("[baseline]\ntrials = 100000000000000000000", r"baseline\.trials.*4,294,967,295"),
+        ("[input_ablation]\nseeds = [0, 0]", r"input_ablation\.seeds.*each once"),
+    ],
+)
+def test_numbers_that_make_no_plan_are_refused(tmp_path, text, words) -> None:
+    (tmp_path / "mine.toml").write_text(text)
+    with pytest.raises(ConfigError, match=words):
+        load_plan(str(tmp_path / "mine.toml"))
+
+
 def test_many_fruit_are_seen_less_often_by_every_stage() -> None:
     plan = Plan(folds=3, images=24_000, baseline=BaselineStage(epochs=24, tune_epochs=6, patience=0))
     assert plan.fitted(8, 100) == plan, "24 epochs of 67 fruit are few enough"

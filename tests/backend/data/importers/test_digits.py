@@ -86,6 +86,19 @@ def test_offline_without_files_is_one_clear_line(tmp_path, monkeypatch, capsys):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_download_does_not_count_as_a_change_of_the_source(tmp_path, monkeypatch, write_idx, capsys):
+    def download(self):
+        if not Path(self.raw_folder).exists():
+            write_idx(Path(self.raw_folder))
+
+    monkeypatch.setattr(MNIST, "download", download)
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "notes.txt").touch()
+    for _ in range(2):
+        assert len(run("mnist", tmp_path / "src", tmp_path / "out")) == 80
+    assert "already holds exactly this" in capsys.readouterr().err
+
+
 def test_a_truncated_file_is_one_clear_line(tmp_path, write_idx):
     write_idx(tmp_path / "src" / "MNIST" / "raw")
     file = tmp_path / "src" / "MNIST" / "raw" / "train-images-idx3-ubyte"

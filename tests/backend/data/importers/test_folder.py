@@ -1,5 +1,7 @@
 """Class folders, with and without split folders above them."""
 
+import os
+
 import pytest
 
 from backend.data.importers import import_dataset
@@ -85,6 +87,24 @@ def test_names_that_collide_or_are_odd_still_get_their_own_id(tmp_path, save_pic
         save_picture(tmp_path / "src" / name, number)
     data = run(tmp_path / "src", tmp_path / "out", healthy="a")
     assert len(set(data.fruit_ids)) == 5
+
+
+@pytest.mark.parametrize("name", [b" ", b"two\nlines", b"\xff", b"n" * 129])
+def test_a_class_that_no_data_set_may_name_is_refused(tmp_path, save_picture, name):
+    source = tmp_path / "src"
+    save_picture(source / "good" / "1.png")
+    save_picture(source / os.fsdecode(name) / "1.png")
+    with pytest.raises(
+        DataError, match=r"src: class name .*; expected 1 to 128 printable .*; rename the class"
+    ):
+        run(source, tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["src"]
+
+
+def test_a_source_whose_name_is_not_utf8_gives_a_data_set_that_is_read(tmp_path, save_picture):
+    for number, label in enumerate(("good", "bad")):
+        save_picture(tmp_path / os.fsdecode(b"caf\xe9") / label / "1.png", number)
+    assert run(tmp_path / os.fsdecode(b"caf\xe9"), tmp_path / "out").name == "caf\N{REPLACEMENT CHARACTER}"
 
 
 @pytest.mark.parametrize(

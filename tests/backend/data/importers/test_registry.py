@@ -1,5 +1,7 @@
 """Kinds, options, and what every import has in common."""
 
+import json
+import os
 import subprocess
 import sys
 
@@ -7,6 +9,7 @@ import pytest
 
 from backend.data.importers import KINDS, import_dataset
 from backend.data.importers.common import IdMaker
+from backend.data.importers.source import source_fingerprint
 from backend.errors import ConfigError, DataError
 
 
@@ -55,6 +58,79 @@ def test_the_same_import_again_does_nothing(tmp_path, save_picture, capsys):
         import_dataset("folder", str(tmp_path / "src"), tmp_path / "out", healthy="bad")
 
 
+@pytest.fixture
+def imported(tmp_path, save_picture):
+    """A source of two pictures that was imported before, as a function that imports it again."""
+    for number, label in enumerate(("good", "bad")):
+        save_picture(tmp_path / "src" / label / "a.png", number)
+
+    def again():
+        import_dataset("folder", str(tmp_path / "src"), tmp_path / "out", progress=False)
+
+    again()
+    return again
+
+
+def test_a_source_that_has_changed_since_is_noticed(imported, tmp_path, save_picture):
+    save_picture(tmp_path / "src" / "bad" / "b.png", 2)
+    with pytest.raises(
+        DataError, match=r"source that has changed since \(then 2 files.* now 3 files.*delete"
+    ):
+        imported()
+
+
+def test_a_source_that_has_gone_and_a_recipe_without_its_state_count_as_the_same(imported, tmp_path, capsys):
+    (tmp_path / "src").rename(tmp_path / "gone")
+    imported()
+    (tmp_path / "gone").rename(tmp_path / "src")
+    (tmp_path / "src" / "bad" / "b.png").touch()
+    file = tmp_path / "out" / "recipe.json"
+    recipe = json.loads(file.read_text())
+    del recipe["source_state"]
+    file.write_text(json.dumps(recipe))
+    imported()
+    assert capsys.readouterr().err.count("already holds exactly this") == 2
+
+
+def test_a_fingerprint_tells_what_came_went_moved_and_changed(tmp_path):
+    assert source_fingerprint(tmp_path / "src") == ""
+    (tmp_path / "src" / "good").mkdir(parents=True)
+    (tmp_path / "src" / "bad").mkdir()
+    file, other = tmp_path / "src" / "good" / "a.png", tmp_path / "src" / "b.png"
+    file.write_text("abc")
+    assert source_fingerprint(file).startswith("1 files, 3 bytes, ")
+    found = [source_fingerprint(tmp_path / "src")]
+    (tmp_path / "src" / ".DS_Store").touch()
+    (tmp_path / "src" / "round").symlink_to(tmp_path / "src")
+    (tmp_path / "src" / "nowhere").symlink_to("nothing")
+    assert source_fingerprint(tmp_path / "src") == found[0]
+    for change in (
+        other.touch,
+        lambda: file.rename(tmp_path / "src" / "bad" / "a.png"),
+        lambda: os.utime(other, ns=(0, 0)),
+        other.unlink,
+    ):
+        change()
+        found.append(source_fingerprint(tmp_path / "src"))
+    assert len(set(found)) == 5
+
+
+@pytest.mark.parametrize("place", ["src", "src/out", "src/new/deep/../out"])
+def test_nothing_is_made_inside_the_source(tmp_path, save_picture, place):
+    save_picture(tmp_path / "src" / "good" / "a.png")
+    with pytest.raises(DataError, match="lies inside the source"):
+        import_dataset("folder", str(tmp_path / "src"), tmp_path / place)
+    assert [path.name for path in (tmp_path / "src").iterdir()] == ["good"]
+
+
+def test_a_name_that_no_file_may_have_is_one_clear_line(tmp_path, save_picture):
+    save_picture(tmp_path / "src" / "good" / "a.png")
+    with pytest.raises(DataError, match=r"nnn: cannot write \(File name too long\)"):
+        import_dataset("folder", str(tmp_path / "src"), tmp_path / ("n" * 300))
+    with pytest.raises(DataError, match=r"nnn: cannot be read \(File name too long\)"):
+        import_dataset("folder", "n" * 300, tmp_path / "out")
+
+
 def test_ids_fit_the_contract_and_never_collide():
     make_id = IdMaker()
     assert make_id("train", "good", "a b ü") == "train-good-a_b_"
@@ -64,3 +140,4 @@ def test_ids_fit_the_contract_and_never_collide():
     long = make_id("x" * 100)
     assert len(long) == 64
     assert len({long, make_id("x" * 101), second}) == 3
+    assert len({"a", second, make_id("a"), make_id("a")}) == 4

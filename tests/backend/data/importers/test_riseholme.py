@@ -57,6 +57,13 @@ def test_four_classes_and_the_split_lists(source, tmp_path):
     }
 
 
+def test_a_data_set_may_lie_beside_its_source_s_folders(source, tmp_path, capsys):
+    """Only where folders of any name are classes would the next import take it for one."""
+    for _ in range(2):
+        run(source, source / "made")
+    assert "already holds exactly this data set" in capsys.readouterr().err
+
+
 def test_without_lists_there_is_a_note_and_no_file(source, tmp_path, capsys):
     for file in (source / "Splits" / "Split1").iterdir():
         file.unlink()
@@ -70,6 +77,24 @@ def test_a_list_that_names_a_missing_crop_says_which(source, tmp_path):
     with pytest.raises(DataError, match=r"Split1-U-Val.txt, line 2: crop 'Unripe/99.png' is not"):
         run(source, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_list_that_is_not_utf8_says_which(source, tmp_path):
+    (source / "Splits" / "Split1" / "Split1-U-Val.txt").write_bytes("Unripe/é.png".encode("latin-1"))
+    with pytest.raises(DataError, match=r"Split1-U-Val.txt: not UTF-8 .*save it as such"):
+        run(source, tmp_path / "out")
+
+
+def test_crops_with_one_number_and_with_odd_names_are_fruit_of_their_own(source, tmp_path, save_picture):
+    for number, name in enumerate(["Normal/Unripe/1", "Normal/Occluded/1", "Anomalous/a b"], start=10):
+        save_picture(source / "Data" / f"{name}.png", number)
+    (source / "Splits" / "Split1" / "Split1-U-Val.txt").write_text("Unripe/1.png\nOccluded/1.png")
+    data, splits = run(source, tmp_path / "out")
+    assert "strawberry-a_b" in data.fruit_ids
+    place = [data.fruit_ids.index(row["fruit_id"]) for row in splits if row["subset"] == "U"]
+    for name, at in zip(["Unripe/1.png", "Occluded/1.png"], place, strict=True):
+        copied = tmp_path / "out" / data.paths["rgb", "1"][at]
+        assert copied.read_bytes() == (source / "Data" / "Normal" / name).read_bytes()
 
 
 def test_a_missing_or_empty_class_says_which(source, tmp_path):

@@ -80,6 +80,15 @@ def test_a_box_over_the_rim_is_cut(source, tmp_path):
         assert crop.size == (30, 80)
 
 
+def test_the_picture_says_how_large_it_is_and_not_its_row(source, tmp_path):
+    file = source / "annotations" / "annotations_train.csv"
+    rows = ["0,0,4000,60000,tea", "90,10,5000,70,tea", "50,40,5000,5000,rice"]
+    file.write_text("".join(f"train_0.png,{row},60000,60000\n" for row in rows))
+    data = run(file, tmp_path / "out")
+    crops = [Image.open(tmp_path / "out" / path) for path in data.paths["rgb", "1"]]
+    assert [crop.size for crop in crops] == [(100, 80), (50, 40)]  # the second is only 10 px wide
+
+
 def test_a_picture_that_cannot_be_read_is_left_out_with_a_note(source, tmp_path, capsys):
     (source / "images" / "train_1.png").write_bytes(b"\x89PNG broken")
     data = run(source, tmp_path / "out")
@@ -94,6 +103,10 @@ def test_a_picture_that_cannot_be_read_is_left_out_with_a_note(source, tmp_path,
         ("train_0.png,1,2,3\n", r"row 1: 4 cells; expected the columns image,x1"),
         (HEADER + "train_0.png,a,0,9,9,tea,100,80\n", r"row 2: a box that is no number"),
         ("train_0.png,50,0,20,9,tea,100,80\n", r"row 1: an empty box"),
+        (
+            "train_0.png,500,500,600,600,tea,5000,5000\n",
+            r"row 1: an empty box \[500, 500, 600, 600\]; expected .* inside the picture of 100 x 80 px",
+        ),
         ("nowhere.png,0,0,20,20,tea,100,80\n", r"row 1: picture 'nowhere.png' is not there"),
         ("../../secret.png,0,0,20,20,tea,100,80\n", r"is not there"),
         ('train_0.png,"0,0,20,20,tea,100,80\n', r"not CSV"),

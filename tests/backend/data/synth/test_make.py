@@ -12,6 +12,7 @@ from backend.data.manifest import read_dataset
 from backend.data.synth import make_dataset
 from backend.data.synth.catalogue import DEFECTS
 from backend.data.synth.make import Request
+from backend.data.synth.write import fruit_bytes
 from backend.errors import ConfigError, DataError
 
 NAMES = [spec.name for spec in DEFECTS]
@@ -130,7 +131,7 @@ def test_the_same_again_does_nothing_and_another_is_refused(tmp_path, capsys):
         make_dataset(tmp_path / "set", 4, seed=0, size=16, progress=False)
 
 
-@pytest.mark.parametrize("share", [0.0, 0.3, 0.5, 0.75, 1.0])
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.5, 0.75, 0.975])
 def test_the_unlabelled_share_is_met(share):
     request = Request(fruits=12 * 40, seed=0, unlabelled=share)
     labelled = sum(request.is_labelled(pallet) for pallet in range(request.pallets))
@@ -143,7 +144,7 @@ def test_the_unlabelled_share_is_met(share):
         ({"fruits": 0, "seed": 0}, "fruits: 0; expected 1 or more"),
         ({"fruits": 1, "seed": -1}, "seed"),
         ({"fruits": 1, "seed": 0, "size": 8}, "16 to 1024"),
-        ({"fruits": 1, "seed": 0, "unlabelled": 1.5}, "share from 0 to 1"),
+        ({"fruits": 1, "seed": 0, "unlabelled": 1.0}, "share from 0 to below 1"),
         ({"fruits": 1, "seed": 0, "workers": 0}, "workers"),
     ],
 )
@@ -151,3 +152,14 @@ def test_arguments_out_of_range_say_so(tmp_path, arguments, message):
     with pytest.raises(ConfigError, match=message):
         make_dataset(tmp_path / "set", **arguments)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_the_disk_cannot_hold_is_refused_before_it_is_begun(tmp_path):
+    with pytest.raises(DataError, match=r"GB free; expected about 49,152,000.0 GB; ask for less"):
+        make_dataset(tmp_path / "new" / "set", 10**12, seed=0, progress=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_space_is_estimated_from_the_size(avocados):
+    taken = sum(-(-path.stat().st_size // 4096) * 4096 for path in (avocados / "images").rglob("*.png"))
+    assert 0.6 < 48 * fruit_bytes(32) / taken <= 1
