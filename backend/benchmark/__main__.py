@@ -10,11 +10,19 @@ from typing import Any
 
 from backend.benchmark.options import Options
 from backend.benchmark.registry import BENCHMARKS, find
-from backend.cli import EXIT_OK, EXIT_SOME_FAILED, CommandParser, print_json, run_command
+from backend.cli import (
+    EXIT_OK,
+    EXIT_SOME_FAILED,
+    STOPS,
+    CommandParser,
+    end_in_order,
+    print_json,
+    run_command,
+)
 from backend.errors import ConfigError
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> CommandParser:
     """The command's options."""
     names = "\n".join(f"  {b.name:<11}{b.protocol}" for b in BENCHMARKS.values())
     command = CommandParser(
@@ -25,7 +33,7 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = command.add_argument
-    add("name", metavar="NAME", help="a benchmark, all, or report")
+    add("name", metavar="NAME", nargs="?", help="a benchmark, all, or report")
     add("--data", default="", help="kind of data set (mnist, cifar10, ...) or a data set folder")
     add("--root", type=Path, help="where the collection lies as published; with all: a folder of kinds")
     add("--split", type=int, default=1, choices=(1, 2, 3), help="Riseholme's split (default: %(default)s)")
@@ -35,13 +43,19 @@ def parser() -> argparse.ArgumentParser:
     add("--threads", type=int, default=2, help="CPU threads (default: %(default)s)")
     add("--store", type=Path, default=Path("runs/store.db"), help="run store (default: %(default)s)")
     add("--results", type=Path, help="with report: write the tables into this file, as docs/results.md")
+    add("--list", action="store_true", help="show the benchmarks")
     add("--json", action="store_true", help="print JSON")
     return command
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command."""
-    chosen = parser().parse_args(argv)
+    command = parser()
+    chosen = command.parse_args(argv)
+    if chosen.list:
+        return _list(as_json=chosen.json)
+    if chosen.name is None:
+        command.error("the following arguments are required: NAME")
     for name in ("seeds", "threads"):
         value = getattr(chosen, name)
         if value is not None and value < 1:
@@ -49,8 +63,7 @@ def main(argv: list[str] | None = None) -> int:
     if chosen.name == "report":
         return _report(chosen)
     benchmarks = list(BENCHMARKS.values()) if chosen.name == "all" else [find(chosen.name)]
-    # A scheduler's SIGTERM must end like Ctrl-C: every finished cell is kept.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    end_in_order()
 
     from backend.benchmark.runner import Outcome, run_all, run_one
 
@@ -69,6 +82,17 @@ def main(argv: list[str] | None = None) -> int:
     )
     _show(outcomes, as_json=chosen.json)
     return EXIT_SOME_FAILED if any(outcome.failures for outcome in outcomes) else EXIT_OK
+
+
+def _list(*, as_json: bool) -> int:
+    protocols = {benchmark.name: benchmark.protocol for benchmark in BENCHMARKS.values()}
+    if as_json:
+        print_json({"benchmarks": protocols})
+        return EXIT_OK
+    print("benchmarks:")
+    for name, protocol in protocols.items():
+        print(f"  {name:11s} {protocol}")
+    return EXIT_OK
 
 
 def _show(outcomes: list[Any], *, as_json: bool) -> None:
@@ -98,4 +122,8 @@ def _report(chosen: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(run_command(main))
+    code = run_command(main)
+    # An impatient second signal must not turn an end in order into a death while Python tidies up.
+    for number in STOPS:
+        signal.signal(number, signal.SIG_IGN)
+    sys.exit(code)

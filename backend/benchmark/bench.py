@@ -26,7 +26,7 @@ from backend.data.cache import open_cache
 from backend.data.dataset import FruitDataset
 from backend.data.fingerprint import short_hash
 from backend.data.splits import outer_folds
-from backend.errors import AvocadoError
+from backend.errors import describe_failure
 from backend.store.bundle import ArtifactData, CurvePoint, FoldBundle, MetricValue
 from backend.store.environment import environment, git_commit
 from backend.store.queries.results import run_metrics
@@ -151,6 +151,11 @@ class Bench:
         return self.options.quick
 
     @property
+    def place(self) -> str:
+        """Where the user has the collection, for messages."""
+        return str(self.options.root_of(self.options.data or self.benchmark.data) or self.dataset.root)
+
+    @property
     def seeds(self) -> range:
         """The seeds of the repetitions."""
         return range(self.options.seeds or (1 if self.quick else max(1, self.benchmark.seeds)))
@@ -202,10 +207,11 @@ class Bench:
         started = time.perf_counter()
         try:
             measured = measure(config)
-        except AvocadoError as error:
-            self.store.end_run(row.run_id, FAILED, str(error))
-            self.failures.append(f"{what}: {error}")
-            print(f"failed: {error}", file=sys.stderr)
+        except Exception as error:  # as in a study, a fault inside a cell costs that cell only
+            reason = describe_failure(error)
+            self.store.end_run(row.run_id, FAILED, reason)
+            self.failures.append(f"{what}: {reason.splitlines()[0]}")
+            print(f"failed: {reason.splitlines()[0]}", file=sys.stderr)
             return
         seconds = time.perf_counter() - started
         self._keep(row, measured, seconds)

@@ -40,6 +40,8 @@ class Benchmark:
         module: where it lives, below ``backend.benchmark``.
         data: the kind of data set it runs on unless told otherwise; empty = it needs none.
         kinds: the kinds it can run on; empty = any labelled data set.
+        needs: pattern of files that the collection must have beside its pictures; ``{split}`` is the chosen
+            split, empty = none.
         seeds: repetitions in full; 0 = it repeats in its own way.
         hours: hours in full on two CPU cores, roughly.
     """
@@ -50,6 +52,7 @@ class Benchmark:
     module: str
     data: str = ""
     kinds: tuple[str, ...] = ()
+    needs: str = ""
     seeds: int = 3
     hours: float = 0.5
 
@@ -68,6 +71,7 @@ BENCHMARKS = {
             "riseholme",
             data="riseholme",
             kinds=("riseholme",),
+            needs="Splits/*/Split{split}-*.txt",
             hours=0.7,
         ),
         Benchmark(

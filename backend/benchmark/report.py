@@ -39,10 +39,22 @@ def write_report(sections: Sequence[str], results: Path) -> None:
         results: a Markdown file.
 
     Raises:
-        DataError: the file has one marker without the other.
+        DataError: the file has one marker without the other, or cannot be read or written.
     """
+    try:
+        _renew(sections, results)
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(
+            f"cannot read or write ({getattr(error, 'strerror', None) or error})",
+            where=str(results),
+            expected="a Markdown file, or a new one in a folder that is there",
+            action="choose another --results",
+        ) from error
+
+
+def _renew(sections: Sequence[str], results: Path) -> None:
     body = "\n\n".join([BEGIN, *sections, END])
-    text = results.read_text(encoding="utf-8") if results.is_file() else "# Results\n"
+    text = results.read_text(encoding="utf-8") if results.exists() else "# Results\n"
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if bool(begin) != (END in text) or (begin and not end):

@@ -76,8 +76,13 @@ class Case:
     strange: NDArray[np.bool_]
 
 
-def read_cases(dataset: FruitDataset, split: int) -> list[Case]:
+def read_cases(dataset: FruitDataset, split: int, place: str = "") -> list[Case]:
     """The four cases of a split.
+
+    Args:
+        dataset: as imported.
+        split: 1 to 3.
+        place: of the collection, for messages.
 
     Raises:
         DataError: the split's lists were not among the imported files.
@@ -97,7 +102,7 @@ def read_cases(dataset: FruitDataset, split: int) -> list[Case]:
         if min(map(len, parts)) < 2:
             raise DataError(
                 f"no lists of Split{split} for {name}",
-                where=dataset.source,
+                where=place,
                 expected=f"Splits/Split{split}/Split{split}-{name}-Train.txt, -Val.txt and -Test.txt",
                 action="get the whole data set, or choose another --split",
             )
@@ -109,7 +114,7 @@ def read_cases(dataset: FruitDataset, split: int) -> list[Case]:
 
 def run(bench: Bench) -> None:
     """CH-Rand, the naive reference and our scores on the four cases."""
-    cases = read_cases(bench.dataset, bench.options.split)
+    cases = read_cases(bench.dataset, bench.options.split, bench.place)
     for case in cases[:1] if bench.quick else cases:
         facts = {"normal": case.name}
         bench.cell(_plain(NAIVE), facts, functools.partial(_naive, bench, case))

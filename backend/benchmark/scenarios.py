@@ -22,6 +22,7 @@ from backend.benchmark.sources import Rows, classes_of
 from backend.benchmark.table import Cell, Table, pooled
 from backend.benchmark.triplets import BATCH, PAIRWISE, RECIPES, TRIPLET, Trainer, embed
 from backend.config import AugmentConfig, DataConfig, MethodConfig, ModelConfig, OptimConfig, RunConfig
+from backend.errors import DataError
 from backend.methods.registry import default_method_config, default_optim
 from backend.store.bundle import MetricValue
 from backend.training.pretrain import pretrain
@@ -63,6 +64,7 @@ def run(bench: Bench) -> None:
     """The six scenarios of the data set, then ours."""
     side = _side(bench)
     train = anchors(bench)
+    _require_classes(bench, train)
     for seed in bench.seeds:
         for augmentation in AUGMENTATIONS:
             for loss in (PAIRWISE, TRIPLET):
@@ -85,6 +87,28 @@ def anchors(bench: Bench) -> Rows:
     classes = classes_of(bench.dataset, train)
     count = 200 if bench.quick else ANCHORS
     return np.sort(np.concatenate([train[classes == label][:count] for label in np.unique(classes)]))
+
+
+def _require_classes(bench: Bench, train: Rows) -> None:
+    """Nothing is trained where nothing could be scored.
+
+    Raises:
+        DataError: anchors of one class; too few test pictures for a classifier and something to score it on.
+    """
+    if len(np.unique(classes_of(bench.dataset, train))) < 2:
+        raise DataError(
+            "one class to train on", where=bench.place, expected="2 or more", action="add pictures of others"
+        )
+    classes = classes_of(bench.dataset, bench.parts()[1])
+    for seed in bench.seeds:
+        fit, score = (classes[rows] for rows in split(len(classes), seed))
+        if len(np.unique(fit)) < 2 or not np.isin(score, fit).any():
+            raise DataError(
+                f"{len(classes)} test pictures of {len(np.unique(classes))} classes",
+                where=bench.place,
+                expected="several a class, so that a random 80 % to fit on and the others to score share one",
+                action="add test pictures",
+            )
 
 
 def theirs_config(augmentation: str, loss: str, side: int, seed: int, sensor: str) -> RunConfig:
@@ -143,8 +167,33 @@ def _ours(bench: Bench, train: Rows, config: RunConfig) -> Measured:
     return Measured(metrics, result.curves, notes=result.notes)
 
 
+def split(count: int, seed: int) -> tuple[Rows, Rows]:
+    """80 % of ``count`` rows to fit on and the others to score, at random."""
+    fit, score = np.split(np.random.default_rng(seed).permutation(count), [round(_TRAIN_SHARE * count)])
+    return fit, score
+
+
+def top_k_accuracy(scores: NDArray[np.float64], known: Rows, classes: Rows, k: int) -> float:
+    """Share of pictures whose class is among the k with the highest scores.
+
+    Equal to scikit-learn's ``top_k_accuracy_score``, of equal scores the later class first, and defined as
+    well for two classes, for k of them or fewer, and for pictures of a class without a score, which count
+    as missed.
+
+    Args:
+        scores: (n, C).
+        known: (C,) the class of each column.
+        classes: (n,) true ones.
+        k: 1 or more.
+    """
+    best = known[np.argsort(scores, axis=1, kind="stable")[:, ::-1][:, :k]]
+    return float((best == classes[:, None]).any(axis=1).mean())
+
+
 def evaluate(features: NDArray[np.float32], classes: NDArray[np.int64], seed: int) -> tuple[MetricValue, ...]:
     """Accuracy and top-3 accuracy of a logistic regression, and kNN accuracy, on a random 80/20 split.
+
+    A picture of a class that the 80 % lack counts as missed.
 
     Args:
         features: (n, F) of the test images; standardised on the 80 %.
@@ -152,19 +201,17 @@ def evaluate(features: NDArray[np.float32], classes: NDArray[np.int64], seed: in
         seed: of the split.
     """
     from sklearn.linear_model import LogisticRegression
-    from sklearn.metrics import top_k_accuracy_score
     from sklearn.neighbors import KNeighborsClassifier
 
-    order = np.random.default_rng(seed).permutation(len(features))
-    fit, score = np.split(order, [round(_TRAIN_SHARE * len(order))])
+    fit, score = split(len(features), seed)
     mean, spread = features[fit].mean(axis=0), features[fit].std(axis=0)
     standard = (features - mean) / np.where(spread > 0, spread, 1)
     probe = LogisticRegression(max_iter=1000).fit(standard[fit], classes[fit])
     chance = probe.predict_proba(standard[score])
-    neighbours = KNeighborsClassifier(_NEIGHBOURS).fit(features[fit], classes[fit])
+    neighbours = KNeighborsClassifier(min(_NEIGHBOURS, len(fit))).fit(features[fit], classes[fit])
     values = (
         probe.score(standard[score], classes[score]),
-        top_k_accuracy_score(classes[score], chance, k=3, labels=probe.classes_),
+        top_k_accuracy(chance, probe.classes_, classes[score], k=3),
         neighbours.score(features[score], classes[score]),
     )
     return tuple(MetricValue(name, float(value)) for name, value in zip(METRICS, values, strict=True))

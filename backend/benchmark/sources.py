@@ -13,9 +13,10 @@ from backend.benchmark.registry import Benchmark
 from backend.data.dataset import Defect, FruitDataset
 from backend.data.fingerprint import short_hash
 from backend.data.importers.registry import KINDS, import_dataset
+from backend.data.importers.source import lies_inside, source_fingerprint
 from backend.data.manifest import read_dataset
 from backend.data.problem import MANIFEST_FILE
-from backend.errors import ConfigError, unknown_name
+from backend.errors import ConfigError, DataError, unknown_name
 
 FOLDS = 5
 """Parts that a data set without a split of its own is cut into; the first is the test part."""
@@ -26,8 +27,8 @@ Rows = NDArray[np.int64]
 def open_source(benchmark: Benchmark, options: Options) -> FruitDataset:
     """The data set that a benchmark is to run on.
 
-    Collections are imported into ``datasets/`` beside the store, once; a folder with a manifest is read as
-    it is.
+    Collections are imported into ``datasets/`` beside the store, once, and again where they have changed; a
+    folder with a manifest is read as it is.
 
     Raises:
         ConfigError: a kind that the protocol cannot use, or no root.
@@ -49,9 +50,25 @@ def open_source(benchmark: Benchmark, options: Options) -> FruitDataset:
             expected=f"--root DIR, or {REAL_DATA} set to a folder with {kind}/ in it",
             action="say where the collection lies",
         )
-    folder = options.store.parent / "datasets" / f"{kind}-{short_hash(str(root.resolve()))[:6]}"
+    _require_files(benchmark, root, options.split)
+    # A root that holds the store is never the same twice.
+    state = "" if lies_inside(options.store, root) else source_fingerprint(root)
+    name = f"{kind}-{short_hash([str(root.resolve()), state])[:8]}"
+    folder = options.store.parent / "datasets" / name
     import_dataset(kind, str(root), folder, progress=sys.stderr.isatty())
     return read_dataset(folder, cache_dir=options.cache)
+
+
+def _require_files(benchmark: Benchmark, root: Path, split: int) -> None:
+    """Ask for what a protocol reads beside pictures before thousands of these are copied."""
+    needed = benchmark.needs.format(split=split)
+    if needed and root.is_dir() and next(root.glob(needed), None) is None:
+        raise DataError(
+            f"no {needed}",
+            where=str(root),
+            expected=f"{benchmark.data} as published",
+            action="get the whole data set, or choose another --split",
+        )
 
 
 def no_data() -> FruitDataset:

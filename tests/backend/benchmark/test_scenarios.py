@@ -1,15 +1,20 @@
 """The scenarios: both layouts of CIFAR-10 at first try, digits, the pieces of the published protocol."""
 
+import shutil
+
 import numpy as np
 import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import top_k_accuracy_score
 
 from backend.augment.pipeline import Augmenter
+from backend.benchmark import scenarios
 from backend.benchmark.networks import HAMMER
-from backend.benchmark.scenarios import AUGMENTATIONS, METRICS, PUBLISHED, evaluate
+from backend.benchmark.scenarios import AUGMENTATIONS, METRICS, PUBLISHED, evaluate, top_k_accuracy
 from backend.benchmark.triplets import PAIRWISE, TRIPLET, OtherClass, Trainer, augmented, embed, scenario_loss
 from backend.config import AugmentConfig
+from backend.data.importers.cifar10 import CLASSES
 from backend.models.backbones import create_backbone
 
 
@@ -24,6 +29,58 @@ def test_cifar_works_from_both_layouts(benchmark_json, request, layout):
     assert all(row["accuracy, here"]["value"] is not None for row in rows)
     # the class is the colour, so even one epoch of ours must beat chance by far
     assert max(row["accuracy, here"]["value"] for row in rows) > 0.5
+
+
+def shrunk(root, classes: int, tests: int):
+    """Class folders of the first classes, with the first pictures of each to test on."""
+    for part in ("train", "test"):
+        for name in CLASSES[classes:]:
+            shutil.rmtree(root / part / name)
+    for name in CLASSES[:classes]:
+        for file in sorted((root / "test" / name).iterdir())[tests:]:
+            file.unlink()
+    return root
+
+
+@pytest.mark.parametrize(("classes", "tests"), [(10, 2), (3, 10), (2, 2)])
+def test_few_classes_and_few_pictures_are_scored(benchmark_json, cifar_folders, monkeypatch, classes, tests):
+    monkeypatch.setattr(scenarios, "AUGMENTATIONS", {"none": "none"})
+    found = benchmark_json("scenarios", "--data", "cifar10", "--root", shrunk(cifar_folders, classes, tests))
+    assert found["failures"] == []
+    rows = found["tables"][0]["rows"]
+    assert all(0 <= row[f"{name}, here"]["value"] <= 1 for row in rows for name in ("top-3", "kNN"))
+    if tests == 10:
+        assert {row["top-3, here"]["value"] for row in rows} == {1}  # all three are among the first three
+
+
+@pytest.mark.parametrize(
+    ("classes", "tests", "words"),
+    [
+        (1, 10, "one class to train on; expected 2 or more"),
+        (10, 1, "10 test pictures of 10 classes"),
+        (2, 1, "2 test pictures of 2 classes"),
+    ],
+)
+def test_what_cannot_be_scored_is_one_line_and_trains_nothing(
+    benchmark_command, cifar_folders, classes, tests, words
+):
+    root = shrunk(cifar_folders, classes, tests)
+    code, _, err = benchmark_command("scenarios", "--data", "cifar10", "--root", root)
+    assert code == 2
+    assert f"error: {root}: {words}" in err.splitlines()[-1]
+    assert " ... " not in err
+
+
+def test_top_k_is_scikit_learns_and_goes_on_where_that_has_no_answer():
+    rng = np.random.default_rng(0)
+    classes = rng.integers(0, 10, 500)
+    scores = rng.random((500, 10)).round(1)  # with ties
+    for k in (1, 3, 5):
+        assert top_k_accuracy(scores, np.arange(10), classes, k) == top_k_accuracy_score(
+            classes, scores, k=k, labels=np.arange(10)
+        )
+    assert top_k_accuracy(scores[:, :2], np.array([0, 1]), classes % 2, 3) == 1
+    assert top_k_accuracy(scores[:, :9], np.arange(9), classes, 9) == (classes != 9).mean()
 
 
 def test_digits(benchmark_json, mnist_raw):
