@@ -205,7 +205,14 @@ def test_synth_then_check(tmp_path):
     assert unreadable == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.fixture(params=[signal.SIGTERM, signal.SIGHUP])
+def number(request):
+    """A signal that children heed: under nohup a hang-up is ignored, and so would they."""
+    before = signal.signal(request.param, signal.default_int_handler)
+    yield request.param
+    signal.signal(request.param, before)
+
+
 def test_a_stop_leaves_nothing_half_made(tmp_path, number):
     arguments = ["synth", str(tmp_path / "set"), "--fruits", "20000", "--size", "16", "--quiet"]
     with subprocess.Popen(
