@@ -57,6 +57,15 @@ def run_command(main: Callable[[list[str] | None], int], argv: list[str] | None 
         return EXIT_OK
 
 
+def run_program(main: Callable[[list[str] | None], int]) -> NoReturn:
+    """Be a process: run ``main`` on its arguments and end with its exit code, see ``run_command``."""
+    code = run_command(main)
+    # An impatient second signal must not turn an end in order into a death while Python tidies up.
+    for number in STOPS:
+        signal.signal(number, signal.SIG_IGN)
+    sys.exit(code)
+
+
 def end_in_order() -> None:
     """Let a scheduler's SIGTERM and a closed terminal's SIGHUP end like Ctrl-C: what is finished is kept.
 

@@ -5,21 +5,12 @@ from __future__ import annotations
 import argparse
 import math
 import os
-import signal
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
-from backend.cli import (
-    EXIT_OK,
-    EXIT_SOME_FAILED,
-    STOPS,
-    CommandParser,
-    end_in_order,
-    print_json,
-    run_command,
-)
+from backend.cli import EXIT_OK, EXIT_SOME_FAILED, CommandParser, end_in_order, print_json, run_program
 from backend.errors import ConfigError
 
 DEMO = Path("runs/datasets/demo")
@@ -233,8 +224,4 @@ def _python() -> Path:
 
 
 if __name__ == "__main__":
-    code = run_command(main)
-    # An impatient second signal must not turn an end in order into a death while Python tidies up.
-    for number in STOPS:
-        signal.signal(number, signal.SIG_IGN)
-    sys.exit(code)
+    run_program(main)

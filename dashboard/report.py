@@ -6,11 +6,10 @@ where filters are given, the figures that answer a manager's questions do.
 
 from __future__ import annotations
 
-import sys
 from contextlib import suppress
 from pathlib import Path
 
-from backend.cli import EXIT_OK, CommandParser, print_json, run_command
+from backend.cli import EXIT_OK, CommandParser, print_json, run_program
 from backend.errors import ConfigError, StoreError
 
 KINDS = (".html", ".pptx", ".zip")
@@ -86,4 +85,4 @@ def _write(out: Path, data: bytes) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_command(main))
+    run_program(main)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from backend.cli import EXIT_OK, CommandParser, run_command
+from backend.cli import EXIT_OK, CommandParser, run_program
 from backend.config import AugmentConfig
 from backend.errors import ConfigError
 
@@ -57,4 +57,4 @@ def parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    raise SystemExit(run_command(main))
+    run_program(main)

@@ -3,22 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 from pathlib import Path
 from typing import Any
 
 from backend.benchmark.options import Options
 from backend.benchmark.registry import BENCHMARKS, find
-from backend.cli import (
-    EXIT_OK,
-    EXIT_SOME_FAILED,
-    STOPS,
-    CommandParser,
-    end_in_order,
-    print_json,
-    run_command,
-)
+from backend.cli import EXIT_OK, EXIT_SOME_FAILED, CommandParser, end_in_order, print_json, run_program
 from backend.errors import ConfigError
 
 
@@ -122,8 +113,4 @@ def _report(chosen: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
-    code = run_command(main)
-    # An impatient second signal must not turn an end in order into a death while Python tidies up.
-    for number in STOPS:
-        signal.signal(number, signal.SIG_IGN)
-    sys.exit(code)
+    run_program(main)

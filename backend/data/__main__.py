@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from backend.cli import EXIT_OK, EXIT_UNUSABLE, CommandParser, end_in_order, print_json, run_command
+from backend.cli import EXIT_OK, EXIT_UNUSABLE, CommandParser, end_in_order, print_json, run_program
 from backend.data.importers.registry import KINDS
 from backend.errors import ConfigError
 
@@ -132,4 +132,4 @@ def _check(options: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(run_command(main))
+    run_program(main)

@@ -7,13 +7,12 @@ something. 2: unusable input.
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from backend.cli import EXIT_OK, EXIT_SOME_FAILED, CommandParser, print_json, run_command
+from backend.cli import EXIT_OK, EXIT_SOME_FAILED, CommandParser, print_json, run_program
 from backend.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -227,4 +226,4 @@ def _size(n: float) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(run_command(main))
+    run_program(main)

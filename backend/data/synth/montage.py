@@ -5,14 +5,13 @@ python -m backend.data.synth.montage docs/images/synthetic-avocados.png
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from backend.cli import CommandParser, run_command
+from backend.cli import CommandParser, run_program
 from backend.data.dataset import EXTERNAL, INTERNAL
 from backend.data.synth.catalogue import DEFECTS
 from backend.data.synth.fruit import Floats, Pallet, draw_pallet, shape_fruit
@@ -123,4 +122,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(run_command(main))
+    run_program(main)

@@ -10,7 +10,6 @@ each one is. A defect that is only felt has no mask.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -18,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from backend.cli import CommandParser, end_in_order, run_command
+from backend.cli import CommandParser, end_in_order, run_program
 from backend.config import PRESSURE
 from backend.data.columns import WORD
 from backend.data.dataset import EXTERNAL, INTERNAL, MULTILABEL, Defect
@@ -187,4 +186,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(run_command(main))
+    run_program(main)
