@@ -23,6 +23,7 @@ EXIT_OK = 0
 EXIT_SOME_FAILED = 1
 EXIT_UNUSABLE = 2
 EXIT_INTERRUPTED = 130
+_SECONDS_A_LINE = "10"
 
 
 class CommandParser(argparse.ArgumentParser):
@@ -58,7 +59,12 @@ def run_command(main: Callable[[list[str] | None], int], argv: list[str] | None 
 
 
 def run_program(main: Callable[[list[str] | None], int]) -> NoReturn:
-    """Be a process: run ``main`` on its arguments and end with its exit code, see ``run_command``."""
+    """Be a process: run ``main`` on its arguments and end with its exit code, see ``run_command``.
+
+    A progress bar is drawn ten times a second on a terminal and a line every ten seconds in a file.
+    """
+    if not sys.stderr.isatty():
+        os.environ.setdefault("TQDM_MININTERVAL", _SECONDS_A_LINE)  # read when tqdm is imported, by main
     code = run_command(main)
     # An impatient second signal must not turn an end in order into a death while Python tidies up.
     for number in STOPS:

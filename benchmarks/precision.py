@@ -1,9 +1,12 @@
 """How much faster a training step is in bfloat16 than in float32, for each backbone, in one run.
 
     python benchmarks/precision.py [--device cpu] [--resolution 64] [--batch 32] [--threads 1] [NAME ...]
+    python benchmarks/precision.py --maps [--batch 64] [--threads 1]
 
 Forward, loss, backward and AdamW on one fixed batch of RGB images, both precisions in turn; the median over
-the rounds of each round's ratio. The last column says what training chooses on this machine.
+the rounds of each round's ratio. The last column says what training chooses on this machine. With ``--maps``:
+forward and backward of the convolutions at the end of small ResNets in bfloat16, torch's own and those of
+``backend.models.small_maps``, by the side of the map that goes in.
 """
 
 from __future__ import annotations
@@ -15,12 +18,23 @@ import time
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from backend.models.backbones import create_backbone, list_backbones
+from backend.models.small_maps import SmallMapConv2d
 from backend.training.optim import make_optimizer, resolve_device, training_precision
 
 CLASSES = 4
+LAST = (
+    (64, 64, 3, 1),
+    (64, 128, 3, 2),
+    (128, 128, 3, 1),
+    (128, 256, 3, 2),
+    (128, 256, 1, 2),
+    (256, 256, 3, 1),
+)
+"""Channels in and out, kernel and stride of the last stages of ResNet-10 at half width."""
+SIDES = (1, 2, 3, 4, 6, 8, 12)
 
 
 class Step:
@@ -64,6 +78,31 @@ def measure(backbone: str, images: Tensor, steps: int, rounds: int) -> tuple[flo
     return full, half, statistics.median(one / other for one, other in pairs)
 
 
+def measure_maps(batch: int, rounds: int) -> None:
+    """Print milliseconds of a forward and backward pass of single convolutions, both ways in turn."""
+    print(f"{'convolution':24s} {'map':>7s} {'torch':>9s} {'ours':>9s} {'ratio':>7s}")
+    for inputs, outputs, kernel, stride in LAST:
+        for side in SIDES:
+            plain = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False)
+            plain = plain.to(memory_format=torch.channels_last)
+            images = torch.rand(batch, inputs, side, side).contiguous(memory_format=torch.channels_last)
+            both = [plain, SmallMapConv2d.of(plain)]
+            pairs = [[_pass_seconds(one, images) for one in both] for _ in range(rounds + 2)][2:]
+            own, ours = (1000 * statistics.median(times) for times in zip(*pairs, strict=True))
+            ratio = statistics.median(one / other for one, other in pairs)
+            name = f"{inputs} to {outputs}, {kernel} x {kernel}, by {stride}"
+            print(f"{name:24s} {side:3d} x {side:<2d} {own:6.2f} ms {ours:6.2f} ms {ratio:7.2f}", flush=True)
+
+
+def _pass_seconds(convolution: nn.Conv2d, images: Tensor) -> float:
+    images = images.detach().requires_grad_()
+    started = time.perf_counter()
+    with torch.autocast("cpu", torch.bfloat16):
+        output = convolution(images)
+    output.backward(torch.ones_like(output))
+    return time.perf_counter() - started
+
+
 def main() -> int:
     """Print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
@@ -74,8 +113,12 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--steps", type=int, default=3)
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--maps", action="store_true", help="single convolutions over small maps")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
+    if arguments.maps:
+        measure_maps(arguments.batch, arguments.rounds)
+        return 0
     device = resolve_device(arguments.device)
     images = torch.rand(arguments.batch, 3, arguments.resolution, arguments.resolution, device=device)
     print(f"{'backbone':20s} {'float32':>10s} {'bfloat16':>10s} {'ratio':>7s}  chosen")

@@ -6,8 +6,10 @@ import argparse
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import streamlit as st
+from streamlit.navigation.page import StreamlitPage
 
 from dashboard import texts
 from dashboard.components import states
@@ -48,6 +50,20 @@ def drawing(entry: Entry, path: Path) -> Callable[[], None]:
     return draw
 
 
+def _page(
+    entry: Entry, path: Path, *, address: str, visibility: Literal["visible", "hidden"] = "visible"
+) -> StreamlitPage:
+    return st.Page(
+        drawing(entry, path),
+        title=entry.words["title"],
+        icon=f":material/{entry.icon}:",
+        url_path=address,
+        default=not address,
+        visibility=visibility,
+        help=entry.words["help"],
+    )
+
+
 def main() -> None:
     """Draw the page that the address names."""
     st.set_page_config(page_title=texts.APP, page_icon=str(ICON), layout="wide")
@@ -56,19 +72,9 @@ def main() -> None:
     st.logo(str(ICON), size="large")
     if not admitted():
         return
-    page = st.navigation(
-        [
-            st.Page(
-                drawing(entry, path),
-                title=entry.words["title"],
-                icon=f":material/{entry.icon}:",
-                url_path=entry.name,
-                default=entry is PAGES[0],
-                help=entry.words["help"],
-            )
-            for entry in PAGES
-        ]
-    )
+    opening = PAGES[0]  # has the bare address, and its own, under which somebody may look for it
+    pages = [_page(entry, path, address="" if entry is opening else entry.name) for entry in PAGES]
+    page = st.navigation([*pages, _page(opening, path, address=opening.name, visibility="hidden")])
     page.run()
     follow_system()
     import_ahead()

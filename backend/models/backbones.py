@@ -16,6 +16,7 @@ from torchvision import models as tv
 from torchvision.models.resnet import BasicBlock, conv1x1
 
 from backend.errors import ConfigError, unknown_name
+from backend.models.small_maps import speed_up_small_maps
 
 
 class Backbone(nn.Module):
@@ -38,24 +39,13 @@ class Backbone(nn.Module):
         maps = []
         x = self.stem(images)
         for stage in self.stages:
-            x = _in_full(stage, x) if x.shape[-1] == 1 and x.device.type == "cpu" else stage(x)
+            x = stage(x)
             maps.append(x)
         return maps
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, C, H, W) images to (B, feature_dim) features."""
         return self.feature_maps(images)[-1].mean(dim=(2, 3))
-
-
-def _in_full(stage: nn.Module, x: Tensor) -> Tensor:
-    """A stage in float32, whatever the precision around it.
-
-    Of a kernel that strides over a map of one cell all but the middle meets padding alone. In bfloat16
-    torch 2.15 leaves the gradient there as the memory was, 1e30 for instance, instead of 0.
-    """
-    with torch.autocast(x.device.type, enabled=False):
-        found: Tensor = stage(x.float())
-    return found
 
 
 @dataclass(frozen=True)
@@ -130,7 +120,10 @@ def create_backbone(name: str, in_channels: int, *, imagenet: bool = False) -> B
         ConfigError: unknown name, or weights that cannot be had.
     """
     check_backbone(name, "imagenet" if imagenet else "random")
-    return _REGISTRY[name].build(in_channels, imagenet)
+    backbone = _REGISTRY[name].build(in_channels, imagenet)
+    if trains_in_bfloat16(name):
+        speed_up_small_maps(backbone)
+    return backbone
 
 
 def _small_resnet(in_channels: int, depths: tuple[int, ...], width: int, stem_stride: int) -> Backbone:

@@ -10,13 +10,25 @@ import streamlit as st
 
 from backend.store.queries.catalog import progress_of
 from dashboard import texts
-from dashboard.components.states import command, resume
+from dashboard.components.states import command, no_data, resume
+from dashboard.filters import Scope
 from dashboard.format import duration, moment, plain, study_name
 from dashboard.loaders import Store, StoreError, open_store
 
 WORDS = texts.OVERVIEW
 BEAT = 5.0
 """Seconds between two looks at the store."""
+
+
+def nothing_yet(scope: Scope, words: texts.Words) -> None:
+    """A page without anything to show: what makes it, and what is being made.
+
+    Args:
+        scope: the sidebar's choice.
+        words: of the page, with ``none`` and ``none_text``.
+    """
+    no_data(scope, words["none"], words["none_text"])
+    running_now(scope.store.path)
 
 
 @st.fragment(run_every=BEAT)

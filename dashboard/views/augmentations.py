@@ -11,7 +11,7 @@ from dashboard import texts
 from dashboard.answers import UNTESTED
 from dashboard.charts.grid import difference_grid
 from dashboard.components import figures, page, states
-from dashboard.components.progress import running_now
+from dashboard.components.progress import nothing_yet
 from dashboard.components.text import quiet
 from dashboard.evidence import augmentations as evidence
 from dashboard.evidence.augmentations import Confirmed, Found
@@ -29,8 +29,7 @@ def show(scope: Scope) -> None:
     page.heading(scope, WORDS["question"])
     found = evidence.found(scope)
     if not found:
-        states.no_data(scope, WORDS["none"], WORDS["none_text"])
-        running_now(scope.store.path)
+        nothing_yet(scope, WORDS)
         return
     _body(scope, found)
 

@@ -10,9 +10,9 @@ import streamlit as st
 
 from dashboard import loaders_findings as load
 from dashboard import texts
-from dashboard.components import figures, page, states
+from dashboard.components import figures, page
 from dashboard.components.heat import Side, heat_gallery
-from dashboard.components.progress import running_now
+from dashboard.components.progress import nothing_yet
 from dashboard.components.text import quiet
 from dashboard.evidence import explanations as evidence
 from dashboard.filters import Scope, choose, hold
@@ -50,8 +50,7 @@ def show(scope: Scope) -> None:
     page.heading(scope, WORDS["question"], by_pallet=True)
     runs = evidence.explained(scope)
     if runs.empty:
-        states.no_data(scope, WORDS["none"], WORDS["none_text"])
-        running_now(scope.store.path)
+        nothing_yet(scope, WORDS)
         return
     _body(scope, runs)
 

@@ -9,8 +9,8 @@ import streamlit as st
 
 from dashboard import texts
 from dashboard.answers import BETTER, UNTESTED, WORSE, Answer
-from dashboard.components import figures, page, states
-from dashboard.components.progress import running_now
+from dashboard.components import figures, page
+from dashboard.components.progress import nothing_yet
 from dashboard.components.text import quiet
 from dashboard.components.tiles import side_by_side, tiles
 from dashboard.evidence import failures, losses, prices
@@ -38,8 +38,7 @@ def show(scope: Scope) -> None:
             _failures(scope, alone, page.provenance(scope, alone.every_run, alone.commit))
         return
     if not found:
-        states.no_data(scope, WORDS["none"], WORDS["none_text"])
-        running_now(scope.store.path)
+        nothing_yet(scope, WORDS)
         return
     _body(scope, found)
 

@@ -7,8 +7,8 @@ import streamlit as st
 
 from dashboard import texts
 from dashboard.answers import Answer
-from dashboard.components import figures, page, states
-from dashboard.components.progress import running_now
+from dashboard.components import figures, page
+from dashboard.components.progress import nothing_yet
 from dashboard.components.text import quiet
 from dashboard.components.tiles import side_by_side, tiles
 from dashboard.evidence import methods as evidence
@@ -29,8 +29,7 @@ def show(scope: Scope) -> None:
     page.heading(scope, WORDS["question"])
     found = evidence.compared(scope)
     if found.rows.empty:
-        states.no_data(scope, WORDS["none"], WORDS["none_text"])
-        running_now(scope.store.path)
+        nothing_yet(scope, WORDS)
         return
     _body(scope, found)
 

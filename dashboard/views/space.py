@@ -11,9 +11,9 @@ from dashboard import loaders_findings as load
 from dashboard import texts
 from dashboard.answers import Answer, among
 from dashboard.charts.space import BOX
-from dashboard.components import figures, page, states
+from dashboard.components import figures, page
 from dashboard.components.fruit import gallery
-from dashboard.components.progress import running_now
+from dashboard.components.progress import nothing_yet
 from dashboard.components.text import quiet
 from dashboard.evidence import space as evidence
 from dashboard.filters import Scope, choose
@@ -61,8 +61,7 @@ def show(scope: Scope) -> None:
     page.heading(scope, WORDS["question"], by_pallet=True)
     runs = evidence.projected(scope)
     if runs.empty:
-        states.no_data(scope, WORDS["none"], WORDS["none_text"])
-        running_now(scope.store.path)
+        nothing_yet(scope, WORDS)
         return
     _body(scope, runs)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import streamlit as st
 
 from dashboard import texts
-from dashboard.components import figures, page, states
-from dashboard.components.progress import running_now
+from dashboard.components import figures, page
+from dashboard.components.progress import nothing_yet
 from dashboard.components.text import quiet
 from dashboard.components.tiles import tiles
 from dashboard.evidence import tuning as evidence
@@ -25,8 +25,7 @@ def show(scope: Scope) -> None:
     page.heading(scope, WORDS["question"])
     found = evidence.searches(scope)
     if not found:
-        states.no_data(scope, WORDS["none"], WORDS["none_text"])
-        running_now(scope.store.path)
+        nothing_yet(scope, WORDS)
         return
     _body(scope, found)
 

@@ -35,6 +35,23 @@ def test_our_own_defects_keep_their_traceback() -> None:
         run_command(_fail(ZeroDivisionError()))
 
 
+def test_a_progress_bar_does_not_flood_a_log() -> None:
+    """A scheduler keeps stderr in a file, where every repainting of a bar is one more line."""
+    code = (
+        "import time\n"
+        "from backend.cli import run_program\n"
+        "def main(argv):\n"
+        "    from tqdm import tqdm\n"
+        "    for _ in tqdm(range(10)):\n"
+        "        time.sleep(.12)\n"
+        "    return 0\n"
+        "run_program(main)\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stderr.count("it/s") <= 2  # at the beginning and at the end
+    assert "10/10" in result.stderr
+
+
 @pytest.mark.parametrize("module", COMMANDS)
 def test_help_imports_nothing_heavy(module: str) -> None:
     code = (

@@ -42,6 +42,17 @@ def test_a_defect_changes_the_headline_to_what_sql_says(visit: Visit, ask) -> No
     assert "defect=body+rot" in page.url or "defect=body%20rot" in page.url
 
 
+def test_the_opening_page_has_an_address_of_its_own_too(visit: Visit) -> None:
+    """Every other page is at its name, so this one is looked for there."""
+    first = headline(visit())
+    page = visit("overview?defect=body+rot")
+    assert headline(page) != first
+    assert "body rot" in headline(page)
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    links = page.get_by_test_id("stSidebarNav").get_by_role("link", name="Overview")
+    expect(links).to_have_count(1)
+
+
 def test_the_slider_recomputes_from_predictions(visit: Visit, ask) -> None:
     page = visit(f"defects?defect=sunburn&run={quote(BARLOW)}")
     slider = page.get_by_role("slider", name="Call a fruit defective")
