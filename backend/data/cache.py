@@ -87,28 +87,39 @@ class ImageCache:
             }
         return self._present
 
-    def batch(self, indices: Sequence[int] | NDArray[np.integer[Any]], modality: str) -> NDArray[np.uint8]:
+    def batch(
+        self,
+        indices: Sequence[int] | NDArray[np.integer[Any]],
+        modality: str,
+        views: Sequence[int] | NDArray[np.integer[Any]] | None = None,
+    ) -> NDArray[np.uint8]:
         """Images of some fruit.
 
         Args:
             indices: B positions in the data set, in any order, repeats allowed.
             modality: one of ``modalities``.
+            views: (B,) the number of the one view to read of each; None = all of them.
 
         Returns:
-            (B, V, H, W, C), so that a permuted tensor is channels_last.
+            (B, V, H, W, C), so that a permuted tensor is channels_last; (B, H, W, C) with ``views``.
 
         Raises:
-            IndexError: a position outside 0 to N - 1.
+            IndexError: a position outside 0 to N - 1, or a view outside 0 to V - 1.
             DataError: the file was cut or removed since it was opened.
         """
-        rows = [int(index) for index in indices]
-        shape = self.layout.shape(modality)
+        per_fruit, *picture = self.layout.shape(modality)
+        rows, count, shape = [int(index) for index in indices], len(self), (per_fruit, *picture)
+        if views is not None:  # the file, read as one of single pictures
+            if not all(0 <= view < per_fruit for view in views):
+                raise IndexError(f"a view of {views} in fruit of {per_fruit}")
+            rows = [row * per_fruit + int(view) for row, view in zip(rows, views, strict=True)]
+            count, shape = count * per_fruit, tuple(picture)
         pixels = np.empty((len(rows), *shape), dtype=np.uint8)
         size = math.prod(shape)
         file = self._open(modality)
         for slot, row in zip(pixels.reshape(len(rows), size), rows, strict=True):
-            if not 0 <= row < len(self):
-                raise IndexError(f"fruit {row} of a cache with {len(self)}")
+            if not 0 <= row < count:
+                raise IndexError(f"place {row} of {count} in the cache")
             if os.preadv(file, [slot.data], row * size) != size:
                 raise self._damaged(modality)
         return pixels

@@ -47,9 +47,17 @@ class MemoryCache(ImageCache):
     def __getstate__(self) -> Any:
         return self.layout, self._pixels, self.present
 
-    def batch(self, indices: Sequence[int] | NDArray[np.integer[Any]], modality: str) -> NDArray[np.uint8]:
+    def batch(
+        self,
+        indices: Sequence[int] | NDArray[np.integer[Any]],
+        modality: str,
+        views: Sequence[int] | NDArray[np.integer[Any]] | None = None,
+    ) -> NDArray[np.uint8]:
         """Images of some fruit, as ``ImageCache.batch`` gives them."""
-        rows = np.asarray(indices, dtype=np.int64)
-        if len(rows) and not (rows.min() >= 0 and rows.max() < len(self)):
-            raise IndexError(f"fruit outside a cache with {len(self)}")
-        return self._pixels[modality][rows]
+        pixels = self._pixels[modality]
+        places = [indices] if views is None else [indices, views]
+        chosen = [np.asarray(place, dtype=np.int64) for place in places]
+        for place, count in zip(chosen, pixels.shape, strict=False):
+            if len(place) and not (place.min() >= 0 and place.max() < count):
+                raise IndexError(f"a place outside {count} in the cache")
+        return pixels[tuple(chosen)]

@@ -61,11 +61,15 @@ class FruitFeed:
             name: torch.from_numpy(self.cache.batch(everything, name)).to(self.device) for name in self.images
         }
 
-    def pixels(self, index: NDArray[np.int64], modality: str) -> Tensor:
-        """(B, V, H, W, C) uint8 pixels on the device."""
-        if modality in self._resident:
-            return self._resident[modality][torch.from_numpy(index).to(self.device)]
-        return torch.from_numpy(self.cache.batch(index, modality)).to(self.device, non_blocking=True)
+    def pixels(
+        self, index: NDArray[np.int64], modality: str, views: NDArray[np.int64] | None = None
+    ) -> Tensor:
+        """(B, V, H, W, C) uint8 pixels on the device; (B, H, W, C) of one view each with (B,) ``views``."""
+        if modality not in self._resident:
+            pixels = torch.from_numpy(self.cache.batch(index, modality, views))
+            return pixels.to(self.device, non_blocking=True)
+        chosen = [torch.from_numpy(part).to(self.device) for part in (index, views) if part is not None]
+        return self._resident[modality][tuple(chosen)]
 
     def batch(self, index: NDArray[np.int64]) -> FruitBatch:
         """The fruit at rows ``index`` of the data set."""

@@ -249,12 +249,11 @@ class SampleFeed:
 
     def images(self, sample: IntArray) -> dict[str, Tensor]:
         """Modality to (B, C, H, W) floats of the samples in 0..1, their memory channels_last."""
-        images = {}
-        for name in self.feed.images:
-            pixels = self.feed.pixels(self.pool.fruit[sample], name)
-            view = self._long(self.pool.columns[name][sample])
-            images[name] = to_float(pixels[torch.arange(len(sample), device=pixels.device), view])
-        return images
+        fruit = self.pool.fruit[sample]
+        return {
+            name: to_float(self.feed.pixels(fruit, name, self.pool.columns[name][sample]))
+            for name in self.feed.images
+        }
 
     def spread(self, count: int) -> dict[str, Tensor]:
         """The images of at most ``count`` samples, evenly spaced; the same ones each time."""

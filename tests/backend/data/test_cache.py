@@ -11,6 +11,7 @@ from PIL import Image
 from backend.data import cache_build
 from backend.data.cache import ImageCache
 from backend.data.cache_layout import CacheLayout, ModalityLayout, data_file
+from backend.data.cache_memory import MemoryCache
 from backend.data.images import decode_image
 from backend.errors import DataError
 
@@ -53,6 +54,18 @@ def test_batches_follow_any_order_and_repeats(folder, opened):
     for outside in (-1, 13):
         with pytest.raises(IndexError):
             cache.batch([outside], "rgb")
+
+
+@pytest.mark.parametrize("held", [lambda cache: cache, MemoryCache.of], ids=["disk", "memory"])
+def test_one_view_of_each_fruit_is_read_alone(folder, opened, held):
+    cache = held(opened(folder))
+    fruit, views = np.array([12, 0, 7, 7]), np.array([1, 0, 1, 0])
+    everything = cache.batch(range(13), "rgb")
+    np.testing.assert_array_equal(cache.batch(fruit, "rgb", views), everything[fruit, views])
+    assert cache.batch([], "rgb", []).shape == (0, 8, 8, 3)
+    for outside in ([0], [-1]), ([0], [2]), ([13], [0]), ([-1], [1]):
+        with pytest.raises(IndexError):
+            cache.batch(outside[0], "rgb", outside[1])
 
 
 def test_a_second_start_decodes_nothing(folder, opened, never_decode):
