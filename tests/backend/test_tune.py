@@ -46,6 +46,7 @@ def run(arguments: list[str], cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(line, cwd=cwd, capture_output=True, text=True, check=False, timeout=280)
 
 
+@pytest.mark.slow
 def test_it_ends_with_0_and_says_what_to_open(multiclass_folder, tmp_path):
     result = run(command(multiclass_folder, tmp_path, "--workers", "1"), tmp_path)
     assert result.returncode == 0, result.stderr
@@ -94,6 +95,7 @@ def number(request):
     signal.signal(request.param, before)
 
 
+@pytest.mark.slow
 def test_a_stop_keeps_what_is_finished(multiclass_folder, tmp_path, number):
     arguments = command(multiclass_folder, tmp_path, "--workers", "1", epochs=4000)
     with subprocess.Popen(

@@ -13,7 +13,8 @@ from backend.explain.gradcam import map_sides
         ("resnet10_half", (0, 0, 0, 0)),  # odd kernels with padding: each cell on the first of its pixels
         ("resnet18", (0, 0, 0, 0)),
         ("mobilenet_v3_small", (0, 0, 0)),
-        ("convnext_tiny", (3.5, 7.5)),  # patches: each cell in the middle of its pixels
+        # Patches: each cell in the middle of its pixels.
+        pytest.param("convnext_tiny", (3.5, 7.5), marks=pytest.mark.slow),
     ],
 )
 def test_cells_are_where_their_receptive_fields_are(make_network, backbone, first):

@@ -18,7 +18,7 @@ from backend.training.settings import AugmentationStage, BaselineStage, Pretrain
 from backend.training.stages.augmentation_ablation import candidates, extremes
 from backend.training.study import StudyOptions, run_study
 
-pytestmark = pytest.mark.usefixtures("tiny_backbone")
+pytestmark = [pytest.mark.usefixtures("tiny_backbone"), pytest.mark.slow]
 
 OPERATIONS = ("horizontal_flip", "colour_jitter", "gaussian_blur")
 SENSORS = ("rgb", "nir", "pressure")

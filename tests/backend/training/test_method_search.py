@@ -28,7 +28,7 @@ from backend.training.stages.method_search import (
 )
 from backend.training.study import StudyOptions, run_study
 
-pytestmark = pytest.mark.usefixtures("tiny_backbone")
+pytestmark = [pytest.mark.usefixtures("tiny_backbone"), pytest.mark.slow]
 
 PRETRAINS = [info.name for info in list_methods() if info.pretrains]
 TINY = BaselineStage(trials=1, generation=1, tune_epochs=1, epochs=2, min_steps=0, backbones=("tiny",))

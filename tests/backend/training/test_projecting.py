@@ -18,7 +18,7 @@ from backend.training.settings import BaselineStage, DataReportStage, Pretrainin
 from backend.training.stages import projecting, reporting
 from backend.training.study import StudyOptions, run_study
 
-pytestmark = pytest.mark.usefixtures("tiny_backbone")
+pytestmark = [pytest.mark.usefixtures("tiny_backbone"), pytest.mark.slow]
 
 PLAN = Plan(
     name="tiny-maps",
