@@ -43,14 +43,16 @@ def cells_of(model: FruitNetwork, stage: int) -> Cells:
         stage: an index of ``Backbone.stages``.
     """
     encoder = copy.deepcopy(model.encoder(next(iter(model.encoders)))).eval()
+    stages = encoder.backbone.stages
+    encoder.backbone.stages = stages[: stage % len(stages) + 1]  # what comes later only takes time
     _flatten(encoder)
     colour = (encoder.normalise.mean + encoder.normalise.std).view(1, -1, 1, 1)
     with torch.enable_grad():
         side = _CELLS
-        while (maps := encoder.feature_maps(colour.repeat(1, 1, side, side))[stage]).shape[-1] < _CELLS:
+        while (maps := encoder.feature_maps(colour.repeat(1, 1, side, side))[-1]).shape[-1] < _CELLS:
             side *= 2
         image = colour.repeat(1, 1, side, side).requires_grad_()
-        maps = encoder.feature_maps(image)[stage]
+        maps = encoder.feature_maps(image)[-1]
         middle, stride = maps.shape[-1] // 2, side / maps.shape[-1]
         (gradient,) = torch.autograd.grad(maps[0, :, middle, middle].square().sum(), image)
     weight = gradient.abs().sum(dim=(0, 1, 2))

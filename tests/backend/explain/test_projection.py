@@ -46,6 +46,7 @@ def test_every_map_keeps_clusters_apart_and_repeats_itself(projector, name):
     np.testing.assert_array_equal(again.draw(name), xy)
 
 
+@pytest.mark.slow
 def test_interpolated_gradients_draw_a_map_as_good(projector, monkeypatch):
     features, label = clusters()
     tree = projector.draw("tsne")

@@ -19,7 +19,7 @@ from backend.training.settings import BaselineStage, ExplanationStage, Pretraini
 from backend.training.stages import explaining
 from backend.training.study import StudyOptions, run_study
 
-pytestmark = pytest.mark.usefixtures("tiny_backbone")
+pytestmark = [pytest.mark.usefixtures("tiny_backbone"), pytest.mark.slow]
 
 PLAN = Plan(
     name="tiny-explained",

@@ -219,6 +219,7 @@ def planted_plan(resolution: int, min_steps: int) -> Plan:
     )
 
 
+@pytest.mark.slow
 def test_the_sensor_that_shows_a_defect_is_found(write_folder, tmp_path):
     """Rot darkens NIR alone, a soft fruit gives way under pressure alone; a scar is in neither."""
     folder = write_folder(tmp_path / "data", fruits=96, unlabelled=0)
