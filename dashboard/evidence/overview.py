@@ -148,18 +148,17 @@ def figure(scope: Scope, argument: Argument, metric: str) -> Figure:
         frame=frame,
         options={
             "order": tuple(defect_words(name) for name in scope.defects),
-            "axis": _axis(scope, metric, max(side.seeds for side in sides.values())),
+            "axis": WORDS[_axis(scope, metric)],
             "domain": _domain(low, metric),
             "sides": tuple(names.items()),
         },
     )
 
 
-def _axis(scope: Scope, metric: str, seeds: int) -> str:
-    """What is shown, and of which training where there are several."""
-    found = "recognised_axis" if scope.multiclass else "found_axis"
-    axis = WORDS[found if metric == "recall" else "agreement_axis"]
-    return axis if seeds == 1 else WORDS["one_of_seeds"].format(axis=axis, seeds=seeds)
+def _axis(scope: Scope, metric: str) -> str:
+    if metric != "recall":
+        return "agreement_axis"
+    return "recognised_axis" if scope.multiclass else "found_axis"
 
 
 def _domain(low: float, metric: str) -> tuple[float, float]:

@@ -53,6 +53,9 @@ def _result(scope: Scope, argument: Argument) -> None:
     )
     stamp = page.provenance(scope, argument.run_ids, argument.commit)
     figures.figure(figure(scope, argument, MEASURES[chosen or WORDS["found"]]), stamp, "defect-by-defect")
+    seeds = max(side.seeds for side in argument.sides.values())
+    if both and seeds > 1:
+        quiet(WORDS["one_of_seeds"].format(seeds=seeds))
     page.caveats(_caveats(scope, argument))
 
 
