@@ -29,6 +29,10 @@ _FRUIT_PER_READ = 32
 LEVELS = 256
 
 
+Places = Sequence[int] | NDArray[np.integer[Any]]
+"""Numbers of fruit in a data set, or of views of a fruit."""
+
+
 class ImageCache:
     """The images of one data set at one resolution.
 
@@ -87,12 +91,7 @@ class ImageCache:
             }
         return self._present
 
-    def batch(
-        self,
-        indices: Sequence[int] | NDArray[np.integer[Any]],
-        modality: str,
-        views: Sequence[int] | NDArray[np.integer[Any]] | None = None,
-    ) -> NDArray[np.uint8]:
+    def batch(self, indices: Places, modality: str, views: Places | None = None) -> NDArray[np.uint8]:
         """Images of some fruit.
 
         Args:
@@ -125,7 +124,7 @@ class ImageCache:
         return pixels
 
     def channel_statistics(
-        self, indices: Sequence[int] | NDArray[np.integer[Any]]
+        self, indices: Places
     ) -> dict[str, tuple[NDArray[np.float32], NDArray[np.float32]]]:
         """Mean and standard deviation of every channel, to normalise with.
 

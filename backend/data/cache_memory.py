@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.data.cache import ImageCache
+from backend.data.cache import ImageCache, Places
 from backend.data.cache_layout import CacheLayout, data_file
 
 
@@ -47,12 +46,7 @@ class MemoryCache(ImageCache):
     def __getstate__(self) -> Any:
         return self.layout, self._pixels, self.present
 
-    def batch(
-        self,
-        indices: Sequence[int] | NDArray[np.integer[Any]],
-        modality: str,
-        views: Sequence[int] | NDArray[np.integer[Any]] | None = None,
-    ) -> NDArray[np.uint8]:
+    def batch(self, indices: Places, modality: str, views: Places | None = None) -> NDArray[np.uint8]:
         """Images of some fruit, as ``ImageCache.batch`` gives them."""
         pixels = self._pixels[modality]
         places = [indices] if views is None else [indices, views]
