@@ -8,6 +8,8 @@ DEV := .venv/.dev-installed
 SOURCES := backend dashboard tests benchmarks docs
 # Files stay whole, for their fixtures are dear, and in the order of tests/conftest.py: the longest first.
 PARALLEL := --numprocesses 2 --dist loadfile --no-loadscope-reorder
+# Where this is set, every process compiles the sources and rewrites the tests anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test test-fast check format lint type imports house audit test-faults coverage mutants \

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -141,8 +142,20 @@ drawing(next(entry for entry in PAGES if entry.name == {page!r}), Path({store!r}
 """
 
 
+@pytest.fixture(scope="session")
+def components_found_once() -> Iterator[None]:
+    """Streamlit reads what is installed, a fifth of a second, for each page that a test opens; here once."""
+    from streamlit.components.v2 import manifest_scanner
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            manifest_scanner, "scan_component_manifests", cache(manifest_scanner.scan_component_manifests)
+        )
+        yield
+
+
 @pytest.fixture
-def open_page() -> Callable[..., AppTest]:
+def open_page(components_found_once: None) -> Callable[..., AppTest]:
     """Draws a page of a store once, with what the address says."""
     from streamlit.testing.v1 import AppTest
 

@@ -42,7 +42,9 @@ def test_only_the_listed_domains_are_let_in(claims: dict, domains: list[str], re
 
 
 @pytest.fixture
-def opened(monkeypatch: pytest.MonkeyPatch, full_store: Path) -> Callable[..., AppTest]:
+def opened(
+    monkeypatch: pytest.MonkeyPatch, full_store: Path, components_found_once: None
+) -> Callable[..., AppTest]:
     """``opened(secrets, claims)``: the dashboard as somebody with these claims sees it."""
 
     def see(secrets: dict, claims: dict) -> AppTest:

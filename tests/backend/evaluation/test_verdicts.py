@@ -23,22 +23,18 @@ def false_alarms(new_bench, pick, n_pairs, n_seeds, n_folds, luck, n=320, metric
     ("n_seeds", "n_folds", "luck", "metric"),
     [
         (1, 5, 0.3, "mcc"),
-        *(
-            pytest.param(*case, marks=pytest.mark.slow)
-            for case in [
-                (3, 3, 0.3, "mcc"),
-                (1, 1, 0.3, "mcc"),
-                (1, 5, 0.3, "recall"),
-                (1, 5, 0.0, "mcc"),
-                (1, 3, 0.3, "mcc"),
-                (1, 3, 0.3, "recall"),
-                (2, 5, 0.3, "mcc"),
-                (2, 5, 0.3, "recall"),
-                (3, 1, 0.0, "mcc"),
-            ]
-        ),
+        (3, 3, 0.3, "mcc"),
+        (1, 1, 0.3, "mcc"),
+        (1, 5, 0.3, "recall"),
+        (1, 5, 0.0, "mcc"),
+        (1, 3, 0.3, "mcc"),
+        (1, 3, 0.3, "recall"),
+        (2, 5, 0.3, "mcc"),
+        (2, 5, 0.3, "recall"),
+        (3, 1, 0.0, "mcc"),
     ],
 )
+@pytest.mark.slow
 def test_two_sides_of_one_configuration_are_not_distinguishable(
     new_bench, pick, n_seeds, n_folds, luck, metric
 ):

@@ -11,7 +11,7 @@ from backend.explain.gradcam import map_sides
     ("backbone", "first"),
     [
         ("resnet10_half", (0, 0, 0, 0)),  # odd kernels with padding: each cell on the first of its pixels
-        ("resnet18", (0, 0, 0, 0)),
+        pytest.param("resnet18", (0, 0, 0, 0), marks=pytest.mark.slow),
         ("mobilenet_v3_small", (0, 0, 0)),
         # Patches: each cell in the middle of its pixels.
         pytest.param("convnext_tiny", (3.5, 7.5), marks=pytest.mark.slow),
