@@ -109,6 +109,7 @@ def main(argv: list[str] | None = None) -> int:
         quiet=options.quiet,
         events=options.events,
         begun=begun,
+        words=identity_words(options),
     )
     if options.dry_run:
         _print_expected(expect_study(plan, study, seed=options.seed), as_json=options.json)
@@ -116,6 +117,19 @@ def main(argv: list[str] | None = None) -> int:
     summary = run_study(plan, study, seed=options.seed)
     _print_summary(summary, as_json=options.json)
     return EXIT_SOME_FAILED if summary.get("failed") else EXIT_OK
+
+
+def identity_words(options: argparse.Namespace) -> tuple[str, ...]:
+    """The words of the command that make its study what it is: who repeats them goes on with that study."""
+    own_file = options.plan.endswith(".toml")
+    words = ["--plan", str(Path(options.plan).resolve()) if own_file else options.plan]
+    for name in ("modalities", "methods"):
+        if names := getattr(options, name):
+            words += [f"--{name}", ",".join(names)]
+    for name in ("trials", "devices", "seed", "budget"):
+        if value := getattr(options, name):
+            words += [f"--{name}", str(value)]
+    return tuple(words)
 
 
 def _check_numbers(options: argparse.Namespace) -> None:

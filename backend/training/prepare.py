@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +48,7 @@ class StudyOptions:
         quiet: no progress bar.
         events: progress as JSON lines on stderr instead of a bar.
         begun: when the command started, on the clock of ``time.monotonic``; None = when the study does.
+        words: of the command, those that make the study what it is; stored for whoever goes on with it.
     """
 
     dataset: Path
@@ -63,6 +64,7 @@ class StudyOptions:
     quiet: bool = False
     events: bool = False
     begun: float | None = None
+    words: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,8 @@ def prepare_study(plan: Plan, options: StudyOptions, seed: int) -> PreparedStudy
     folds = outer_folds(dataset.labels, dataset.groups, plan.folds, seed, fixed_split=dataset.fixed_split)
     cache = open_cache(dataset, plan.resolution, options.cache, progress=not options.quiet)
     row = study_row(plan, dataset, folds, seed, modalities, options.budget)
+    if options.words:
+        row = replace(row, plan=row.plan | {"words": list(options.words)})
     context = WorkerContext(dataset, cache, folds, device, checkpoint_root(options.store))
     return PreparedStudy(plan, row, context, modalities, warnings, seed)
 
