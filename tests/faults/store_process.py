@@ -148,10 +148,11 @@ def own_memory() -> int:
     return int(status.partition("RssAnon:")[2].split()[0])
 
 
-def read(path: Path, seconds: float) -> None:
-    """What a dashboard does, without a pause."""
+def read(path: Path, seconds: float, pause: float) -> None:
+    """What a dashboard does, after each pause; prints how many runs it looked at."""
     n, end = 0, time.monotonic() + seconds
     while time.monotonic() < end:
+        time.sleep(pause)
         with closing(open_readonly(path)) as connection:
             for row in connection.execute("SELECT run_id, n_folds, status FROM run").fetchall():
                 folds, rows = connection.execute(
@@ -197,7 +198,8 @@ def main(argv: list[str] | None = None) -> int:
         print(digest(Path(path)))
     else:
         action = {"write": write, "full": full, "drive": drive, "read": read}[command]
-        action(Path(path), type(1.5 if command == "read" else 1)(values[0]))
+        kind = float if command == "read" else int
+        action(Path(path), *map(kind, values))
     return 0
 
 

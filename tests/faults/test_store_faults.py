@@ -87,10 +87,12 @@ def test_kill_9_loses_no_finished_fold_and_changes_no_number(tmp_path, undisturb
     assert process.digest(store) == process.digest(undisturbed)
 
 
-def test_readers_and_a_writer_do_not_hinder_each_other(tmp_path):
+@pytest.mark.parametrize("pause", [0.05, 0.0])
+def test_readers_and_a_writer_do_not_hinder_each_other(tmp_path, pause):
+    """Eight readers look twenty times a second each, or without a pause, which leaves the writer no core."""
     store = tmp_path / "store.db"
     process.write(store, 2)
-    readers = [spawn(store, "read", SECONDS) for _ in range(8)]
+    readers = [spawn(store, "read", SECONDS, pause) for _ in range(8)]
     commits = []
     with RunStore(store) as writer:
         run_id = writer.value("SELECT run_id FROM run")
@@ -109,7 +111,8 @@ def test_readers_and_a_writer_do_not_hinder_each_other(tmp_path):
         assert int(out) > 0
     assert len(commits) > 10
     p99 = sorted(commits)[int(len(commits) * 0.99)]
-    assert p99 < 0.05 or SECONDS < 60, f"{p99 * 1000:.0f} ms"
+    print(f"{len(commits)} commits, 99 of 100 within {p99 * 1000:.0f} ms")
+    assert p99 < 0.05 or SECONDS < 60 or not pause
 
 
 def test_a_full_disk_stops_with_one_line_and_goes_on_to_the_same_numbers(tmp_path, undisturbed, small_disk):
