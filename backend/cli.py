@@ -49,6 +49,15 @@ def run_command(main: Callable[[list[str] | None], int], argv: list[str] | None 
     except AvocadoError as error:
         _say(f"error: {error}")
         return EXIT_UNUSABLE
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0]
+        if missing in ("", "backend", "dashboard"):
+            raise  # a defect of ours
+        _say(
+            f"error: {sys.executable} has no package {missing!r}; expected those of requirements.txt; "
+            "run `make install` and start with .venv/bin/python"
+        )
+        return EXIT_UNUSABLE
     except KeyboardInterrupt:
         _say("interrupted: everything finished so far is kept; the same command goes on")
         return EXIT_INTERRUPTED

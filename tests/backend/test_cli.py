@@ -25,6 +25,22 @@ def test_what_the_user_can_mend_is_one_line_and_exit_code_2(capsys: pytest.Captu
     assert captured.out == ""
 
 
+@pytest.mark.parametrize(("module", "is_ours"), [("sqlite_utils.db", False), ("backend.nowhere", True)])
+def test_a_python_without_the_packages_is_named(
+    capsys: pytest.CaptureFixture[str], module: str, is_ours: bool
+) -> None:
+    def main(argv: list[str] | None) -> int:
+        raise ModuleNotFoundError(f"No module named {module!r}", name=module)
+
+    if is_ours:
+        with pytest.raises(ModuleNotFoundError):
+            run_command(main)
+    else:
+        assert run_command(main) == 2
+        [line] = capsys.readouterr().err.splitlines()
+        assert "no package 'sqlite_utils'" in line and "make install" in line
+
+
 def test_an_interrupt_is_exit_code_130(capsys: pytest.CaptureFixture[str]) -> None:
     assert run_command(_fail(KeyboardInterrupt())) == 130
     assert "kept" in capsys.readouterr().err
