@@ -27,8 +27,8 @@ SCALE = 2.0
 LINE = 105
 """Characters of a caption that fit into one line."""
 MARGIN = {"left": 28, "right": 28, "top": 8, "bottom": 8}
-"""Around a drawing in a document, in pixels: where neither Arial nor its twin is installed, words take a sixth
-more than was measured, and would lose their first letter at the edge."""
+"""Around a drawing in a document, in pixels: where neither Arial nor its twin is installed, words take
+a sixth more than was measured, and would lose their first letter at the edge."""
 
 
 @cache
