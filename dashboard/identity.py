@@ -1,4 +1,4 @@
-"""Which options of ``python -m backend.tune`` make a study what it is, as its row in the store tells. Pure.
+"""Which options of ``python -m backend.tune`` make a study what it is, read back from its stored plan. Pure.
 
 A study's id is a function of plan, data, seed, sensors and budget, so the command that goes on with it has to
 repeat each of them that was given.
@@ -6,6 +6,8 @@ repeat each of them that was given.
 
 from __future__ import annotations
 
+import tomllib
+from importlib import resources
 from typing import Any
 
 Values = dict[str, Any]
@@ -15,9 +17,10 @@ def identity_options(content: Values) -> list[str]:
     """The options after ``python -m backend.tune``.
 
     Args:
-        content: of ``study.plan``: ``words`` as they were given; where an older version or a script started
-            the study, ``plan``, ``seed`` and ``budget``, from which plan, seed and budget are told. Anything
-            may be missing.
+        content: of ``study.plan``: ``words`` as they were typed. Where an older version or a script started
+            the study they follow from ``plan``, ``seed``, and with a budget ``asked`` (the plan before it was
+            scaled) and ``budget``; a plan in a file of one's own is then told by its name. Anything may be
+            missing.
 
     Returns:
         Words of the command line, unquoted.
@@ -25,16 +28,39 @@ def identity_options(content: Values) -> list[str]:
     words = content.get("words")
     if isinstance(words, list) and words:
         return [str(word) for word in words]
-    name, seed = _table(content, "plan").get("name"), content.get("seed")
-    seconds = _table(content, "budget").get("seconds")
+    plan = _table(content, "asked") or _table(content, "plan")
+    name = plan.get("name")
     options: list[str] = []
     if isinstance(name, str) and name:
-        options += ["--plan", name]
+        options += ["--plan", name, *_narrowed(plan, _shipped(name))]
+    seed = content.get("seed")
     if isinstance(seed, int) and seed:
         options += ["--seed", str(seed)]
+    seconds = _table(content, "budget").get("seconds")
     if isinstance(seconds, int | float) and seconds > 0:
         options += ["--budget", _spelled(seconds)]
     return options
+
+
+def _narrowed(plan: Values, shipped: Values) -> list[str]:
+    """The narrowing options that were given: where the plan is not what ships under its name."""
+    options: list[str] = []
+    sensors = plan.get("modalities") or []
+    if sensors != shipped.get("modalities", []):
+        options += ["--modalities", ",".join(sensors)]
+    methods = _table(plan, "pretraining").get("methods") or []
+    if methods != _table(shipped, "pretraining").get("methods", methods):
+        options += ["--methods", ",".join(methods)]
+    trials = _table(plan, "baseline").get("trials")
+    if trials != _table(shipped, "baseline").get("trials", trials):
+        options += ["--trials", str(trials)]
+    return options
+
+
+def _shipped(name: str) -> Values:
+    """The plan of that name that ships with the program; empty where it is somebody's own."""
+    file = resources.files("backend.plans") / f"{name}.toml"
+    return tomllib.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
 
 
 def _table(values: Values, key: str) -> Values:

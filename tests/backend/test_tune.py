@@ -66,24 +66,14 @@ def test_json_is_the_only_thing_on_stdout(multiclass_folder, tmp_path, capsys):
 def test_the_words_in_the_store_find_the_study_from_another_folder(
     multiclass_folder, tmp_path, monkeypatch, capsys
 ):
-    more = ("--workers", "0", "--json")
-    command(multiclass_folder, tmp_path)
-    where = (
-        "--dataset",
-        str(multiclass_folder),
-        "--store",
-        str(tmp_path / "store.db"),
-        "--device",
-        "cpu",
-        "--quiet",
-    )
+    _, _, *where = command(multiclass_folder, tmp_path, "--workers", "0", "--json")
     monkeypatch.chdir(tmp_path)
-    assert main(["--plan", "small.toml", "--trials", "2", "--seed", "3", *where, *more]) == 0
+    assert main(["--plan", "small.toml", "--trials", "2", "--seed", "3", *where]) == 0
     first = json.loads(capsys.readouterr().out)["study_id"]
     with closing(sqlite3.connect(tmp_path / "store.db")) as store:
         [(stored,)] = store.execute("SELECT plan FROM study").fetchall()
     monkeypatch.chdir("/")
-    assert main([*json.loads(stored)["words"], *where, *more]) == 0
+    assert main([*json.loads(stored)["words"], *where]) == 0
     assert json.loads(capsys.readouterr().out)["study_id"] == first
 
 

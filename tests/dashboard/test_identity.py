@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 
+from backend.training.budget import parse_duration
 from backend.training.plan import load_plan
 from backend.tune import identity_words, parser
 from dashboard.identity import identity_options
@@ -21,8 +22,8 @@ methods = ["simclr", "byol"]
 """
 
 
-def identity(words: list[str]) -> tuple[object, ...]:
-    """What a study's id is made of, but for the data."""
+def content(words: list[str], *, scaled: bool = False) -> dict:
+    """What ``tune`` stores of a study that was started with these words, but for the words."""
     options = parser().parse_args(words)
     plan = load_plan(options.plan).narrowed(
         modalities=options.modalities,
@@ -30,14 +31,50 @@ def identity(words: list[str]) -> tuple[object, ...]:
         trials=options.trials,
         devices=options.devices,
     )
-    return asdict(plan), options.seed, options.budget
+    stored = {"plan": asdict(plan), "seed": options.seed}
+    if options.budget:
+        stored["budget"] = {"seconds": parse_duration(options.budget, "--budget")}
+    if scaled:
+        smaller = replace(plan, baseline=replace(plan.baseline, trials=1))
+        stored |= {"asked": stored["plan"], "plan": asdict(smaller)}
+    return json.loads(json.dumps(stored))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--plan", "quick"],
+        ["--plan", "overnight", "--budget", "8h"],
+        ["--plan", "overnight", "--seed", "7", "--budget", "90m"],
+        ["--plan", "overnight", "--modalities", "rgb,nir", "--methods", "moco,byol", "--trials", "3"],
+        ["--plan", "quick", "--budget", "12.5s"],
+    ],
+)
+@pytest.mark.parametrize("scaled", [False, True])
+def test_the_command_finds_the_same_study(words: list[str], scaled: bool) -> None:
+    before = content(words, scaled=scaled)
+    again = content(identity_options(before))
+    assert again["plan"] == before.get("asked", before["plan"])
+    assert again["seed"] == before["seed"] and again.get("budget") == before.get("budget")
+
+
+def test_only_what_was_given_is_repeated() -> None:
+    assert identity_options(content(["--plan", "quick"])) == ["--plan", "quick"]
+    assert identity_options(content(["--plan", "quick", "--budget", "8h"])) == [
+        *("--plan", "quick"),
+        *("--budget", "8h"),
+    ]
+
+
+@pytest.mark.parametrize("stored", [{}, {"plan": "quick"}, {"plan": {"name": "mine"}, "budget": None}])
+def test_a_plan_of_another_time_still_gives_a_command(stored: dict) -> None:
+    assert identity_options(stored) in ([], ["--plan", "mine"])
 
 
 @pytest.mark.parametrize(
     "words",
     [
         [],
-        ["--plan", "quick"],
         ["--plan", "overnight", "--seed", "7", "--budget", "90m"],
         ["--plan", "overnight", "--modalities", "rgb,nir", "--methods", "moco,byol", "--trials", "3"],
         ["--plan", "quick", "--devices", "2", "--budget", "12.5s", "--workers", "3", "--json"],
@@ -51,30 +88,8 @@ def test_the_stored_words_find_the_same_study_from_any_folder(
     (tmp_path / "own.toml").write_text(PLAN)
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path)
-    before = identity(words)
-    stored = json.loads(json.dumps({"words": identity_words(parser().parse_args(words))}))
-    again = identity_options(stored)
+    before = content(words)
+    again = identity_options({"words": list(identity_words(parser().parse_args(words)))})
     monkeypatch.chdir(tmp_path / "elsewhere")
-    assert identity(again) == before
+    assert content(again) == before
     assert not {"--workers", "--json"} & set(again)
-
-
-def test_only_what_was_given_is_repeated() -> None:
-    assert identity_words(parser().parse_args(["--plan", "quick"])) == ("--plan", "quick")
-
-
-@pytest.mark.parametrize(
-    ("stored", "options"),
-    [
-        ({}, []),
-        ({"plan": "quick", "words": "--plan quick"}, []),
-        ({"plan": {"name": "mine"}, "budget": None, "words": []}, ["--plan", "mine"]),
-        (
-            {"plan": {"name": "overnight"}, "seed": 7, "budget": {"seconds": 5400.0}},
-            ["--plan", "overnight", "--seed", "7", "--budget", "90m"],
-        ),
-        ({"plan": {"name": "quick"}, "budget": {"seconds": 12.5}}, ["--plan", "quick", "--budget", "12.5s"]),
-    ],
-)
-def test_a_study_without_words_still_gives_a_command(stored: dict, options: list[str]) -> None:
-    assert identity_options(stored) == options

@@ -49,13 +49,13 @@ def test_every_backbone_takes_any_channel_count_and_trains(name: str) -> None:
         pytest.param(name, side, marks=pytest.mark.slow if name in DEEP else ())
         for name in NAMES
         if trains_in_bfloat16(name)
-        for side in ((2, 16) if name in DEEP else (2, 4, 8, 16))
+        for side in (2, 4, 8, 16)
     ],
 )
 def test_no_gradient_is_left_unwritten_in_bfloat16(name: str, side: int) -> None:
     torch.manual_seed(0)
     backbone = create_backbone(name, 3).to(memory_format=torch.channels_last)
-    images = torch.rand(32, 3, side, side).contiguous(memory_format=torch.channels_last)
+    images = torch.rand(64, 3, side, side).contiguous(memory_format=torch.channels_last)
     for _ in range(3):
         with torch.autocast("cpu", torch.bfloat16):
             features = backbone(images)
