@@ -6,8 +6,10 @@ BIN := .venv/bin
 RUNTIME := .venv/.runtime-installed
 DEV := .venv/.dev-installed
 SOURCES := backend dashboard tests benchmarks docs
+# One more than two cores, for the tests wait for browsers and killed processes.
+PROCESSES ?= 3
 # Files stay whole, for their fixtures are dear, and in the order of tests/conftest.py: the longest first.
-PARALLEL := --numprocesses 2 --dist loadfile --no-loadscope-reorder
+PARALLEL := --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder
 # Where this is set, every process compiles the sources and rewrites the tests anew.
 unexport PYTHONDONTWRITEBYTECODE
 

@@ -213,15 +213,16 @@ def _untested(
     return Answer(on_share(text, challenger.share), level, UNTESTED)
 
 
-def average(who: str, metrics: pd.DataFrame, fruit: int, *, multiclass: bool) -> Answer:
-    """What one run achieves over all defects, from its stored metrics.
+def average(who: str, metrics: pd.DataFrame, counts: pd.DataFrame, *, multiclass: bool) -> Answer:
+    """What one run achieves over all defects: the mean of what is found, and all alarms taken together.
 
     Args:
         who: the subject: "the baseline".
         metrics: see ``results.pooled_metrics``, of this run.
-        fruit: labelled fruit judged.
+        counts: see ``results.defect_confusion``, of this run and all its defects.
         multiclass: whether each fruit has exactly one class.
     """
+    fruit = _judged(counts)
     metric = _pick(metrics, "accuracy" if multiclass else "recall", None)
     if metric is None:
         return Answer(SAY["none"].format(defect=SAY["any_defect"], fruit=count(fruit)))
@@ -234,9 +235,18 @@ def average(who: str, metrics: pd.DataFrame, fruit: int, *, multiclass: bool) ->
     }
     if multiclass:
         return Answer(SAY["classes"].format(**values))
-    precision = _pick(metrics, "precision", None)
-    alarms = "" if precision is None else SAY["alarms"].format(right=per_hundred(precision["value"]))
-    return Answer(SAY["mean"].format(**values), alarms)
+    return Answer(SAY["mean"].format(**values), _alarms(counts))
+
+
+def _judged(counts: pd.DataFrame) -> int:
+    """Of how many labelled fruit these are the confusion counts."""
+    return int(counts[["tp", "fp", "fn", "tn"]].sum(axis=1).max()) if len(counts) else 0
+
+
+def _alarms(counts: pd.DataFrame) -> str:
+    """How many of a hundred alarms are right, all of them together; empty where there is none."""
+    tp, fp = int(counts["tp"].sum()), int(counts["fp"].sum())
+    return SAY["alarms"].format(right=per_hundred(tp / (tp + fp))) if tp + fp else ""
 
 
 def classified(who: str, confusion: pd.DataFrame, metrics: pd.DataFrame | None = None) -> Answer:
@@ -267,8 +277,8 @@ def decided(who: str, counts: pd.DataFrame, metrics: pd.DataFrame | None = None,
             counts are those the interval belongs to.
         what: how several defects together are called; empty = "defects".
     """
-    tp, fp, fn = (int(counts[name].sum()) for name in ("tp", "fp", "fn"))
-    fruit = int(counts[["tp", "fp", "fn", "tn"]].sum(axis=1).max()) if len(counts) else 0
+    tp, fn = int(counts["tp"].sum()), int(counts["fn"].sum())
+    fruit = _judged(counts)
     one = str(counts.iloc[0]["defect"]) if len(counts) == 1 else None
     defect = SAY["any_defect"] if one is None else defect_words(one)
     if tp + fn == 0:
@@ -286,4 +296,4 @@ def decided(who: str, counts: pd.DataFrame, metrics: pd.DataFrame | None = None,
         n=count(tp + fn),
         what=what or SAY["defects"],
     )
-    return Answer(text, SAY["alarms"].format(right=per_hundred(tp / (tp + fp))) if tp + fp else "")
+    return Answer(text, _alarms(counts))

@@ -123,8 +123,7 @@ def _decisions(scope: Scope) -> Iterator[Exhibit]:
     who = subject(one.method)
     said = answers.decided(who, counts, what=scope.family)
     if len(scope.defects) == len(scope.order) > 1:  # the number of the Overview and of Defects
-        whole = headline.alone(scope, argument.metrics, one).text
-        said = answers.Answer(whole, "" if scope.multiclass else said.detail)
+        said = headline.alone(scope, argument.metrics, one)
     said = with_agreement(said, who, agreed, scope.defects)
     panels = Panels(
         name="decisions",

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from backend.errors import StoreError
 from backend.store.bundle import CurvePoint, MetricValue, Predictions
+from backend.store.insert import insert_rows
 from backend.store.rows import finite
 
 T = TypeVar("T", bound=np.generic)
@@ -59,9 +60,10 @@ def insert_predictions(
             expected="finite scores",
         )
     for column, defect in enumerate(predictions.defects):
-        connection.executemany(
-            "INSERT INTO prediction (run_id, fold, defect, fruit_id, y_true, score, y_pred) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?)",
+        insert_rows(
+            connection,
+            "prediction",
+            ("run_id", "fold", "defect", "fruit_id", "y_true", "score", "y_pred"),
             zip(
                 repeat(run_id),
                 repeat(fold),
@@ -141,13 +143,14 @@ def insert_metrics(
 ) -> None:
     """Store metrics of one fold, or of the whole run (``fold`` None), replacing what was there."""
     connection.execute("DELETE FROM metric WHERE run_id = ? AND fold IS ?", (run_id, fold))
-    connection.executemany(
-        "INSERT INTO metric (run_id, fold, defect, metric, value, ci_low, ci_high, reason) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        [
+    insert_rows(
+        connection,
+        "metric",
+        ("run_id", "fold", "defect", "metric", "value", "ci_low", "ci_high", "reason"),
+        (
             (run_id, fold, m.defect, m.metric, finite(m.value), finite(m.ci_low), finite(m.ci_high), m.reason)
             for m in metrics
-        ],
+        ),
     )
 
 
@@ -155,9 +158,11 @@ def insert_curves(
     connection: sqlite3.Connection, run_id: str, fold: int, curves: tuple[CurvePoint, ...]
 ) -> None:
     """Store the training curves of one fold; values that are not finite become NULL."""
-    connection.executemany(
-        "INSERT INTO curve (run_id, fold, epoch, split, metric, value) VALUES (?, ?, ?, ?, ?, ?)",
-        [(run_id, fold, int(p.epoch), p.split, p.metric, finite(p.value)) for p in curves],
+    insert_rows(
+        connection,
+        "curve",
+        ("run_id", "fold", "epoch", "split", "metric", "value"),
+        ((run_id, fold, int(p.epoch), p.split, p.metric, finite(p.value)) for p in curves),
     )
 
 

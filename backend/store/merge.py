@@ -16,6 +16,7 @@ from typing import Any
 from backend.errors import StoreError
 from backend.store.artifacts import RUN_ID, copy_artifact, inside, target_path
 from backend.store.connection import as_store_error, open_readonly
+from backend.store.insert import insert_rows
 from backend.store.integrity import integrity_faults, json_faults
 from backend.store.session import WriteSession
 
@@ -161,13 +162,9 @@ def _copy(
 ) -> None:
     """Copy the rows of one table (of one run)."""
     names = _columns(session, table)
-    columns, marks = ", ".join(names), ", ".join("?" * len(names))
     where, values = ("", ()) if run_id is None else ("WHERE run_id = ?", (run_id,))
-    cursor = other.execute(f"SELECT {columns} FROM {table} {where}", values)  # noqa: S608 - our own names
-    session.connection.executemany(
-        f"INSERT {conflict} INTO {table} ({columns}) VALUES ({marks})",  # noqa: S608
-        map(tuple, cursor),
-    )
+    cursor = other.execute(f"SELECT {', '.join(names)} FROM {table} {where}", values)  # noqa: S608 - our own names
+    insert_rows(session.connection, table, names, cursor, conflict=conflict)
 
 
 def _upsert(names: list[str], table: str) -> str:
@@ -238,15 +235,11 @@ def _copy_comparisons(
     here = {row[0] for row in connection.execute("SELECT run_id FROM run")}
     a, b = names.index("run_id_a"), names.index("run_id_b")
     rows = [
-        tuple(row)
+        row
         for row in other.execute(f"SELECT {', '.join(names)} FROM comparison")  # noqa: S608 - our own names
         if row[a] in here and row[b] in here
     ]
-    connection.executemany(
-        f"INSERT OR IGNORE INTO comparison ({', '.join(names)}) "  # noqa: S608
-        f"VALUES ({', '.join('?' * len(names))})",
-        rows,
-    )
+    insert_rows(connection, "comparison", names, rows, conflict="OR IGNORE")
 
 
 def _copy_findings(connection: sqlite3.Connection, other: sqlite3.Connection, session: WriteSession) -> None:

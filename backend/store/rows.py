@@ -117,10 +117,10 @@ class RunRow:
             environment: from ``backend.store.environment.environment``.
             git_commit: from ``backend.store.environment.git_commit``.
         """
-        chosen = config.augment
+        chosen, digest = config.augment, config_hash(config)
         named = chosen.operations if chosen.policy == "custom" else (chosen.policy,)
         return cls(
-            run_id=run_identity(config, study_id, dataset_id),
+            run_id=_identity(digest, study_id, dataset_id, config.seed),
             study_id=study_id,
             parent_run_id=config.parent,
             dataset_id=dataset_id,
@@ -135,7 +135,7 @@ class RunRow:
             label_fraction=config.data.label_fraction,
             seed=config.seed,
             params=to_dict(config),
-            config_hash=config_hash(config),
+            config_hash=digest,
             n_folds=n_folds,
             transductive=is_transductive(config),
             git_commit=git_commit,
@@ -209,8 +209,12 @@ def is_transductive(config: RunConfig) -> bool:
 
 def run_identity(config: RunConfig, study_id: str, dataset_id: str) -> str:
     """The id of a run: the configuration's hash and 8 hex digits of study, data set and seed."""
-    text = "\x1f".join((study_id, dataset_id, str(config.seed)))
-    return f"{config_hash(config)}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    return _identity(config_hash(config), study_id, dataset_id, config.seed)
+
+
+def _identity(digest: str, study_id: str, dataset_id: str, seed: int) -> str:
+    text = "\x1f".join((study_id, dataset_id, str(seed)))
+    return f"{digest}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
 def readable_name(config: RunConfig) -> str:

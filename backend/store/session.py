@@ -10,9 +10,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from sqlite_utils import Database
-
 from backend.store.connection import as_store_error, transaction
+from backend.store.insert import insert_rows
 from backend.store.locking import StoreLock
 from backend.store.migrations import open_for_writing, require_writable
 
@@ -39,7 +38,6 @@ class WriteSession:
         self._lock = StoreLock(self.path, purpose)
         try:
             self.connection = open_for_writing(self.path)
-            self._database = Database(self.connection, execute_plugins=False)
         except BaseException:
             self._lock.release()
             raise
@@ -61,6 +59,8 @@ class WriteSession:
         with self._mutex:
             with suppress(sqlite3.Error):
                 self.connection.execute("PRAGMA optimize")
+                # The last one to close does this, but an open dashboard may stay for days.
+                self.connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
             self.connection.close()
             self._lock.release(in_order=in_order)
 
@@ -97,4 +97,6 @@ class WriteSession:
     def put(self, table: str, rows: list[dict[str, Any]]) -> None:
         """Insert rows of one shape, replacing those with the same key; inside a transaction."""
         if rows:
-            self._database.table(table).insert_all(rows, replace=True)
+            columns = tuple(rows[0])
+            values = ([row[name] for name in columns] for row in rows)
+            insert_rows(self.connection, table, columns, values, conflict="OR REPLACE")

@@ -22,6 +22,8 @@ from dataclasses import asdict
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from sqlite_utils import Database
+
 from backend.errors import StoreError
 from backend.store import folds
 from backend.store.artifacts import inside
@@ -52,9 +54,10 @@ class RunStore(FindingsStore):
             dataset: what was read.
             warnings: what ``check`` found that does not stop a study.
         """
-        with self.transaction():
+        with self.transaction() as connection:
             known = self.value("SELECT 1 FROM dataset WHERE dataset_id = ?", dataset.dataset_id)
-            self._database.table("dataset").upsert(dataset_row(dataset, warnings), pk="dataset_id")
+            database = Database(connection, execute_plugins=False)
+            database.table("dataset").upsert(dataset_row(dataset, warnings), pk="dataset_id")
             if not known:
                 self.put("fruit", fruit_rows(dataset))
 
@@ -128,7 +131,7 @@ class RunStore(FindingsStore):
         now = utc_now()
         with self.transaction() as connection:
             if self.run_status(run.run_id) is None:
-                row = asdict(run) | {"status": "running", "started": now, "heartbeat": now}
+                row = vars(run) | {"status": "running", "started": now, "heartbeat": now}
                 row["transductive"] = int(run.transductive)
                 for name in ("modalities", "augmentations", "params", "environment"):
                     row[name] = compact_json(row[name])

@@ -44,7 +44,7 @@ def no_study(path: Path) -> None:
 
 def _tune(path: Path) -> str:
     """The command that fills this store."""
-    return texts.COMMANDS["tune"] + _where(path)
+    return texts.COMMANDS["tune"] + store_option(path)
 
 
 def resume(store: Store, study_id: str, root: str = "") -> str:
@@ -59,10 +59,11 @@ def resume(store: Store, study_id: str, root: str = "") -> str:
     options = identity_options(content if isinstance(content, dict) else {})
     dataset = ["--dataset", root] if root else []
     words = [texts.COMMANDS["resume"], *map(shlex.quote, [*options, *dataset])]
-    return " ".join(words) + _where(store.path)
+    return " ".join(words) + store_option(store.path)
 
 
-def _where(path: Path) -> str:
+def store_option(path: Path) -> str:
+    """`` --store FILE`` for a command about this store; empty where commands take it by themselves."""
     return "" if path.absolute() == DEFAULT_STORE.absolute() else f" --store {shlex.quote(str(path))}"
 
 
@@ -110,7 +111,7 @@ def missing_stage(scope: Scope, text: str) -> None:
     """One part of a page has nothing to show: what it needs, and the command that makes it."""
     st.markdown(plain(text))
     dataset = f" --dataset {shlex.quote(scope.dataset.root)}" if scope.dataset.root else ""
-    command(texts.COMMANDS["overnight"] + dataset + _where(scope.store.path))
+    command(texts.COMMANDS["overnight"] + dataset + store_option(scope.store.path))
 
 
 @st.fragment(run_every=LOOK_AGAIN)

@@ -114,8 +114,7 @@ def alone(scope: Scope, metrics: pd.DataFrame, one: Contender) -> Answer:
     who = subject(one.method)
     if scope.one_defect is not None:
         return answers.decided(who, counts[counts["defect"] == scope.one_defect], own)
-    fruit = int(counts[["tp", "fp", "fn", "tn"]].sum(axis=1).max()) if len(counts) else 0
-    return answers.average(who, own, fruit, multiclass=scope.multiclass)
+    return answers.average(who, own, counts, multiclass=scope.multiclass)
 
 
 def figure(scope: Scope, argument: Argument, metric: str) -> Figure:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pandas as pd
 import streamlit as st
 
@@ -138,8 +136,7 @@ def _answer(scope: Scope, chosen: Chosen, counts: pd.DataFrame, saved: str) -> N
         said = answers.decided(who, counts, metrics, what=scope.family)
     if metrics is not None and not scope.multiclass and len(scope.defects) == len(scope.order) > 1:
         # The Overview's number, with its interval: the mean over defects, not the sum of their fruit.
-        fruit = int(counts[["tp", "fp", "fn", "tn"]].sum(axis=1).max()) if len(counts) else 0
-        said = replace(said, text=answers.average(who, metrics, fruit, multiclass=False).text)
+        said = answers.average(who, metrics, counts, multiclass=False)
     said = with_agreement(said, who, _agreed(scope, chosen.run, chosen, counts), scope.defects)
     bill = priced(scope.dataset, counts)
     costs = WORDS["bill"].format(misses=money(bill["misses"].sum()), alarms=money(bill["alarms"].sum()))

@@ -11,7 +11,7 @@ from backend.store.annotations import BasketItem
 from dashboard import story, texts
 from dashboard.answers import Answer
 from dashboard.basket import Exhibit, thaw
-from dashboard.components import figures, page
+from dashboard.components import figures, page, states
 from dashboard.components.basket import notes_of_store
 from dashboard.components.text import quiet
 from dashboard.figure import Panels
@@ -73,7 +73,7 @@ def _downloads(scope: Scope, items: list[BasketItem], exhibits: list[Exhibit]) -
             )
         if items:
             st.button(WORDS["empty"], key="basket-empty", type="tertiary", on_click=_remove_all)
-    quiet(WORDS["command"])
+    quiet(WORDS["command"] + states.store_option(scope.store.path))
 
 
 def _made(scope: Scope, items: list[BasketItem], exhibits: list[Exhibit], title: str, ending: str) -> bytes:

@@ -171,19 +171,30 @@ def test_without_a_test_there_is_no_verdict() -> None:
 def test_one_run_alone() -> None:
     own = metrics(
         ("a", "recall", None, 0.78, 0.74, 0.82),
-        ("a", "precision", None, 0.9, None, None),
         ("a", "recall", "rot", 0.7, 0.6, 0.8),
     )
-    said = answers.average("the baseline", own, 238, multiclass=False)
+    counts = pd.DataFrame({"defect": ["rot"], "tp": [70], "fp": [8], "fn": [30], "tn": [130]})
+    said = answers.average("the baseline", own, counts, multiclass=False)
     assert spaced(said.text) == (
         "On average over 1 defect, the baseline finds 78 of 100 fruit that have one (74 to 82; 238 fruit)."
     )
     assert said.detail == "90 of 100 alarms are right."
     classes = metrics(("a", "accuracy", None, 0.91, 0.9, 0.92))
-    assert spaced(answers.average("the baseline", classes, 3520, multiclass=True).text) == (
+    judged = pd.DataFrame({"defect": ["ripe"], "tp": [900], "fp": [20], "fn": [100], "tn": [2500]})
+    assert spaced(answers.average("the baseline", classes, judged, multiclass=True).text) == (
         "The baseline puts 91 of 100 fruit into the right class (90 to 92; 3,520 fruit)."
     )
-    assert "nothing can be said" in answers.average("x", metrics(), 5, multiclass=False).text
+    assert "nothing can be said" in answers.average("x", metrics(), counts, multiclass=False).text
+
+
+def test_alarms_are_counted_together_not_averaged_over_defects() -> None:
+    """One number on Overview, Defects and in the pack: 74 of 100 alarms, where the defects' mean is 54."""
+    counts = pd.DataFrame(
+        {"defect": ["rot", "scar"], "tp": [90, 1], "fp": [20, 12], "fn": [10, 1], "tn": [80, 186]}
+    )
+    both = metrics(("a", "recall", None, 0.7, 0.6, 0.8), ("a", "precision", None, 0.54, None, None))
+    whole = answers.average("the baseline", both, counts, multiclass=False)
+    assert whole.detail == answers.decided("the baseline", counts).detail == "74 of 100 alarms are right."
 
 
 def test_decisions_are_counted_literally() -> None:

@@ -213,6 +213,8 @@ def test_one_click_puts_a_figure_into_the_report(own_store, open_page, written) 
     assert len(basket) == 2 and "Barlow Twins" in thaw(basket[0].payload).figure.sentence
     app = open_page(own_store, "report")
     assert "The review pack holds 2 figures." in app.title[0].value.replace("\\", "")
+    command = f"python -m dashboard.report review-pack.html --store {own_store}"
+    assert command in written(app)  # not that of the usual store
     app.button(key=f"down-{basket[0].item}").click().run()
     app.text_area(key=f"caption-{basket[1].item}").set_value("In our words.").run()
     after = Annotations(own_store).basket()
