@@ -10,7 +10,7 @@ from functools import partial
 from playwright.sync_api import Browser, Page
 from sample_server import VIEWS
 from sample_sessions import reading
-from sample_window import CALM
+from sample_window import CALM, settle
 
 Times = dict[str, list[float]]
 
@@ -75,6 +75,19 @@ def explore(page: Page, times: Times) -> None:
     at = (box["x"] + 0.4 * box["width"], box["y"] + 0.75 * box["height"])
     times.setdefault("cell click", []).append(timed(page, lambda: page.mouse.click(*at), CARDS))
     times.setdefault("export PNG", []).append(fetch(page, "PNG picture"))
+
+
+def search(page: Page, times: Times) -> None:
+    """On Runs: two searches among all runs of the study, until sentence and table are of what was found."""
+    page.locator("[data-testid=stSidebarNav] a[href$='/runs']").click()
+    settle(page)
+    choose(page, "Purpose", "all purposes")()
+    box = page.get_by_role("textbox", name="Search")
+    for wanted in ("barlow", "rotnet"):
+        settle(page)
+        box.fill(wanted)
+        found = f"{HEADLINE} !== {json.dumps(page.evaluate(HEADLINE))} && {DRAWN}"
+        times.setdefault("search", []).append(timed(page, partial(box.press, "Enter"), found))
 
 
 def fetch(page: Page, name: str) -> float:
