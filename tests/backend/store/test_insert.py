@@ -16,6 +16,7 @@ CHUNK = MOST_VALUES // len(COLUMNS)
 def table() -> sqlite3.Connection:
     connection = sqlite3.connect(":memory:", isolation_level=None)
     connection.execute("CREATE TABLE kept (value REAL, name TEXT PRIMARY KEY, more INTEGER NOT NULL)")
+    connection.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 999)  # as older builds are limited
     return connection
 
 
@@ -24,6 +25,13 @@ def test_every_row_arrives_once(table, n: int) -> None:
     rows = [(f"row {k}", None if k % 5 == 0 else k / 3, k) for k in range(n)]
     insert_rows(table, "kept", COLUMNS, (row for row in rows))
     assert table.execute("SELECT name, value, more FROM kept ORDER BY more").fetchall() == rows
+
+
+def test_rows_go_in_many_to_a_statement(table) -> None:
+    statements: list[str] = []
+    table.set_trace_callback(statements.append)
+    insert_rows(table, "kept", COLUMNS, [(f"row {k}", 0.0, k) for k in range(3 * CHUNK + 7)])
+    assert len([text for text in statements if text.startswith("INSERT")]) == 3 + 7
 
 
 def test_a_key_that_is_there_is_refused_or_replaced(table) -> None:
