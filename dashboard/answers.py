@@ -72,7 +72,7 @@ def compared(
         defect: one defect; None = over all.
         multiclass: whether each fruit has exactly one class.
     """
-    what = _what(defect, multiclass=multiclass)
+    what = found_of(defect, multiclass=multiclass)
     found, agreement = _pick(tests, "recall", defect), _pick(tests, "mcc", defect)
     if found is None and agreement is None:
         return _untested(challenger, reference, metrics, defect, what)
@@ -145,7 +145,7 @@ def _hundred_ends(values: dict[str, Any]) -> str:
     return "" if missing(low) or missing(high) else f"{per_hundred(low)} to {per_hundred(high)}"
 
 
-def _what(defect: str | None, *, multiclass: bool) -> str:
+def found_of(defect: str | None, *, multiclass: bool) -> str:
     """Of what so many of 100 are found."""
     if defect is None:
         return SAY["fruit_of_a_class" if multiclass else "defects"]

@@ -9,7 +9,7 @@ import pandas as pd
 
 from backend.store.queries import ablations as queries
 from dashboard import texts
-from dashboard.answers import BETTER, UNCLEAR, UNTESTED, Answer, test_verdict
+from dashboard.answers import BETTER, UNCLEAR, UNTESTED, Answer, found_of, test_verdict
 from dashboard.charts.bars import interval_bars
 from dashboard.charts.grid import difference_grid
 from dashboard.figure import Figure, records
@@ -17,7 +17,7 @@ from dashboard.format import count, missing, number, per_hundred, sentence_start
 from dashboard.frames import augmentations as frames
 from dashboard.frames.augmentations import Policy
 from dashboard.frames.tests import deciding
-from dashboard.names import defect_words, method_words
+from dashboard.names import method_words
 from dashboard.rows import of_defect
 from dashboard.scope import Scope
 
@@ -100,16 +100,10 @@ def _confirmed(scope: Scope, ablation: Found, policy: Policy, row: dict[Any, Any
         method=method_words(ablation.method),
         n=per_hundred(abs(row["delta"])),
         direction=texts.DIRECTIONS[0 if row["delta"] >= 0 else 1],
-        what=_what(scope),
+        what=found_of(scope.one_defect, multiclass=scope.multiclass),
         brackets=f" ({'; '.join(parts)})" if parts else "",
     )
     return Confirmed(policy, text, verdict, float(row["delta"]))
-
-
-def _what(scope: Scope) -> str:
-    if scope.one_defect is None:
-        return texts.SENTENCES["defects"]
-    return texts.SENTENCES["fruit_with"].format(defect=defect_words(scope.one_defect))
 
 
 def said(ablation: Found, tested: list[Confirmed], metric: str) -> Answer:

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from dashboard import texts
-from dashboard.answers import BETTER, UNCLEAR, UNTESTED, WORSE, Answer, test_verdict
+from dashboard.answers import BETTER, UNCLEAR, UNTESTED, WORSE, Answer, found_of, test_verdict
 from dashboard.evidence.prices import dearer
 from dashboard.format import (
     count,
@@ -101,7 +101,8 @@ def _loss(scope: Scope, ablation: Ablation, sensor: str) -> Loss:
     worst = max(clear, key=lambda one: one[1]) if clear else None
     verdict = test_verdict(row)
     found = row["metric"] == "recall"
-    text = _sentence(name, row, verdict, _what(scope)) if found else _agreement(scope, name, row)
+    what = found_of(scope.one_defect, multiclass=scope.multiclass)
+    text = _sentence(name, row, verdict, what) if found else _agreement(scope, name, row)
     if worst and scope.one_defect is None:
         verdict = BETTER
         text = f"{_hit(name, worst)} {WORDS['overall'].format(sentence=text[:1].lower() + text[1:])}"
@@ -145,12 +146,6 @@ def _hit(sensor: str, worst: tuple[str, float, str]) -> str:
     defect, size, ends = worst
     what = texts.SENTENCES["fruit_with"].format(defect=defect_words(defect))
     return WORDS["fewer"].format(sensor=sensor, n=per_hundred(size), what=what, brackets=ends)
-
-
-def _what(scope: Scope) -> str:
-    if scope.one_defect is None:
-        return WORDS["defects"]
-    return texts.SENTENCES["fruit_with"].format(defect=defect_words(scope.one_defect))
 
 
 def _ends(test: dict[Any, Any]) -> str:
@@ -218,7 +213,7 @@ def said(scope: Scope, lost: list[Loss]) -> Answer:
         text = WORDS[key].format(
             Sensor=name,
             sensor=sensor_words(least.sensor),
-            what=_what(scope),
+            what=found_of(scope.one_defect, multiclass=scope.multiclass),
             n=per_hundred(least.most),
             allowed=allowed,
         )

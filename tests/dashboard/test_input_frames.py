@@ -131,5 +131,11 @@ def test_the_calculator_says_what_dropping_costs(more, low, high, price, words) 
 )
 def test_a_wide_interval_drops_no_sensor(most: float, said: str) -> None:
     loss = Loss("nir", "Without NIR …", "not distinguishable", 0.01, None, most)
-    found = losses.said(SimpleNamespace(one_defect=None), [loss])
+    found = losses.said(SimpleNamespace(one_defect=None, multiclass=False), [loss])
     assert found.text.startswith(said) and found.verdict == "not distinguishable"
+
+
+def test_classes_are_not_called_defects() -> None:
+    loss = Loss("nir", "Without NIR …", "not distinguishable", 0.01, None, 0.4)
+    found = losses.said(SimpleNamespace(one_defect=None, multiclass=True), [loss])
+    assert "up to 40 more of 100 fruit of a class could be" in found.text
