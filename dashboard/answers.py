@@ -140,6 +140,11 @@ def _brackets(ends: str, n: Any) -> str:
     return f" ({inside})" if inside else ""
 
 
+def certainty(test: dict[str, Any]) -> str:
+    """The interval of what is found of a hundred and the fruit it rests on, in brackets after a blank."""
+    return _brackets(_hundred_ends(test), test.get("n"))
+
+
 def _hundred_ends(values: dict[str, Any]) -> str:
     low, high = values["ci_low"], values["ci_high"]
     return "" if missing(low) or missing(high) else f"{per_hundred(low)} to {per_hundred(high)}"
@@ -160,7 +165,7 @@ def _found(challenger: Contender, test: dict[str, Any], verdict: str, what: str)
         size=per_hundred(abs(test["delta"])),
         direction=texts.DIRECTIONS[0 if more else 1],
         what=what,
-        brackets=_brackets(_hundred_ends(test), test.get("n")),
+        brackets=certainty(test),
     )
 
 

@@ -9,11 +9,11 @@ import pandas as pd
 
 from backend.store.queries import ablations as queries
 from dashboard import texts
-from dashboard.answers import BETTER, UNCLEAR, UNTESTED, Answer, found_of, test_verdict
+from dashboard.answers import BETTER, UNCLEAR, UNTESTED, Answer, certainty, found_of, test_verdict
 from dashboard.charts.bars import interval_bars
 from dashboard.charts.grid import difference_grid
 from dashboard.figure import Figure, records
-from dashboard.format import count, missing, number, per_hundred, sentence_start, signed
+from dashboard.format import count, number, per_hundred, sentence_start, signed
 from dashboard.frames import augmentations as frames
 from dashboard.frames.augmentations import Policy
 from dashboard.frames.tests import deciding
@@ -89,11 +89,9 @@ def confirmed(scope: Scope, ablation: Found) -> list[Confirmed]:
 
 
 def _confirmed(scope: Scope, ablation: Found, policy: Policy, row: dict[Any, Any]) -> Confirmed:
-    verdict = test_verdict({str(key): value for key, value in row.items()})
+    test = {str(key): value for key, value in row.items()}
+    verdict = test_verdict(test)
     key = "unclear" if verdict == UNCLEAR else "more" if row["delta"] >= 0 else "fewer"
-    low, high = row["ci_low"], row["ci_high"]
-    parts = [] if missing(low) or missing(high) else [f"{per_hundred(low)} to {per_hundred(high)}"]
-    parts += [] if missing(row["n"]) else [f"{count(row['n'])}\N{NO-BREAK SPACE}fruit"]
     text = WORDS[key].format(
         policy=policy.words,
         Policy=sentence_start(policy.words),
@@ -101,7 +99,7 @@ def _confirmed(scope: Scope, ablation: Found, policy: Policy, row: dict[Any, Any
         n=per_hundred(abs(row["delta"])),
         direction=texts.DIRECTIONS[0 if row["delta"] >= 0 else 1],
         what=found_of(scope.one_defect, multiclass=scope.multiclass),
-        brackets=f" ({'; '.join(parts)})" if parts else "",
+        brackets=certainty(test),
     )
     return Confirmed(policy, text, verdict, float(row["delta"]))
 

@@ -8,10 +8,9 @@ from typing import Any
 import pandas as pd
 
 from dashboard import texts
-from dashboard.answers import BETTER, UNCLEAR, UNTESTED, WORSE, Answer, found_of, test_verdict
+from dashboard.answers import BETTER, UNCLEAR, UNTESTED, WORSE, Answer, certainty, found_of, test_verdict
 from dashboard.evidence.prices import dearer
 from dashboard.format import (
-    count,
     interval,
     listing,
     missing,
@@ -94,7 +93,7 @@ def _loss(scope: Scope, ablation: Ablation, sensor: str) -> Loss:
         return Loss(sensor, WORDS["no_test"].format(sensor=name), UNTESTED, 0.0)
     row = _rows(overall)[0]
     clear = [
-        (str(test["defect"]), float(test["delta"]), _ends(test))
+        (str(test["defect"]), float(test["delta"]), certainty(test))
         for test in _rows(by_defect)
         if test["metric"] == "recall" and test_verdict(test) == BETTER
     ]
@@ -105,7 +104,7 @@ def _loss(scope: Scope, ablation: Ablation, sensor: str) -> Loss:
     text = _sentence(name, row, verdict, what) if found else _agreement(scope, name, row)
     if worst and scope.one_defect is None:
         verdict = BETTER
-        text = f"{_hit(name, worst)} {WORDS['overall'].format(sentence=text[:1].lower() + text[1:])}"
+        text = f"{_hit(scope, name, worst)} {WORDS['overall'].format(sentence=text[:1].lower() + text[1:])}"
     most = None if not found or missing(row["ci_high"]) else float(row["ci_high"])
     return Loss(sensor, text, verdict, float(row["delta"]), worst, most)
 
@@ -141,19 +140,11 @@ def guessed(scope: Scope, ablation: Ablation) -> str:
     return not_learned(agreed, scope.defects, "not_learned_full")
 
 
-def _hit(sensor: str, worst: tuple[str, float, str]) -> str:
+def _hit(scope: Scope, sensor: str, worst: tuple[str, float, str]) -> str:
     """The defect that loses most."""
     defect, size, ends = worst
-    what = texts.SENTENCES["fruit_with"].format(defect=defect_words(defect))
+    what = found_of(defect, multiclass=scope.multiclass)
     return WORDS["fewer"].format(sensor=sensor, n=per_hundred(size), what=what, brackets=ends)
-
-
-def _ends(test: dict[Any, Any]) -> str:
-    """The interval of what is lost, with its fruit, in brackets."""
-    low, high, n = (test[name] for name in ("ci_low", "ci_high", "n"))
-    parts = [] if missing(low) or missing(high) else [f"{per_hundred(low)} to {per_hundred(high)}"]
-    parts += [] if missing(n) else [f"{count(n)}\N{NO-BREAK SPACE}fruit"]
-    return f" ({'; '.join(parts)})" if parts else ""
 
 
 def _sentence(sensor: str, row: dict[Any, Any], verdict: str, what: str) -> str:
@@ -164,7 +155,7 @@ def _sentence(sensor: str, row: dict[Any, Any], verdict: str, what: str) -> str:
         n=per_hundred(abs(lost)),
         direction=texts.DIRECTIONS[1 if lost >= 0 else 0],
         what=what,
-        brackets=_ends(row) if lost >= 0 or verdict == UNCLEAR else _mirrored(row),
+        brackets=certainty(row) if lost >= 0 or verdict == UNCLEAR else _mirrored(row),
     )
 
 
@@ -190,7 +181,7 @@ def _mirrored(row: dict[Any, Any]) -> str:
     """The interval of what is gained without the sensor."""
     ends = {"ci_low": row["ci_high"], "ci_high": row["ci_low"], "n": row["n"]}
     flipped = {key: value if key == "n" or missing(value) else -float(value) for key, value in ends.items()}
-    return _ends(flipped)
+    return certainty(flipped)
 
 
 def said(scope: Scope, lost: list[Loss]) -> Answer:
@@ -223,7 +214,7 @@ def said(scope: Scope, lost: list[Loss]) -> Answer:
     if first.costly:
         text = cost_words(first)
     elif first.worst and scope.one_defect is None:
-        text = _hit(sensor_words(first.sensor), first.worst)
+        text = _hit(scope, sensor_words(first.sensor), first.worst)
     else:
         text = first.text
     return Answer(text, WORDS["all_needed"].format(sensors=_names(needed)))
