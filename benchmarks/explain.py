@@ -116,10 +116,14 @@ class Sides:
         return list(zip(self.pictures.split(size), self.targets.split(size), strict=True))
 
     def largest_difference(self) -> float:
-        """Between the maps of both, each scaled from 0 to 1 as the package does."""
+        """Between the maps of both, each scaled from 0 to 1.
+
+        The package adds 1e-7 to the peak it divides by, which faint maps show, and scales what comes of it once
+        more, which takes that back.
+        """
         maps = self.ours()
         maps = maps - maps.amin(dim=(1, 2), keepdim=True)
-        maps = maps / (1e-7 + maps.amax(dim=(1, 2), keepdim=True))
+        maps = maps / maps.amax(dim=(1, 2), keepdim=True).clamp(min=1e-7)
         return float((maps - self.batched()).abs().max())
 
 

@@ -3,8 +3,8 @@
 ``python benchmarks/projection.py [--fruits 10000] [--features 512] [--json]``. Features are clusters of
 different sizes with noise in all dimensions. The time of every row begins with the 50 components, so it holds
 the search for neighbours and the optimisation. CPU seconds are those of all threads, so that other programs
-disturb them little; ratios travel to other machines, times do not. The rows that force a gradient show where
-``FFT_FROM`` should lie.
+disturb them little; ratios travel to other machines, times do not. The rows that force a gradient show what
+choosing it anew at each step gains (``projection.interpolates``).
 """
 
 from __future__ import annotations
@@ -21,10 +21,13 @@ from threadpoolctl import threadpool_limits
 from backend.cli import EXIT_OK, print_json, run_command
 from backend.errors import ConfigError
 from backend.explain import projection
-from backend.explain.projection import FFT_FROM, Projector, trustworthiness
+from backend.explain.projection import Projector, interpolates, trustworthiness
 
 PERPLEXITY = 30.0
 CLUSTERS = 12
+
+Choice = Callable[[int, float], bool]
+"""Fruit and width of the map to whether a grid is used."""
 
 
 @dataclass(frozen=True)
@@ -53,12 +56,16 @@ def measure(fruits: int, width: int) -> list[Row]:
     """Draw the map by scikit-learn and by each gradient; every side gets one thread."""
     small = features(100, width)
     _theirs(small, Projector(small).reduced)  # imports
-    _ours(small, Projector(small).reduced, "", FFT_FROM)
+    _ours(small, Projector(small).reduced, "", interpolates)
     points = features(fruits, width)
     reduced = Projector(points).reduced
     theirs = _theirs(points, reduced)
-    ways = {"as drawn here": FFT_FROM, "Barnes-Hut": fruits + 1, "FFT": 0}
-    ours = [_ours(points, reduced, what, fft_from) for what, fft_from in ways.items()]
+    ways: dict[str, Choice] = {
+        "as drawn here": interpolates,
+        "Barnes-Hut": lambda fruit, width: False,
+        "FFT": lambda fruit, width: True,
+    }
+    ours = [_ours(points, reduced, what, choice) for what, choice in ways.items()]
     return [theirs, *(replace(row, ratio=theirs.cpu_seconds / row.cpu_seconds) for row in ours)]
 
 
@@ -71,14 +78,14 @@ def _theirs(points: NDArray[np.float32], reduced: NDArray[np.float32]) -> Row:
         )
 
 
-def _ours(points: NDArray[np.float32], reduced: NDArray[np.float32], what: str, fft_from: int) -> Row:
+def _ours(points: NDArray[np.float32], reduced: NDArray[np.float32], what: str, choice: Choice) -> Row:
     projector = Projector(points, perplexities=(PERPLEXITY,))
     projector.reduced = reduced
-    usual, projection.FFT_FROM = projection.FFT_FROM, fft_from
+    projection.interpolates = choice
     try:
         return _row(what, points, projector.draw, "tsne")
     finally:
-        projection.FFT_FROM = usual
+        projection.interpolates = interpolates
 
 
 def _row(

@@ -50,11 +50,19 @@ def test_every_map_keeps_clusters_apart_and_repeats_itself(projector, name):
 def test_interpolated_gradients_draw_a_map_as_good(projector, monkeypatch):
     features, label = clusters()
     tree = projector.draw("tsne")
-    monkeypatch.setattr(projection, "FFT_FROM", 1)
+    monkeypatch.setattr(projection, "interpolates", lambda fruit, width: width < 20)  # grids, then trees
     grid = projector.draw("tsne")
     assert not np.array_equal(tree, grid)
     assert separation(grid, label) == 1
     assert trustworthiness(features, grid) == pytest.approx(trustworthiness(features, tree), abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("fruit", "width", "grid"),
+    [(90, 1e-4, False), (2500, 1e-4, False), (2501, 50.0, True), (10_000, 99.9, True), (10_000, 100.0, False)],
+)
+def test_a_grid_is_used_while_it_has_fewer_cells_than_there_are_fruit(fruit, width, grid):
+    assert projection.interpolates(fruit, width) is grid
 
 
 def test_the_seed_matters():
