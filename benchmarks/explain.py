@@ -118,8 +118,8 @@ class Sides:
     def largest_difference(self) -> float:
         """Between the maps of both, each scaled from 0 to 1.
 
-        The package adds 1e-7 to the peak it divides by, which faint maps show, and scales what comes of it once
-        more, which takes that back.
+        The package adds 1e-7 to the peak it divides by, which faint maps show, and scales what comes of it
+        once more, which takes that back.
         """
         maps = self.ours()
         maps = maps - maps.amin(dim=(1, 2), keepdim=True)

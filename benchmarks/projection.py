@@ -13,6 +13,7 @@ import argparse
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from unittest.mock import patch
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,11 +82,8 @@ def _theirs(points: NDArray[np.float32], reduced: NDArray[np.float32]) -> Row:
 def _ours(points: NDArray[np.float32], reduced: NDArray[np.float32], what: str, choice: Choice) -> Row:
     projector = Projector(points, perplexities=(PERPLEXITY,))
     projector.reduced = reduced
-    projection.interpolates = choice
-    try:
+    with patch.object(projection, "interpolates", choice):
         return _row(what, points, projector.draw, "tsne")
-    finally:
-        projection.interpolates = interpolates
 
 
 def _row(

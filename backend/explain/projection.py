@@ -212,9 +212,10 @@ class Projector:
 def interpolates(fruit: int, width: float) -> bool:
     """Whether t-SNE's forces are interpolated by FFT at a step rather than summed over a Barnes-Hut tree.
 
-    A grid has cells of side 1, so its time grows with the area of the map; a tree's grows with the fruit. Both
-    take about as long at a fruit a cell (10,000 fruit: 43 ms and, on maps 20, 50, 100 and 200 wide, 8, 11, 45
-    and 208 ms). A map begins small and ends large, so either would be the slower one for half of the steps.
+    A grid has cells of side 1, so its time grows with the area of the map; a tree's grows with the fruit.
+    Both take about as long at a fruit a cell (CPU time of a step with 10,000 fruit: 43 ms and, on maps 20,
+    50, 100 and 200 wide, 8, 11, 45 and 208 ms). A map begins small and ends large, so either alone takes
+    half as long again as both in turn (``benchmarks/projection.py``).
 
     Args:
         fruit: on the map.
@@ -227,11 +228,10 @@ def _gradient(embedding: NDArray[np.float64], affinities: Any, **arguments: Any)
     """Error and gradient of a step, as openTSNE asks for them."""
     from openTSNE.tsne import kl_divergence_bh, kl_divergence_fft
 
-    grid = interpolates(len(embedding), float(embedding.max() - embedding.min()))
-    result: tuple[float, Any] = (kl_divergence_fft if grid else kl_divergence_bh)(
-        embedding, affinities, **arguments
-    )
-    return result
+    width = float(embedding.max() - embedding.min())
+    by_grid_or_tree = kl_divergence_fft if interpolates(len(embedding), width) else kl_divergence_bh
+    found: tuple[float, Any] = by_grid_or_tree(embedding, affinities, **arguments)
+    return found
 
 
 def trustworthiness(

@@ -59,7 +59,13 @@ def test_interpolated_gradients_draw_a_map_as_good(projector, monkeypatch):
 
 @pytest.mark.parametrize(
     ("fruit", "width", "grid"),
-    [(90, 1e-4, False), (2500, 1e-4, False), (2501, 50.0, True), (10_000, 99.9, True), (10_000, 100.0, False)],
+    [
+        (90, 1e-4, False),
+        (2500, 1e-4, False),
+        (2501, 50.0, True),
+        (10_000, 99.9, True),
+        (10_000, 100.0, False),
+    ],
 )
 def test_a_grid_is_used_while_it_has_fewer_cells_than_there_are_fruit(fruit, width, grid):
     assert projection.interpolates(fruit, width) is grid
