@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from backend.store.queries import ablations as queries
-from dashboard import texts
+from dashboard import contenders, texts
 from dashboard.answers import BETTER, UNCLEAR, UNTESTED, Answer, certainty, found_of, test_verdict
 from dashboard.charts.bars import interval_bars
 from dashboard.charts.grid import difference_grid
@@ -61,6 +61,16 @@ class Found:
         """The proxies that some run has."""
         return tuple(metric for metric in PROXIES if self.scores(metric))
 
+    @property
+    def learned(self) -> bool:
+        """Whether some policy, by some measure, is better than guessing: else their ranking is chance."""
+        return not self.guessing
+
+    @property
+    def guessing(self) -> list[str]:
+        """The caveat that none is."""
+        return contenders.guessing([max(self.scores(metric).values()) for metric in self.measures])
+
 
 def found(scope: Scope) -> list[Found]:
     """The ablations of the chosen study, one a method."""
@@ -111,6 +121,8 @@ def said(ablation: Found, tested: list[Confirmed], metric: str) -> Answer:
     best = max(ranked, key=lambda policy: ranked[policy])
     value, none = number(ranked[best]), number(base)
     key = "best_is_none" if ranked[best] == base else "level" if value == none else "best"
+    if not ablation.learned:
+        key = "guessed"
     proxy = WORDS[key].format(
         policy=best.words,
         Policy=sentence_start(best.words),
@@ -120,6 +132,8 @@ def said(ablation: Found, tested: list[Confirmed], metric: str) -> Answer:
     )
     if tested:
         first = next((one for one in tested if one.verdict == BETTER), tested[0])
+        if first.verdict == UNCLEAR and not ablation.learned:
+            return Answer(proxy, first.text, UNCLEAR)
         return Answer(first.text, proxy, first.verdict)
     return Answer(proxy, WORDS["runs"].format(n=count(len(ranked))), UNTESTED)
 
@@ -180,7 +194,7 @@ def worth(ablation: Found, metric: str) -> Figure | None:
     return Figure(
         name=f"augmentations-worth-{metric}",
         title=WORDS["worth"].format(policy=default.words),
-        sentence=WORDS["worth_most"].format(name=top["name"], n=signed(top["value"])),
+        sentence=_if_learned(ablation, WORDS["worth_most"].format(name=top["name"], n=signed(top["value"]))),
         chart=interval_bars,
         frame=frame,
         options={
@@ -200,7 +214,7 @@ def strength(ablation: Found, metric: str) -> Figure | None:
     if len(frame) < 3 or default is None:
         return None
     best = max(records(frame), key=lambda row: float(row["value"]))
-    sentence = WORDS["strongest"].format(name=best["name"], value=best["text"])
+    sentence = _if_learned(ablation, WORDS["strongest"].format(name=best["name"], value=best["text"]))
     title = WORDS["strengths"].format(policy=default.words)
     return _levels(f"augmentations-strength-{metric}", title, sentence, WORDS["strength_axis"], frame)
 
@@ -210,8 +224,13 @@ def whole(ablation: Found, metric: str) -> Figure | None:
     frame = frames.whole_policies(ablation.scores(metric))
     if frame.empty:
         return None
-    sentence = WORDS["whole_best"].format(name=frame["name"].iloc[0])
+    sentence = _if_learned(ablation, WORDS["whole_best"].format(name=frame["name"].iloc[0]))
     return _levels(f"augmentations-whole-{metric}", WORDS["whole"], sentence, WORDS["whole_axis"], frame)
+
+
+def _if_learned(ablation: Found, sentence: str) -> str:
+    """What a figure shows, unless its bars are chance."""
+    return sentence if ablation.learned else WORDS["chance"]
 
 
 def _levels(name: str, title: str, sentence: str, axis: str, frame: pd.DataFrame) -> Figure:

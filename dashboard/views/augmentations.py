@@ -67,7 +67,8 @@ def _body(scope: Scope, found: list[Found]) -> None:
         "proxy": True,
         "untested": said.verdict == UNTESTED,
     }
-    page.caveats([texts.CAVEATS[key] for key, applies in found_caveats.items() if applies])
+    applying = [texts.CAVEATS[key] for key, applies in found_caveats.items() if applies]
+    page.caveats([*ablation.guessing, *applying])
 
 
 def _controls(found: list[Found]) -> tuple[Found, str]:

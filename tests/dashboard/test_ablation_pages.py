@@ -62,6 +62,18 @@ def test_two_models_that_only_guess_are_said_to(changed, full_store, open_page, 
     )
 
 
+def test_policies_that_only_guess_are_not_ranked(changed, full_store, open_page, headline, written) -> None:
+    assert "matters most" in written(open_page(full_store, "augmentations"))
+    store = changed(
+        "UPDATE metric SET value = value / 20 WHERE metric IN ('inner_mcc', 'mcc', 'knn_mcc') AND run_id IN"
+        " (SELECT run_id FROM run WHERE purpose = 'augmentation-ablation')"
+    )
+    app = open_page(store, "augmentations")
+    said = f"{headline(app)} {written(app)}"
+    assert "nothing was learned" in said and "hardly better than guessing" in said
+    assert "matters most" not in said
+
+
 def test_the_changes_are_those_of_the_predictions(full_store, open_page, headline, written, ask) -> None:
     app = open_page(full_store, "changes")
     fixed, broken = ask(full_store, f"SELECT SUM(b.y_pred = b.y_true), SUM(a.y_pred = a.y_true) {MOVED}")[0]
