@@ -9,8 +9,8 @@ from __future__ import annotations
 import altair as alt
 import pandas as pd
 
-from dashboard.figure import layered
-from dashboard.theme import Look, Tint, inks, turning_point
+from dashboard.figure import ink, layered
+from dashboard.theme import Look, Tint, turning_point
 
 CELL = "cell"
 """Name of the selection; its fields are ``truth`` and ``said``."""
@@ -41,11 +41,9 @@ def confusion_matrix(
     """
     colour = tint.colour(look)
     scale = alt.Scale(domain=[0, 1], range=[look.background, colour], clamp=True, interpolate="rgb")
-    fill = alt.condition(QUIET, alt.value(look.neutral), alt.Color("shade:Q", scale=scale, legend=None))
+    fill = alt.Color("shade:Q", scale=scale, legend=None).condition(test=QUIET, value=look.neutral)
     deep = (alt.datum.shade >= turning_point(colour, look)) & ~QUIET
-    pale, full = inks(look)
-    ink = alt.condition(deep, alt.value(full), alt.value(pale))
-    return _matrix(frame, look, fill=fill, ink=ink, order=order, axes=axes, height=height, large=large)
+    return _matrix(frame, look, fill=fill, deep=deep, order=order, axes=axes, height=height, large=large)
 
 
 def difference_matrix(
@@ -74,9 +72,7 @@ def difference_matrix(
     fill = alt.Color("shade:Q", scale=scale, legend=None)
     more, fewer = (reach * turning_point(colour, look) for colour in (look.accent, look.fewer))
     deep = (alt.datum.shade >= more) | (alt.datum.shade <= -fewer)
-    pale, full = inks(look)
-    ink = alt.condition(deep, alt.value(full), alt.value(pale))
-    return _matrix(frame, look, fill=fill, ink=ink, order=order, axes=axes, height=height, large=large)
+    return _matrix(frame, look, fill=fill, deep=deep, order=order, axes=axes, height=height, large=large)
 
 
 def _matrix(
@@ -84,7 +80,7 @@ def _matrix(
     look: Look,
     *,
     fill: object,
-    ink: object,
+    deep: alt.Predicate,
     order: tuple[str, ...],
     axes: tuple[str, str],
     height: int,
@@ -112,8 +108,9 @@ def _matrix(
         .encode(color=fill)
         .add_params(chosen)
     )
+    words = ink(look, deep)
     first = base.mark_text(fontSize=large, fontWeight=600, dy=-8, cursor="pointer").encode(
-        text="large:N", color=ink
+        text="large:N", color=words
     )
-    second = base.mark_text(fontSize=14, dy=14, cursor="pointer").encode(text="small:N", color=ink)
+    second = base.mark_text(fontSize=14, dy=14, cursor="pointer").encode(text="small:N", color=words)
     return layered(frame, height, cells, first, second)

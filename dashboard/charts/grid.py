@@ -7,8 +7,8 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from dashboard.figure import layered
-from dashboard.theme import Look, Tint, inks, turning_point
+from dashboard.figure import ink, layered
+from dashboard.theme import Look, Tint, turning_point
 
 STEP = 44
 """Pixels a row: two lines of text."""
@@ -107,17 +107,16 @@ def _grid(
         tooltip=[alt.Tooltip("words:N", title="·")],
     )
     cells = base.transform_filter(alt.datum.part == "cell")
-    pale, full = inks(look)
-    ink = alt.condition(deep, alt.value(full), alt.value(pale))
+    words = ink(look, deep)
     shades = cells.mark_rect(cornerRadius=3, stroke=look.grid, strokeWidth=1).encode(
         color=alt.Color("shade:Q", scale=scale, legend=None)
     )
-    large = cells.mark_text(fontSize=16, fontWeight=600, dy=-8).encode(text="large:N", color=ink)
-    small = cells.mark_text(fontSize=14, dy=11).encode(text="small:N", color=ink)
+    large = cells.mark_text(fontSize=16, fontWeight=600, dy=-8).encode(text="large:N", color=words)
+    small = cells.mark_text(fontSize=14, dy=11).encode(text="small:N", color=words)
     layers = [shades, large, small]
     if marked:
         marks = base.transform_filter(alt.datum.part == "mark")
-        present = alt.condition(alt.datum.shade == 1, alt.value(look.text), alt.value(look.grid))
+        present = alt.ColorValue(look.grid).condition(test=alt.datum.shade == 1, value=look.text)
         layers.append(marks.mark_point(filled=True, size=150, opacity=1).encode(color=present))
     return layered(frame, STEP * max(1, len(rows)) + (HEAD // 2 if marked else HEAD), *layers)
 

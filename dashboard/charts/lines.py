@@ -19,6 +19,7 @@ def bands(
     axes: tuple[str, str],
     log: bool = False,
     ticks: tuple[float, ...] = (),
+    domain: tuple[float, float] | None = None,
     height: int = 340,
 ) -> alt.LayerChart:
     """One line a series.
@@ -32,6 +33,7 @@ def bands(
         axes: titles of x and y.
         log: whether x is drawn on a logarithmic scale.
         ticks: values of x that are written; empty = as it comes.
+        domain: least and greatest y, see ``level``; None = from the lowest to the highest value.
         height: in pixels.
     """
     tones = alt.Scale(
@@ -45,7 +47,8 @@ def bands(
     else:
         axis = alt.Axis(tickMinStep=1, format="d", grid=False)
         x = alt.X("x:Q", title=axes[0], scale=alt.Scale(zero=False, nice=False), axis=axis)
-    y = alt.Y("value:Q", title=axes[1], scale=_scale(frame), axis=alt.Axis(tickCount=5))
+    scale = alt.Scale(zero=False) if domain is None else alt.Scale(zero=False, domain=list(domain))
+    y = alt.Y("value:Q", title=axes[1], scale=scale, axis=alt.Axis(tickCount=5))
     base = alt.Chart().encode(x=x, color=colour, detail="series:N")
     area = base.mark_area(opacity=0.22, line=False).encode(y=alt.Y("low:Q", title=axes[1]), y2="high:Q")
     thin = alt.datum.tone == "other"
@@ -53,7 +56,7 @@ def bands(
     loud = base.transform_filter(~thin).mark_line(strokeWidth=3).encode(y=y)
     dots = base.mark_point(opacity=0.9).encode(
         y=y,
-        size=alt.condition(thin, alt.value(40), alt.value(60)),
+        size=alt.SizeValue(60).condition(test=thin, value=40),
         tooltip=[alt.Tooltip("words:N", title="·")],
     )
     # A line that stopped early has room to its right.
@@ -68,12 +71,19 @@ def bands(
     return layered(frame, height, area, quiet, loud, dots, *names)
 
 
-def _scale(frame: pd.DataFrame) -> alt.Scale:
-    """From the lowest to the highest value; what hardly changes stays flat instead of filling the figure."""
+def level(frame: pd.DataFrame) -> dict[str, tuple[float, float]]:
+    """Options of ``bands`` under which what hardly changes stays flat instead of filling the figure.
+
+    They are options, not the chart's own doing: a chart is drawn once, without rows.
+
+    Args:
+        frame: of ``bands``.
+
+    Returns:
+        ``domain``, or nothing where the values differ by ``FLATTEST`` or more.
+    """
     columns = [pd.to_numeric(frame[name], errors="coerce").dropna() for name in ("value", "low", "high")]
     low = min((float(column.min()) for column in columns if len(column)), default=0.0)
     high = max((float(column.max()) for column in columns if len(column)), default=0.0)
     room = FLATTEST * max(abs(low), abs(high)) - (high - low)
-    if room <= 0:
-        return alt.Scale(zero=False)
-    return alt.Scale(zero=False, domain=[low - room / 2, high + room / 2])
+    return {"domain": (low - room / 2, high + room / 2)} if room > 0 else {}

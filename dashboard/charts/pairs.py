@@ -5,8 +5,8 @@ from __future__ import annotations
 import altair as alt
 import pandas as pd
 
-from dashboard.figure import layered
-from dashboard.theme import Look, Tint, inks, turning_point
+from dashboard.figure import ink, layered
+from dashboard.theme import Look, Tint, turning_point
 
 STEP = 30
 NAMES = 132
@@ -38,12 +38,9 @@ def pairs(
         ),
         tooltip=[alt.Tooltip("words:N", title="·")],
     )
-    pale, full = inks(look)
     deep = alt.datum.shade >= reach * turning_point(colour, look)
     shades = base.mark_rect(cornerRadius=2, stroke=look.grid, strokeWidth=1).encode(
         color=alt.Color("shade:Q", scale=scale, legend=None)
     )
-    numbers = base.mark_text().encode(
-        text="text:N", color=alt.condition(deep, alt.value(full), alt.value(pale))
-    )
+    numbers = base.mark_text().encode(text="text:N", color=ink(look, deep))
     return layered(frame, STEP * max(1, len(order)) + NAMES, shades, numbers)

@@ -10,7 +10,7 @@ from backend.store.queries import ablations as queries
 from dashboard import contenders, texts
 from dashboard.answers import UNCLEAR, Answer
 from dashboard.charts.grid import value_grid
-from dashboard.charts.lines import bands
+from dashboard.charts.lines import bands, level
 from dashboard.figure import Figure
 from dashboard.format import interval, number, percent, plural
 from dashboard.frames import methods as frames
@@ -210,7 +210,7 @@ def efficiency(scope: Scope, found: Compared, protocol: str, answer: Answer) -> 
         sentence=answer.text,
         chart=bands,
         frame=frame,
-        options={"axes": (WORDS["labels_axis"], WORDS["mcc_axis"]), **_log(found)},
+        options={"axes": (WORDS["labels_axis"], WORDS["mcc_axis"]), **_log(found), **level(frame)},
     )
 
 
@@ -241,6 +241,7 @@ def efficiency_by_defect(scope: Scope, found: Compared) -> tuple[Figure, ...]:
                     "axes": (WORDS["labels_axis"], WORDS["mcc_short"]),
                     "height": 190,
                     **_log(found),
+                    **level(frame),
                 },
             )
         )
@@ -273,18 +274,48 @@ def _one_line(found: Compared, defect: str) -> str:
     return WORDS["worth"].format(few=percent(first["fraction"]), many=f"{sign}{percent(equal.share)}")
 
 
-def health(scope: Scope, found: Compared) -> tuple[tuple[Figure, ...], pd.DataFrame]:
-    """Curves of every measure of health, and the pretrainings that did not finish.
+@dataclass(frozen=True)
+class Health:
+    """How the pretrainings of a study went.
 
-    Returns:
-        The figures; and run_id, name, method, seed, label_fraction, status, started, error.
+    Attributes:
+        runs: see ``ablations.pretrainings``.
+        curves: see ``ablations.health``, of these runs.
     """
+
+    runs: pd.DataFrame
+    curves: pd.DataFrame
+
+    @property
+    def stopped(self) -> pd.DataFrame:
+        """Those that did not finish."""
+        return self.runs[self.runs["status"].isin(("failed", "pruned"))]
+
+    @property
+    def sentence(self) -> str:
+        """Whether any was stopped, and how far apart the others hold the fruit; empty without a measure."""
+        spread = frames.last_spread(self.curves[~self.curves["run_id"].isin(self.stopped["run_id"])])
+        key = "healthy" if self.stopped.empty else "unhealthy"
+        parts = [WORDS[key].format(n=plural(len(self.runs), WORDS["pretraining_word"]), k=len(self.stopped))]
+        if len(spread):
+            low, high = number(spread.min()), number(spread.max())
+            ends = low if low == high else WORDS["ends"].format(low=low, high=high)
+            parts.append(WORDS["spread"].format(ends=ends))
+        return " ".join(parts) if len(self.curves) or len(self.stopped) else ""
+
+
+def health(scope: Scope) -> Health:
+    """How the pretrainings of the chosen study went."""
     runs = scope.store.ask(queries.pretrainings, scope.dataset.dataset_id, scope.study_id)
     runs = scope.keep_recent(runs)
-    curves = scope.store.ask(queries.health, tuple(runs["run_id"]))
+    return Health(runs, scope.store.ask(queries.health, tuple(runs["run_id"])))
+
+
+def health_figures(found: Health, focus: str | None) -> tuple[Figure, ...]:
+    """Curves of every measure of health over the epochs."""
     figures = []
     for metric in frames.HEALTH:
-        frame = frames.health_rows(curves, runs, metric, found.focus)
+        frame = frames.health_rows(found.curves, found.runs, metric, focus)
         if frame.empty:
             continue
         figures.append(
@@ -294,8 +325,7 @@ def health(scope: Scope, found: Compared) -> tuple[tuple[Figure, ...], pd.DataFr
                 sentence=WORDS[f"{metric}_note"],
                 chart=bands,
                 frame=frame,
-                options={"axes": (WORDS["epoch"], WORDS[f"{metric}_axis"]), "height": 210},
+                options={"axes": (WORDS["epoch"], WORDS[f"{metric}_axis"]), "height": 210, **level(frame)},
             )
         )
-    stopped = runs[runs["status"].isin(("failed", "pruned"))]
-    return tuple(figures), stopped
+    return tuple(figures)

@@ -57,7 +57,7 @@ def against_baseline(tests: pd.DataFrame, runs: pd.DataFrame, defect: str | None
         defect: one defect; None = over all.
     """
     known = {row["run_id"]: row for row in records(runs[["run_id", "kind", "method", "label_fraction"]])}
-    about = of_defect(deciding(tests), defect)
+    about = deciding(of_defect(tests, defect))
     found: dict[float, dict[str, dict[str, Any]]] = {}
     for row in records(about[(about["metric"] == "mcc") & about["delta"].notna()]):
         a, b = known.get(row["run_id_a"]), known.get(row["run_id_b"])

@@ -281,6 +281,12 @@ def labels_needed(shares: list[float], values: list[float], target: float) -> Eq
     return Equal(shares[-1], 1)
 
 
+def last_spread(curves: pd.DataFrame) -> pd.Series:
+    """Spread of the embeddings of each pretraining after its last epoch; see ``ablations.health``."""
+    spread = curves[curves["metric"] == "embedding_std"].sort_values("epoch", kind="stable")
+    return spread.groupby("run_id", sort=False)["value"].last()
+
+
 def health_rows(
     curves: pd.DataFrame, pretrainings: pd.DataFrame, metric: str, focus: str | None
 ) -> pd.DataFrame:

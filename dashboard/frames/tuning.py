@@ -131,10 +131,10 @@ def importance(table: pd.DataFrame, score: pd.Series) -> pd.DataFrame:
     from sklearn.inspection import permutation_importance
 
     encoded = pd.DataFrame({name: _encoded(table[name]) for name in table.columns})
-    forest = RandomForestRegressor(n_estimators=60, min_samples_leaf=2, random_state=0, n_jobs=1)
+    forest = RandomForestRegressor(n_estimators=40, min_samples_leaf=2, random_state=0, n_jobs=1)
     target = score.to_numpy(float)
     forest.fit(encoded.to_numpy(), target)
-    lost = permutation_importance(forest, encoded.to_numpy(), target, n_repeats=8, random_state=0, n_jobs=1)
+    lost = permutation_importance(forest, encoded.to_numpy(), target, n_repeats=5, random_state=0, n_jobs=1)
     size = np.clip(lost.importances_mean, 0, None)
     share = size / size.sum() if size.sum() > 0 else size
     found = pd.DataFrame({"name": table.columns, "share": share})

@@ -105,24 +105,23 @@ def _by_defect(scope: Scope, found: Compared, stamp: Provenance) -> None:
 
 
 def _health(scope: Scope, found: Compared, stamp: Provenance) -> None:
-    """Whether the trainings learned anything, and those that were stopped."""
+    """Whether the trainings learned anything, and those that were stopped; the curves only once asked for."""
     st.subheader(WORDS["health"], anchor=False)
-    shown, stopped = evidence.health(scope, found)
-    for row in stopped.to_dict("records"):
+    health = evidence.health(scope)
+    quiet(health.sentence or WORDS["no_health"])
+    for row in health.stopped.to_dict("records"):
         reason = (
             row["error"] if isinstance(row["error"], str) and row["error"] else texts.OVERVIEW["no_reason"]
         )
         text = WORDS["stopped_run"].format(name=row["name"], seed=row["seed"], reason=reason.splitlines()[0])
         st.markdown(f"- {plain(text)}")
-    if not shown:
-        quiet(WORDS["no_health"])
+    if health.curves.empty:
         return
-    tiles(
-        side_by_side(
-            "pretraining-health", WORDS["health_title"], WORDS["health_note"], shown, columns=2, width=400
-        ),
-        stamp,
-    )
+    with st.expander(WORDS["health_open"], key="health", on_change="rerun") as opened:
+        shown = evidence.health_figures(health, found.focus) if opened.open else ()
+        if shown:
+            title, note = WORDS["health_title"], WORDS["health_note"]
+            tiles(side_by_side("pretraining-health", title, note, shown, columns=2, width=400), stamp, note)
 
 
 def _caveats(scope: Scope, found: Compared) -> list[str]:

@@ -116,6 +116,15 @@ def test_the_share_of_labels_can_be_changed(drawn: Visit, ask) -> None:
     expect(page).to_have_url(re.compile("curve=Linear"))
 
 
+def test_the_curves_of_a_pretraining_open_on_a_click(drawn: Visit) -> None:
+    page = drawn("methods")
+    charts = page.locator("[data-testid=stVegaLiteChart]")
+    closed = charts.count()
+    page.get_by_text("Spread, directions, distances and evenness").click()
+    expect(charts).to_have_count(closed + 4)
+    expect(charts.last).to_contain_text("Uniformity loss")
+
+
 def test_every_page_exports_its_evidence(drawn: Visit) -> None:
     columns = {"changes": "fixed", "inputs": "low", "augmentations": "gain", "methods": "series"}
     for path, column in columns.items():

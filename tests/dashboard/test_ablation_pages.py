@@ -323,3 +323,32 @@ def test_the_method_filter_changes_what_is_argued_for(full_store, open_page, hea
 def test_a_collapsed_pretraining_says_why(full_store, open_page, written) -> None:
     text = written(open_page(full_store, "methods"))
     assert "simsiam pretrain · rgb+nir, seed 0: fold 1: collapsed in epoch 8" in text
+
+
+def test_the_health_of_the_pretraining_is_one_sentence(full_store, open_page, written, ask) -> None:
+    (n, stopped) = ask(
+        full_store,
+        "SELECT COUNT(*), SUM(status <> 'complete') FROM run"
+        " WHERE study_id = 'study-overnight' AND kind = 'pretrain'"
+        " AND purpose IN ('final', 'label-efficiency')",
+    )[0]
+    ends = ask(
+        full_store,
+        "SELECT AVG(value) FROM curve c JOIN run USING (run_id) WHERE study_id = 'study-overnight'"
+        " AND kind = 'pretrain' AND status = 'complete' AND split = 'health' AND metric = 'embedding_std'"
+        " AND epoch = (SELECT MAX(epoch) FROM curve o WHERE o.run_id = c.run_id AND o.metric = c.metric"
+        " AND o.split = 'health') GROUP BY run_id",
+    )
+    low, high = (f"{end(value for (value,) in ends):.2f}" for end in (min, max))
+    text = written(open_page(full_store, "methods"))
+    assert f"{n} pretrainings, {stopped} of them stopped." in text
+    assert f"a spread of {low if low == high else f'{low} to {high}'}:" in text
+
+
+def test_the_curves_of_health_are_drawn_once_asked_for(full_store, open_page) -> None:
+    app = open_page(full_store, "methods")
+    closed = len(app.get("vega_lite_chart"))
+    app.session_state["health"] = True
+    app.run()
+    shown = [row["series"] for chart in app.get("vega_lite_chart")[closed:] for row in _rows(chart)]
+    assert len(app.get("vega_lite_chart")) == closed + 4 and "SimCLR" in shown
