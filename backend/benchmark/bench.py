@@ -86,6 +86,7 @@ class Result:
         seconds: it took.
         machine: device, threads, processors and versions.
         commit: of this program.
+        finished: when, as ISO 8601.
     """
 
     method: str
@@ -95,6 +96,7 @@ class Result:
     seconds: float
     machine: dict[str, Any]
     commit: str | None = None
+    finished: str = ""
 
     def score(self, metric: str) -> Score:
         """A metric; undefined where it was not measured."""
@@ -283,6 +285,7 @@ def read_results(connection: Any, study_id: str) -> Iterator[Result]:
             float(row["seconds"] or 0),
             row["environment"],
             row["git_commit"],
+            row["finished"] or "",
         )
 
 

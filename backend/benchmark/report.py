@@ -98,11 +98,17 @@ def _section(facts: StudyFacts, cells: list[Result]) -> str:
     seeds = ", ".join(str(seed) for seed in sorted({cell.seed for cell in cells}))
     made = (
         f"`python -m backend.benchmark {facts.benchmark}{options}`{on}; {_machine(cells)}; "
-        f"{len(cells)} runs in {minutes:.0f} min; seeds {seeds}. "
+        f"{len(cells)} runs in {minutes:.0f} min, {_days(cells)}; seeds {seeds}. "
         f"Goal: {benchmark.goal}."
     )
     tables = [table.markdown() for table in benchmark.load().tables(facts, cells)]
     return "\n\n".join([f"### {facts.benchmark}: {benchmark.protocol}", made, *tables])
+
+
+def _days(cells: list[Result]) -> str:
+    """The day on which the cells finished, or the first and the last one."""
+    days = sorted({cell.finished[:10] for cell in cells})
+    return " to ".join(dict.fromkeys((days[0], days[-1])))
 
 
 def _machine(cells: list[Result]) -> str:
@@ -112,6 +118,6 @@ def _machine(cells: list[Result]) -> str:
         machine = cell.machine
         torch = machine.get("packages", {}).get("torch", "?")
         commit = (cell.commit or "unknown")[:9]
-        threads = f"{machine.get('threads', '?')} threads of {machine.get('cpus', '?')}"
+        threads = f"threads: {machine.get('threads', '?')} of {machine.get('cpus', '?')}"
         told.append(f"{machine.get('device', '?')}, {threads}, torch {torch}, commit {commit}")
     return "; ".join(dict.fromkeys(told))
