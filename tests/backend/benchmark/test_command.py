@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import re
 import sqlite3
 import subprocess
 import sys
@@ -155,6 +156,7 @@ def test_resumes_and_reports(benchmark_command, strawberries, tmp_path, monkeypa
     code, printed, _ = benchmark_command("report")
     assert code == 0
     assert printed.startswith("### riseholme: one-class anomaly detection")
+    assert re.search(r"4 runs in 0 min, 20\d\d-\d\d-\d\d[^;]*; seeds 0\.", printed), printed
     results = tmp_path / "results.md"
     results.write_text("# Results\n\nkept\n")
     for _ in range(2):
