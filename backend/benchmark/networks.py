@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from backend.models.backbones import Backbone, register_backbone
 
 CH_RAND = "ch_rand_cnn"
-CH_RAND_NARROW = "ch_rand_cnn_narrow"
 HAMMER = "hammer_cnn"
 _SLOPE = 0.1
 _FC = 256
@@ -27,11 +26,10 @@ class ChRandNetwork(Backbone):
 
     Args:
         in_channels: of the images.
-        width: channels of the first layer; 64 in the paper.
     """
 
-    def __init__(self, in_channels: int, width: int) -> None:
-        widths = (width, 2 * width, 4 * width, 8 * width, 8 * width)
+    def __init__(self, in_channels: int) -> None:
+        widths = (64, 128, 256, 512, 512)
         stages: list[nn.Module] = []
         for index, (before, after) in enumerate(zip((in_channels, *widths), widths, strict=False)):
             pool = nn.AvgPool2d(2, ceil_mode=True) if index == 4 else nn.MaxPool2d(2, ceil_mode=True)
@@ -52,12 +50,7 @@ class ChRandNetwork(Backbone):
 
 @register_backbone(CH_RAND, "the network of CH-Rand, for images of 64 px", "Choi et al. 2022")
 def _ch_rand(in_channels: int, imagenet: bool) -> Backbone:
-    return ChRandNetwork(in_channels, 64)
-
-
-@register_backbone(CH_RAND_NARROW, "the network of CH-Rand at a quarter of its width", "Choi et al. 2022")
-def _ch_rand_narrow(in_channels: int, imagenet: bool) -> Backbone:
-    return ChRandNetwork(in_channels, 16)
+    return ChRandNetwork(in_channels)
 
 
 @register_backbone(HAMMER, "five convolutions of stride 2 to 32 sigmoids", "Hammer et al. 2021")
