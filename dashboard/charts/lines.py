@@ -33,7 +33,7 @@ def bands(
         axes: titles of x and y.
         log: whether x is drawn on a logarithmic scale.
         ticks: values of x that are written; empty = as it comes.
-        domain: least and greatest y, see ``level``; None = from the lowest to the highest value.
+        domain: least and greatest y, see ``flat_domain``; None = from the lowest to the highest value.
         height: in pixels.
     """
     tones = alt.Scale(
@@ -71,7 +71,7 @@ def bands(
     return layered(frame, height, area, quiet, loud, dots, *names)
 
 
-def level(frame: pd.DataFrame) -> dict[str, tuple[float, float]]:
+def flat_domain(frame: pd.DataFrame) -> dict[str, tuple[float, float]]:
     """Options of ``bands`` under which what hardly changes stays flat instead of filling the figure.
 
     They are options, not the chart's own doing: a chart is drawn once, without rows.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import pandas as pd
@@ -66,7 +67,7 @@ class Found:
         """Whether some policy, by some measure, is better than guessing: else their ranking is chance."""
         return not self.guessing
 
-    @property
+    @cached_property
     def guessing(self) -> list[str]:
         """The caveat that none is."""
         return contenders.guessing([max(self.scores(metric).values()) for metric in self.measures])

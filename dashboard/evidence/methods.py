@@ -10,7 +10,7 @@ from backend.store.queries import ablations as queries
 from dashboard import contenders, texts
 from dashboard.answers import UNCLEAR, Answer
 from dashboard.charts.grid import value_grid
-from dashboard.charts.lines import bands, level
+from dashboard.charts.lines import bands, flat_domain
 from dashboard.figure import Figure
 from dashboard.format import interval, number, percent, plural
 from dashboard.frames import methods as frames
@@ -210,7 +210,7 @@ def efficiency(scope: Scope, found: Compared, protocol: str, answer: Answer) -> 
         sentence=answer.text,
         chart=bands,
         frame=frame,
-        options={"axes": (WORDS["labels_axis"], WORDS["mcc_axis"]), **_log(found), **level(frame)},
+        options={"axes": (WORDS["labels_axis"], WORDS["mcc_axis"]), **_log(found), **flat_domain(frame)},
     )
 
 
@@ -241,7 +241,7 @@ def efficiency_by_defect(scope: Scope, found: Compared) -> tuple[Figure, ...]:
                     "axes": (WORDS["labels_axis"], WORDS["mcc_short"]),
                     "height": 190,
                     **_log(found),
-                    **level(frame),
+                    **flat_domain(frame),
                 },
             )
         )
@@ -294,7 +294,8 @@ class Health:
     @property
     def sentence(self) -> str:
         """Whether any was stopped, and how far apart the others hold the fruit; empty without a measure."""
-        spread = frames.last_spread(self.curves[~self.curves["run_id"].isin(self.stopped["run_id"])])
+        finished = self.runs.loc[self.runs["status"] == "complete", "run_id"]
+        spread = frames.last_spread(self.curves[self.curves["run_id"].isin(finished)])
         key = "healthy" if self.stopped.empty else "unhealthy"
         parts = [WORDS[key].format(n=plural(len(self.runs), WORDS["pretraining_word"]), k=len(self.stopped))]
         if len(spread):
@@ -325,7 +326,11 @@ def health_figures(found: Health, focus: str | None) -> tuple[Figure, ...]:
                 sentence=WORDS[f"{metric}_note"],
                 chart=bands,
                 frame=frame,
-                options={"axes": (WORDS["epoch"], WORDS[f"{metric}_axis"]), "height": 210, **level(frame)},
+                options={
+                    "axes": (WORDS["epoch"], WORDS[f"{metric}_axis"]),
+                    "height": 210,
+                    **flat_domain(frame),
+                },
             )
         )
     return tuple(figures)

@@ -11,7 +11,7 @@ import pytest
 from dashboard.charts.bars import interval_bars
 from dashboard.charts.changes import fixed_and_broken
 from dashboard.charts.grid import difference_grid, value_grid
-from dashboard.charts.lines import bands, level
+from dashboard.charts.lines import bands, flat_domain
 from dashboard.figure import Figure
 from dashboard.theme import DARK, LIGHT, Tint
 
@@ -97,7 +97,7 @@ def test_the_reference_is_grey_and_what_is_argued_for_is_not() -> None:
 def test_what_hardly_changes_stays_flat(values, height) -> None:
     _, frame, options = CHARTS["epochs"]
     flat = frame.head(2).assign(value=values, low=None, high=None)
-    drawn = Figure("epochs", "", "", bands, flat, {**options, **level(flat)}).spec(LIGHT)
+    drawn = Figure("epochs", "", "", bands, flat, {**options, **flat_domain(flat)}).spec(LIGHT)
     y = drawn["layer"][1]["encoding"]["y"]["scale"]
     domain = y.get("domain")
     assert (None if domain is None else pytest.approx(domain[1] - domain[0], rel=1e-3)) == height
