@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from contextlib import closing
 from dataclasses import dataclass
 from functools import lru_cache
@@ -132,20 +132,20 @@ class Store:
         return _small(self, runs.choices, dataset_id, study_id)
 
     def defect_counts(self, dataset_id: str) -> pd.DataFrame:
-        """See ``catalog.defect_counts``; labels of a data set never change."""
-        return _defect_counts(self.path, dataset_id)
+        """See ``catalog.defect_counts``."""
+        return self.ask_fixed(catalog.defect_counts, dataset_id)
 
     def groups(self, dataset_id: str) -> tuple[str, ...]:
-        """See ``catalog.groups``; groups of a data set never change."""
-        return _groups(self.path, dataset_id)
+        """See ``catalog.groups``."""
+        return self.ask_fixed(catalog.groups, dataset_id)
 
     def fruit_of(self, dataset_id: str, group: str) -> frozenset[str]:
-        """See ``catalog.fruit_of``; groups of a data set never change."""
-        return _fruit_of(self.path, dataset_id, group)
+        """See ``catalog.fruit_of``."""
+        return self.ask_fixed(catalog.fruit_of, dataset_id, group)
 
     def pressure_quantiles(self, dataset_id: str) -> pd.DataFrame:
-        """See ``fruit.pressure_quantiles``; readings of a data set never change."""
-        return _pressure_quantiles(self.path, dataset_id)
+        """See ``fruit.pressure_quantiles``."""
+        return self.ask_fixed(fruit.pressure_quantiles, dataset_id)
 
     def fruit(self, dataset_id: str, fruit_ids: tuple[str, ...]) -> pd.DataFrame:
         """See ``fruit.fruit``; fruit of a data set never change."""
@@ -233,7 +233,26 @@ class Store:
             args: hashable.
         """
         finished = _small(self, runs.finish_times, run_ids)
-        return _of_finished(self.path, finished, query, run_ids, *args)
+        return self.ask_while(finished, query, run_ids, *args)
+
+    def ask_while(self, state: Hashable, query: Callable[..., T], *args: Any) -> T:
+        """The answer of a query that hangs on a part of the store alone, kept while that part stays.
+
+        Args:
+            state: what changes with that part; cheap to ask for, unlike the answer.
+            query: a function of ``backend.store.queries``.
+            args: hashable; what follows the connection.
+        """
+        return _while(self.path, state, query, *args)
+
+    def ask_fixed(self, query: Callable[..., T], *args: Any) -> T:
+        """The answer of a query about what a data set is: its id is its content, so that never changes.
+
+        Args:
+            query: a function of ``backend.store.queries``.
+            args: hashable; the data set's id first.
+        """
+        return _fixed(self.path, query, *args)
 
     def scores(self, run_id: str, finished: str, order: tuple[str, ...]) -> ScoreTable:
         """The held-out predictions of a finished run as arrays.
@@ -257,8 +276,13 @@ def _large(store: Store, query: Callable[..., T], *args: Any) -> T:
 
 
 @lru_cache(maxsize=32)
-def _of_finished(path: Path, finished: tuple[str, ...], query: Callable[..., T], *args: Any) -> T:
-    del finished  # part of the key alone
+def _while(path: Path, state: Hashable, query: Callable[..., T], *args: Any) -> T:
+    del state  # part of the key alone
+    return _read(path, query, *args)
+
+
+@lru_cache(maxsize=128)
+def _fixed(path: Path, query: Callable[..., T], *args: Any) -> T:
     return _read(path, query, *args)
 
 
@@ -266,26 +290,6 @@ def _of_finished(path: Path, finished: tuple[str, ...], query: Callable[..., T],
 def _scores(path: Path, run_id: str, finished: str, order: tuple[str, ...]) -> ScoreTable:
     del finished  # part of the key alone
     return ScoreTable.from_rows(_read(path, fruit.predictions, run_id), order)
-
-
-@lru_cache(maxsize=32)
-def _defect_counts(path: Path, dataset_id: str) -> pd.DataFrame:
-    return _read(path, catalog.defect_counts, dataset_id)
-
-
-@lru_cache(maxsize=32)
-def _groups(path: Path, dataset_id: str) -> tuple[str, ...]:
-    return _read(path, catalog.groups, dataset_id)
-
-
-@lru_cache(maxsize=32)
-def _fruit_of(path: Path, dataset_id: str, group: str) -> frozenset[str]:
-    return _read(path, catalog.fruit_of, dataset_id, group)
-
-
-@lru_cache(maxsize=32)
-def _pressure_quantiles(path: Path, dataset_id: str) -> pd.DataFrame:
-    return _read(path, fruit.pressure_quantiles, dataset_id)
 
 
 @lru_cache(maxsize=256)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Hashable
 from functools import lru_cache
 from pathlib import Path
 
@@ -79,9 +80,15 @@ def neighbours(store: Store, run_id: str) -> pd.DataFrame:
     return store.ask_large(space.neighbours, run_id)
 
 
+def state_of_search(store: Store, dataset_id: str, study_id: str) -> Hashable:
+    """See ``tuning.state_of_search``."""
+    return store.ask(tuning.state_of_search, dataset_id, study_id)
+
+
 def trials(store: Store, dataset_id: str, study_id: str) -> pd.DataFrame:
-    """See ``tuning.trials``."""
-    return store.ask_large(tuning.trials, dataset_id, study_id)
+    """See ``tuning.trials``; kept until one of them starts or ends, whatever else is written."""
+    state = state_of_search(store, dataset_id, study_id)
+    return store.ask_while(state, tuning.trials, dataset_id, study_id)
 
 
 def time_spent(store: Store, dataset_id: str, study_id: str, since: str = "") -> pd.DataFrame:
@@ -96,17 +103,17 @@ def data_findings(store: Store, dataset_id: str) -> pd.DataFrame:
 
 def co_occurrence(store: Store, dataset_id: str) -> pd.DataFrame:
     """See ``findings.co_occurrence``."""
-    return store.ask(findings.co_occurrence, dataset_id)
+    return store.ask_fixed(findings.co_occurrence, dataset_id)
 
 
 def groups(store: Store, dataset_id: str) -> pd.DataFrame:
     """See ``findings.groups``."""
-    return store.ask(findings.groups, dataset_id)
+    return store.ask_fixed(findings.groups, dataset_id)
 
 
 def inputs(store: Store, dataset_id: str) -> pd.DataFrame:
     """See ``findings.inputs``."""
-    return store.ask(findings.inputs, dataset_id)
+    return store.ask_fixed(findings.inputs, dataset_id)
 
 
 def fruit_table(store: Store, dataset_id: str) -> pd.DataFrame:
@@ -120,7 +127,7 @@ def fruit_table(store: Store, dataset_id: str) -> pd.DataFrame:
 
 @lru_cache(maxsize=4)
 def _fruit_table(path: Path, dataset_id: str) -> pd.DataFrame:
-    facts = open_store(path).ask(space.fruit_facts, dataset_id)
+    facts = open_store(path).ask_fixed(space.fruit_facts, dataset_id)
     parts = [facts[["fruit_group"]]]
     for column, prefix in (("labels", DEFECT), ("pressures", PRESSURE)):
         values = pd.DataFrame([json.loads(text) for text in facts[column]], index=facts.index, dtype=float)

@@ -213,6 +213,8 @@ INDEXES: dict[str, str] = {
     "run_by_study": "CREATE INDEX run_by_study ON run (study_id, started)",
     "run_by_start": "CREATE INDEX run_by_start ON run (started DESC)",
     "run_by_dataset": "CREATE INDEX run_by_dataset ON run (dataset_id, purpose, method)",
+    "run_by_state": "CREATE INDEX run_by_state ON run "
+    "(dataset_id, status, purpose, study_id, kind, started, heartbeat, seconds)",
     "run_by_choice": "CREATE INDEX run_by_choice ON run (dataset_id, study_id, method, modalities)",
     "curve_by_run": "CREATE INDEX curve_by_run ON curve (run_id, metric, split, fold, epoch)",
     "metric_by_run": "CREATE UNIQUE INDEX metric_by_run ON metric "

@@ -14,8 +14,9 @@ from dashboard.charts.lines import bands, flat_domain
 from dashboard.figure import Figure
 from dashboard.format import interval, number, percent, plural
 from dashboard.frames import methods as frames
-from dashboard.frames.method_tests import Tested, against_baseline, other_words
+from dashboard.frames.method_tests import Tested, against_baseline, against_baseline_of, other_words
 from dashboard.frames.methods import SUPERVISED, Equal
+from dashboard.frames.tests import deciding
 from dashboard.names import defect_words, method_words
 from dashboard.scope import Scope
 from dashboard.theme import Tint
@@ -36,7 +37,7 @@ class Compared:
         metrics: see ``ablations.whole_metrics``.
         rows: see ``frames.methods.protocol_rows``, over all defects or for the chosen one.
         focus: the method that is argued for; None where there is no pretraining.
-        stored: see ``ablations.tests_of``, of pretrainings.
+        stored: the tests of pretrainings that decide; see ``frames.tests.deciding``.
         tests: of these each method against the baseline, over all defects or for the chosen one.
     """
 
@@ -70,9 +71,14 @@ def compared(scope: Scope) -> Compared:
     runs = scope.keep_recent(runs[runs["modalities"] == scope.modalities] if scope.modalities else runs)
     metrics = scope.store.ask(queries.whole_metrics, tuple(runs["run_id"]), frames.METRICS)
     rows = frames.protocol_rows(runs, metrics, scope.one_defect)
-    stored = scope.store.ask(queries.tests_of, scope.dataset.dataset_id, scope.study_id, FAMILY)
-    tests = against_baseline(stored, runs[runs["transductive"] == 0], scope.one_defect)
+    stored = deciding(scope.store.ask(queries.tests_of, scope.dataset.dataset_id, scope.study_id, FAMILY))
+    tests = against_baseline(stored, _inductive(runs), scope.one_defect)
     return Compared(runs, metrics, rows, _focus(scope, rows), stored, tests)
+
+
+def _inductive(runs: pd.DataFrame) -> pd.DataFrame:
+    """Those whose pretraining saw no test fruit."""
+    return runs[runs["transductive"] == 0]
 
 
 def _focus(scope: Scope, rows: pd.DataFrame) -> str | None:
@@ -96,7 +102,7 @@ def said(scope: Scope, found: Compared) -> Answer:
     first = few.iloc[0]
     curve = (theirs["fraction"].tolist(), theirs["value"].tolist())
     equal = frames.labels_needed(*curve, float(first["value"]))
-    verdict = _verdict(found, float(first["fraction"]), scope.one_defect)
+    verdict = _verdict(found, float(first["fraction"]))
     # What the curve gives by interpolation is no saving where the difference itself may be chance.
     key = "saving_unclear" if verdict == UNCLEAR else _relation(equal, float(first["fraction"]))
     text = WORDS[key].format(
@@ -173,10 +179,10 @@ def _best(scope: Scope, found: Compared) -> Answer:
     return Answer(text, detail)
 
 
-def _verdict(found: Compared, fraction: float, defect: str | None) -> str:
+def _verdict(found: Compared, fraction: float) -> str:
     """Of the stored test between the fine-tune and its supervised partner; empty where there is none."""
-    tests = against_baseline(found.stored, found.runs, defect)
-    return next((one.verdict for one in tests if (one.method, one.fraction) == (found.focus, fraction)), "")
+    here = (one for one in found.tests if (one.method, one.fraction) == (found.focus, fraction))
+    return next((one.verdict for one in here), "")
 
 
 def table_figure(scope: Scope, found: Compared, fraction: float, answer: Answer) -> Figure:
@@ -224,17 +230,18 @@ def efficiency_by_defect(scope: Scope, found: Compared) -> tuple[Figure, ...]:
         return ()
     both = _two_sides(found)
     figures = []
-    for defect in scope.defects:
-        rows = frames.protocol_rows(both.runs, both.metrics, defect)
+    tables = frames.protocol_rows_of(both.runs, both.metrics, scope.defects)
+    verdicts = against_baseline_of(both.stored, _inductive(both.runs), scope.defects)
+    for defect, rows, tests in zip(scope.defects, tables, verdicts, strict=True):
         frame = frames.curve_rows(rows, found.focus, "tuned")
         if frame.empty:
             continue
-        own = replace(both, rows=rows)
+        own = replace(both, rows=rows, tests=tests)
         figures.append(
             Figure(
                 name=f"label-efficiency-{defect}",
                 title=defect_words(defect),
-                sentence=_one_line(own, defect),
+                sentence=_one_line(own),
                 chart=bands,
                 frame=frame.assign(label=frame["label"] if defect == scope.defects[0] else ""),
                 options={
@@ -260,14 +267,14 @@ def _two_sides(found: Compared) -> Compared:
     )
 
 
-def _one_line(found: Compared, defect: str) -> str:
+def _one_line(found: Compared) -> str:
     """What one panel says: how many labels the fewest pretrained ones are worth, where that is clear."""
     assert found.focus is not None, "asked for only with a pretraining"
     ours, theirs = found.line(found.focus), found.line(SUPERVISED)
     if ours.empty or len(theirs) < 2:
         return ""
     first = ours.iloc[0]
-    if _verdict(found, float(first["fraction"]), defect) == UNCLEAR:
+    if _verdict(found, float(first["fraction"])) == UNCLEAR:
         return WORDS["unclear_at"].format(few=percent(first["fraction"]))
     equal = frames.labels_needed(theirs["fraction"].tolist(), theirs["value"].tolist(), float(first["value"]))
     sign = {1: "> ", -1: "< "}.get(equal.beyond, "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -66,16 +67,23 @@ class Search:
 
 def searches(scope: Scope) -> dict[str, Search]:
     """Label to search, the one with the most finished trials first; the sidebar's method narrows them."""
-    found = _searches(scope.store, scope.dataset.dataset_id, scope.study_id, scope.since)
+    found = _current(scope.store, scope.dataset.dataset_id, scope.study_id, scope.since)
     if scope.method:
         kept = {k: s for k, s in found.items() if s.trials["method"].iloc[0] in (scope.method, "supervised")}
         return kept or found
     return found
 
 
+def _current(store: Store, dataset_id: str, study_id: str, since: str) -> dict[str, Search]:
+    """The searches as they stand, worked out anew once a trial has started or ended."""
+    state = load.state_of_search(store, dataset_id, study_id)
+    return _searches(store.path, state, dataset_id, study_id, since)
+
+
 @lru_cache(maxsize=12)
-def _searches(store: Store, dataset_id: str, study_id: str, since: str) -> dict[str, Search]:
-    trials = load.trials(store, dataset_id, study_id)
+def _searches(path: Path, state: Hashable, dataset_id: str, study_id: str, since: str) -> dict[str, Search]:
+    del state  # part of the key alone
+    trials = load.trials(open_store(path), dataset_id, study_id)
     trials = trials[trials["started"] >= since]
     parts = []
     for (kind, method), rows in trials.groupby(["kind", "method"], sort=True):
@@ -101,7 +109,7 @@ def _mattered(
     path: Path, dataset_id: str, study_id: str, since: str, label: str, n: int, newest: str
 ) -> pd.DataFrame:
     del n, newest  # part of the key alone
-    search = _searches(open_store(path), dataset_id, study_id, since)[label]
+    search = _current(open_store(path), dataset_id, study_id, since)[label]
     return frames.importance(search.table, search.compared["score"].astype(float))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +12,8 @@ from dashboard import texts
 from dashboard.answers import BETTER, WORSE, test_verdict
 from dashboard.figure import records
 from dashboard.format import count, interval, listing, missing, number
-from dashboard.frames.tests import ALPHA, deciding, holm
+from dashboard.frames.tests import ALPHA, holm
 from dashboard.names import method_words
-from dashboard.rows import of_defect
 
 WORDS = texts.PROTOCOLS
 MARKS = {BETTER: "\N{BLACK UP-POINTING TRIANGLE}", WORSE: "\N{BLACK DOWN-POINTING TRIANGLE}"}
@@ -52,18 +52,29 @@ def against_baseline(tests: pd.DataFrame, runs: pd.DataFrame, defect: str | None
     """What was tested against the baseline, one test for each method and share of the labels.
 
     Args:
-        tests: see ``ablations.tests_of``.
+        tests: those that decide, see ``tests.deciding``.
         runs: see ``ablations.finished``; tests between others do not count.
         defect: one defect; None = over all.
     """
+    return against_baseline_of(tests, runs, (defect,))[0]
+
+
+def against_baseline_of(
+    tests: pd.DataFrame, runs: pd.DataFrame, defects: Sequence[str | None]
+) -> list[tuple[Tested, ...]]:
+    """See ``against_baseline``, for several defects at once."""
     known = {row["run_id"]: row for row in records(runs[["run_id", "kind", "method", "label_fraction"]])}
-    about = deciding(of_defect(tests, defect))
-    found: dict[float, dict[str, dict[str, Any]]] = {}
-    for row in records(about[(about["metric"] == "mcc") & about["delta"].notna()]):
+    found: dict[str | None, dict[float, dict[str, dict[str, Any]]]] = {}
+    for row in records(tests[(tests["metric"] == "mcc") & tests["delta"].notna()]):
         a, b = known.get(row["run_id_a"]), known.get(row["run_id_b"])
         if a and b and (a["kind"], b["kind"]) == ("baseline", "finetune"):
-            found.setdefault(float(b["label_fraction"]), {}).setdefault(str(b["method"]), row)
-    return tuple(one for fraction, rows in found.items() for one in _family(fraction, rows))
+            defect = None if missing(row["defect"]) else row["defect"]
+            families = found.setdefault(defect, {})
+            families.setdefault(float(b["label_fraction"]), {}).setdefault(str(b["method"]), row)
+    return [
+        tuple(one for fraction, rows in found.get(defect, {}).items() for one in _family(fraction, rows))
+        for defect in defects
+    ]
 
 
 def _family(fraction: float, rows: dict[str, dict[str, Any]]) -> list[Tested]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,9 +33,11 @@ PROTOCOLS = {
 SHOWN = ("tuned", "readout", "neighbours", "retrieval")
 """Protocols of the figure; the others stand in the table."""
 BY_SCORE = {score: protocol for protocol, score in PROTOCOLS.items()}
+PLACE = {protocol: i for i, protocol in enumerate(PROTOCOLS)}
 PROTOCOL_COLUMNS = [
     "method", "protocol", "fraction", "value", "low", "high", "least", "most", "seeds", "validation",
 ]  # fmt: skip
+CURVE_COLUMNS = ["x", "value", "low", "high", "series", "tone", "label", "side", "words"]
 METRICS = (*dict.fromkeys(metric for _, metric in PROTOCOLS.values()), CHOSEN_BY)
 HEALTH = ("embedding_std", "effective_rank", "alignment_loss", "uniformity_loss")
 
@@ -54,27 +57,40 @@ def protocol_rows(runs: pd.DataFrame, metrics: pd.DataFrame, defect: str | None)
         the range over seeds), least, most (over seeds), seeds, validation (agreement over all defects on
         validation fruit; NaN where a seed has none, as readouts do).
     """
+    return protocol_rows_of(runs, metrics, (defect,))[0]
+
+
+def protocol_rows_of(
+    runs: pd.DataFrame, metrics: pd.DataFrame, defects: Sequence[str | None]
+) -> list[pd.DataFrame]:
+    """See ``protocol_rows``, for several defects at once."""
     chosen_by = of_defect(metrics, None)
     chosen_by = chosen_by[(chosen_by["metric"] == CHOSEN_BY) & chosen_by["value"].notna()]
     validation = dict(zip(chosen_by["run_id"], chosen_by["value"].astype(float), strict=True))
-    of = metrics["defect"].isna() if defect is None else metrics["defect"] == defect
-    scores: dict[str, list[tuple[Any, ...]]] = {}
-    names = ["run_id", "metric", "value", "ci_low", "ci_high"]
-    # Plain loops: grouping frames for every defect took most of this page's time.
-    for run_id, *score in metrics.loc[of & metrics["value"].notna(), names].itertuples(index=False):
-        scores.setdefault(run_id, []).append(tuple(score))
-    groups: dict[tuple[str, str, float], list[tuple[Any, ...]]] = {}
     runs = runs[(runs["transductive"] == 0) & (runs["kind"] != "pretrain")]
     columns = ["run_id", "kind", "method", "label_fraction", "seed"]
-    for run_id, kind, method, fraction, seed in runs[columns].itertuples(index=False):
-        for metric, *values in scores.get(run_id, []):
+    # Plain loops: grouping frames for every defect took most of this page's time.
+    of_run = {run_id: about for run_id, *about in runs[columns].itertuples(index=False)}
+    place = {run_id: i for i, run_id in enumerate(of_run)}
+    known = metrics[metrics["value"].notna() & metrics["run_id"].isin(of_run)]
+    scores: dict[str | None, list[tuple[Any, ...]]] = {}
+    for defect, *score in known[["defect", "run_id", "metric", "value", "ci_low", "ci_high"]].itertuples(
+        index=False
+    ):
+        scores.setdefault(None if missing(defect) else defect, []).append(tuple(score))
+    tables = []
+    for defect in defects:
+        groups: dict[tuple[str, str, float], list[tuple[Any, ...]]] = {}
+        for run_id, metric, *values in sorted(scores.get(defect, []), key=lambda score: place[score[0]]):
+            kind, method, fraction, seed = of_run[run_id]
             protocol = BY_SCORE.get(("finetune" if kind == "baseline" else kind, metric))
             if protocol is not None:
                 inner = validation.get(run_id, math.nan)
                 groups.setdefault((protocol, str(method), float(fraction)), []).append((seed, *values, inner))
-    place = {protocol: i for i, protocol in enumerate(PROTOCOLS)}
-    ordered = sorted(groups.items(), key=lambda group: place[group[0][0]])
-    return pd.DataFrame([_protocol_row(*key, group) for key, group in ordered], columns=PROTOCOL_COLUMNS)
+        ordered = sorted(groups.items(), key=lambda group: PLACE[group[0][0]])
+        rows = [_protocol_row(*key, group) for key, group in ordered]
+        tables.append(pd.DataFrame(rows, columns=PROTOCOL_COLUMNS))
+    return tables
 
 
 def _protocol_row(
@@ -119,10 +135,9 @@ def best_method(rows: pd.DataFrame, fraction: float, protocol: str = "tuned") ->
 
 def ranked(rows: pd.DataFrame, fraction: float) -> tuple[str, ...]:
     """Methods at a share of the labels, the best first and the baseline last."""
-    place = {protocol: i for i, protocol in enumerate(PROTOCOLS)}
     keys: dict[str, tuple[bool, int, float]] = {}
     for row in records(rows[rows["fraction"] == fraction]):
-        key = (row["method"] == SUPERVISED, place[row["protocol"]], -row["value"])
+        key = (row["method"] == SUPERVISED, PLACE[row["protocol"]], -row["value"])
         keys[row["method"]] = min(key, keys.get(row["method"], key))
     return tuple(sorted(keys, key=lambda method: keys[method]))
 
@@ -195,58 +210,55 @@ def curve_rows(rows: pd.DataFrame, focus: str, protocol: str) -> pd.DataFrame:
         x (per cent of the labels), value, low, high (over seeds), series, tone, label, side, words.
     """
     wanted = (rows["protocol"] == protocol) | ((rows["method"] == SUPERVISED) & (rows["protocol"] == "tuned"))
-    parts = []
-    for method, some in rows[wanted].groupby("method", sort=False):
-        line = some.sort_values("fraction")
+    lines: dict[str, list[dict[str, Any]]] = {}
+    for row in records(rows[wanted].sort_values("fraction", kind="stable")):
+        lines.setdefault(row["method"], []).append(row)
+    points = []
+    for method in rows.loc[wanted, "method"].drop_duplicates():
+        line = lines[method]
         tone = "accent" if method == focus else "reference" if method == SUPERVISED else "other"
-        several = line["seeds"] > 1
         name = row_words(str(method))
-        loud = tone != "other"
-        parts.append(
-            pd.DataFrame(
+        for row in line:
+            spread = row["seeds"] > 1 and tone != "other"
+            points.append(
                 {
-                    "x": 100 * line["fraction"],
-                    "value": line["value"],
-                    "low": line["least"].where(several & loud),
-                    "high": line["most"].where(several & loud),
+                    "x": 100 * row["fraction"],
+                    "value": row["value"],
+                    "low": row["least"] if spread else math.nan,
+                    "high": row["most"] if spread else math.nan,
                     "series": name,
                     "tone": tone,
-                    "label": ["" if i < len(line) - 1 else name for i in range(len(line))],
-                    "side": "right" if len(line) == 1 and line["fraction"].iloc[0] < 1 else "above",
-                    "words": [
-                        WORDS["point"].format(
-                            method=name, share=percent(x), value=number(value), seeds=plural(seeds, "seed")
-                        )
-                        for x, value, seeds in zip(
-                            line["fraction"], line["value"], line["seeds"], strict=True
-                        )
-                    ],
+                    "label": name if row is line[-1] else "",
+                    "side": "right" if len(line) == 1 and row["fraction"] < 1 else "above",
+                    "words": WORDS["point"].format(
+                        method=name,
+                        share=percent(row["fraction"]),
+                        value=number(row["value"]),
+                        seeds=plural(row["seeds"], "seed"),
+                    ),
                 }
             )
-        )
-    columns = ["x", "value", "low", "high", "series", "tone", "label", "side", "words"]
-    return _apart(pd.concat(parts, ignore_index=True)) if parts else pd.DataFrame(columns=columns)
+    _keep_apart(points)
+    return pd.DataFrame(points, columns=CURVE_COLUMNS)
 
 
-def _apart(frame: pd.DataFrame) -> pd.DataFrame:
+def _keep_apart(points: list[dict[str, Any]]) -> None:
     """Names that keep apart: of two that are argued about the lower one's stands below its line.
 
     Quiet lines go without a name that would run into another one; tooltips still have them.
     """
-    room = 0.09 * (frame["value"].max() - frame["value"].min())
-    named = frame[frame["label"] != ""].sort_values("tone", key=lambda tones: tones == "other", kind="stable")
-    loud = named[(named["tone"] != "other") & (named["side"] == "above")]
-    side = frame["side"].copy()
-    side[loud.index[loud["value"].to_numpy().argsort(kind="stable")][:-1]] = "below"
+    named = sorted((point for point in points if point["label"]), key=lambda point: point["tone"] == "other")
+    loud = [point for point in named if point["tone"] != "other" and point["side"] == "above"]
+    for point in sorted(loud, key=lambda point: point["value"])[:-1]:
+        point["side"] = "below"
+    values = [point["value"] for point in points]
+    room = 0.09 * (max(values) - min(values)) if values else 0.0
     kept: list[float] = []
-    label = frame["label"].copy()
-    for row in named.index:
-        value = float(frame.loc[row, "value"])
-        if frame.loc[row, "tone"] == "other" and any(abs(value - other) < room for other in kept):
-            label[row] = ""
+    for point in named:
+        if point["tone"] == "other" and any(abs(point["value"] - other) < room for other in kept):
+            point["label"] = ""
         else:
-            kept.append(value)
-    return frame.assign(label=label, side=side)
+            kept.append(point["value"])
 
 
 @dataclass(frozen=True)
@@ -329,5 +341,4 @@ def health_rows(
                 }
             )
         )
-    columns = ["x", "value", "low", "high", "series", "tone", "label", "side", "words"]
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=CURVE_COLUMNS)

@@ -12,6 +12,7 @@ from backend.store.backup import back_up
 from backend.store.queries.ablations import costs_by_group
 from backend.store.writer import RunStore
 from dashboard import loaders
+from dashboard import loaders_findings as load
 from dashboard.loaders import StoreError, StoreMissing, open_store, store_path
 
 
@@ -75,6 +76,33 @@ def test_predictions_of_finished_runs_are_not_read_again(
         connection.execute("UPDATE run SET finished = '2999-01-01' WHERE run_id = ?", runs[:1])
     open_store(copy).ask_predictions(costs_by_group, runs, prices)
     assert counted.count("costs_by_group") == 2
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE run SET status = 'failed' WHERE purpose = 'tune' AND status = 'complete'",
+        "UPDATE run SET seconds = seconds + 1 WHERE purpose = 'tune'",
+        "DELETE FROM run WHERE purpose = 'tune'",
+    ],
+)
+def test_trials_are_read_again_once_one_of_them_started_or_ended(
+    full_store: Path, tmp_path: Path, counted: list[str], change: str
+) -> None:
+    copy = tmp_path / "copy.db"
+    back_up(full_store, copy)
+    with closing(sqlite3.connect(copy)) as connection:
+        where = connection.execute("SELECT dataset_id FROM run WHERE purpose = 'tune'").fetchone()[0]
+        study = connection.execute("SELECT study_id FROM run WHERE purpose = 'tune'").fetchone()[0]
+    first = load.trials(open_store(copy), where, study)
+    with RunStore(copy) as store:
+        store.heartbeat(first["run_id"], study)
+        store.update_progress(study, {"done": 1})
+    assert load.trials(open_store(copy), where, study) is first and counted.count("trials") == 1
+    with closing(sqlite3.connect(copy)) as connection, connection:
+        connection.execute(change)
+    again = load.trials(open_store(copy), where, study)
+    assert not again.equals(first) and counted.count("trials") == 2
 
 
 def test_a_replaced_file_is_another_store(half_written_store: Path, full_store: Path) -> None:

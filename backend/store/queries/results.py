@@ -38,14 +38,13 @@ def scored_runs(
                r.modalities, r.label_fraction, r.seed, r.transductive, r.started, r.finished, r.git_commit,
                ROW_NUMBER() OVER (PARTITION BY r.study_id, r.name, r.seed ORDER BY r.started, r.run_id) - 1
                    AS twin
-        FROM run r
-        WHERE r.dataset_id = :dataset_id AND r.purpose IN (SELECT value FROM json_each(:purposes))
-          AND (:study_id = '' OR r.study_id = :study_id)
-          AND r.status = 'complete' AND r.kind <> 'pretrain'
+        FROM json_each(:purposes) asked
+        CROSS JOIN run r ON r.dataset_id = :dataset_id AND r.status = 'complete' AND r.purpose = asked.value
+        WHERE (:study_id = '' OR r.study_id = :study_id) AND r.kind <> 'pretrain'
           AND EXISTS (SELECT 1 FROM prediction p WHERE p.run_id = r.run_id)
         ORDER BY r.started, r.run_id
         """,
-        {"dataset_id": dataset_id, "study_id": study_id, "purposes": json_list(purposes)},
+        {"dataset_id": dataset_id, "study_id": study_id, "purposes": json_list(sorted(set(purposes)))},
     )
 
 

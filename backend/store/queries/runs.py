@@ -126,7 +126,8 @@ def reasons(connection: sqlite3.Connection, chosen: RunFilter, limit: int = 50) 
         "AS state, r.error, COUNT(*) AS n, r.name, r.run_id, MAX(r.started) AS latest FROM run r",
         where,
         glue,
-        "r.status <> 'complete' GROUP BY state, r.error HAVING state <> 'running'",
+        "r.status IN ('failed', 'interrupted', 'pruned', 'running')",
+        "GROUP BY state, r.error HAVING state <> 'running'",
         "ORDER BY state = 'pruned', n DESC, latest DESC LIMIT :limit",
     ]
     return frame(connection, " ".join(sql), values | {"limit": limit})

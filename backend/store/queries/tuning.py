@@ -42,6 +42,31 @@ def trials(connection: sqlite3.Connection, dataset_id: str, study_id: str = "") 
     )
 
 
+def state_of_search(
+    connection: sqlite3.Connection, dataset_id: str, study_id: str = ""
+) -> tuple[tuple[str, int, str, float], ...]:
+    """What changes whenever a trial starts or ends, and costs a fraction of reading them all.
+
+    Args:
+        connection: of the store.
+        dataset_id: their data set.
+        study_id: their study; empty = any.
+
+    Returns:
+        For every status: its name, how many trials have it, when the latest of them started (UTC), and the
+        seconds that all of them took.
+    """
+    sql = """
+        SELECT status, COUNT(*), MAX(started), COALESCE(SUM(seconds), 0) FROM run
+        WHERE dataset_id = :dataset_id AND purpose = 'tune' AND (:study_id = '' OR study_id = :study_id)
+          -- The statuses are named for the index, which begins with them.
+          AND status IN ('running', 'complete', 'pruned', 'failed', 'interrupted')
+        GROUP BY status ORDER BY status
+        """
+    rows = connection.execute(sql, {"dataset_id": dataset_id, "study_id": study_id})
+    return tuple((str(status), int(n), str(latest), float(took)) for status, n, latest, took in rows)
+
+
 def time_spent(
     connection: sqlite3.Connection, dataset_id: str, study_id: str = "", since: str = ""
 ) -> pd.DataFrame:
