@@ -10,11 +10,10 @@ import streamlit as st
 from dashboard import texts
 from dashboard.components import figures
 from dashboard.components.cells import matrix_chart
-from dashboard.components.text import quiet, small
+from dashboard.components.text import quiet, titled
 from dashboard.export import Provenance
 from dashboard.figure import Figure, Panels
 from dashboard.filters import Scope
-from dashboard.format import plain
 
 ACROSS = 3
 NARROWEST = 270
@@ -63,8 +62,7 @@ def _families(scope: Scope, shown: tuple[Figure, ...]) -> None:
         with st.grid(ACROSS, min_column_width=NARROWEST, gap="medium"):
             for defect, figure in pairs:
                 with st.container(gap="xxsmall"):
-                    st.markdown(f"**{plain(figure.title)}**")
-                    quiet(figure.sentence)
+                    titled(figure.title, figure.sentence)
                     matrix_chart(scope, figure, defect)
 
 
@@ -75,6 +73,5 @@ def _side_by_side(scope: Scope, groups: list[Group]) -> None:
         for column, (heading, shown) in zip(columns, groups, strict=True):
             figure = shown[i]
             with column, st.container(gap="xxsmall"):
-                st.markdown(f"**{plain(figure.title)}**")
-                st.markdown(f"{small(heading)}  \n{small(figure.sentence)}")
+                titled(figure.title, heading, figure.sentence)
                 matrix_chart(scope, figure, defect, clickable=heading == groups[0][0], place=heading)

@@ -15,3 +15,8 @@ def quiet(text: str, help_text: str | None = None) -> None:
 def small(text: str) -> str:
     """The Markdown of ``quiet``, to be joined with other Markdown."""
     return f":small[:gray[{plain(text)}]]"
+
+
+def titled(title: str, *lines: str) -> None:
+    """A bold title with small grey lines below it, as one element: a page of panels has many."""
+    st.markdown("  \n".join([f"**{plain(title)}**", *(small(line) for line in lines if line)]))

@@ -6,10 +6,9 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.components import figures
-from dashboard.components.text import quiet
+from dashboard.components.text import quiet, titled
 from dashboard.export import Provenance
 from dashboard.figure import Figure, Panels
-from dashboard.format import plain
 
 NARROWEST = 280
 """Pixels below which a tile takes a row of its own."""
@@ -29,8 +28,7 @@ def tiles(together: Panels, stamp: Provenance, note: str = "") -> None:
     with st.grid(together.columns, min_column_width=NARROWEST, gap="medium"):
         for figure in together.figures:
             with st.container(gap="xxsmall"):
-                st.markdown(f"**{plain(figure.title)}**")
-                quiet(figure.sentence)
+                titled(figure.title, figure.sentence)
                 figures.chart(figure, f"tile-{figure.name}")
 
 
