@@ -122,7 +122,7 @@ def run(bench: Bench) -> None:
         bench.cell(_plain(COLOURS), facts, functools.partial(_colours, bench, case))
         for seed in bench.seeds:
             config = ch_rand_config(bench, len(case.train), seed)
-            bench.cell(config, facts, functools.partial(_ch_rand, bench, case))
+            bench.cell(config, facts, functools.partial(measure_ch_rand, bench, case))
             config = simclr_config(bench, len(case.train), seed)
             bench.cell(config, facts, functools.partial(_simclr, bench, case))
 
@@ -132,7 +132,8 @@ def _plain(name: str) -> RunConfig:
     return RunConfig(kind="probe", method=MethodConfig(name), data=DataConfig(resolution=SIDE))
 
 
-def _epochs(steps: int, batch: int, samples: int) -> int:
+def epochs_of(steps: int, batch: int, samples: int) -> int:
+    """Epochs that come nearest to so many steps."""
     return max(1, round(steps / max(1, samples // min(batch, samples))))
 
 
@@ -149,7 +150,7 @@ def ch_rand_config(bench: Bench, samples: int, seed: int) -> RunConfig:
         model=ModelConfig(backbone=networks.CH_RAND),
         augment=_JITTER,
         optim=OptimConfig(
-            epochs=_epochs(steps, 64, samples), batch_size=64, learning_rate=1e-4, weight_decay=1e-3
+            epochs=epochs_of(steps, 64, samples), batch_size=64, learning_rate=1e-4, weight_decay=1e-3
         ),
         data=DataConfig(resolution=SIDE),
         seed=seed,
@@ -163,7 +164,7 @@ def simclr_config(bench: Bench, samples: int, seed: int) -> RunConfig:
         kind="pretrain",
         method=default_method_config(SIMCLR),
         augment=dataclasses.replace(default_augment(SIMCLR), policy="whole_fruit"),
-        optim=default_optim(SIMCLR, epochs=_epochs(steps, 128, samples), batch_size=128),
+        optim=default_optim(SIMCLR, epochs=epochs_of(steps, 128, samples), batch_size=128),
         data=DataConfig(resolution=SIDE),
         seed=seed,
     )
@@ -197,7 +198,8 @@ def _distances(case: Case, parts: Parts, seed: int, prefix: str = "") -> list[Me
     return found
 
 
-def _ch_rand(bench: Bench, case: Case, config: RunConfig) -> Measured:
+def measure_ch_rand(bench: Bench, case: Case, config: RunConfig) -> Measured:
+    """CH-Rand as configured, trained on a case's normal fruit: areas under both curves for each k."""
     context = bench.context(SIDE)
     result = pretrain(
         config, context.dataset, context.cache, case.train, seed=config.seed, device=context.device

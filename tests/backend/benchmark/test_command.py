@@ -67,7 +67,7 @@ def test_a_split_without_lists_is_one_line_and_imports_nothing(benchmark_command
 
 def measure_nothing(monkeypatch):
     """The four cells of a smoke test on strawberries, at once."""
-    for name in ("_naive", "_colours", "_ch_rand", "_simclr"):
+    for name in ("_naive", "_colours", "measure_ch_rand", "_simclr"):
         monkeypatch.setattr(riseholme, name, lambda *_: Measured())
 
 
