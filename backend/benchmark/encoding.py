@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
 from backend.benchmark.sources import Rows
 from backend.config import RunConfig
@@ -46,10 +48,19 @@ class FrozenEncoder:
         return np.concatenate([_numbers(self.encoder(images)) for images in self._batches(rows)])
 
     @torch.inference_mode()
-    def stages(self, rows: Rows) -> list[Features]:
-        """The pooled feature map of every stage, (n, c) each, the first stage first."""
+    def stages(self, rows: Rows, numbers: int = 0) -> list[Features]:
+        """The pooled feature map of every stage, the first stage first.
+
+        Args:
+            rows: of the fruit.
+            numbers: about how many numbers a stage may have: its map is averaged over the finest square grid
+                that has no more of them; 0 = averaged as a whole.
+
+        Returns:
+            (n, c * cells) each.
+        """
         batches = [
-            [_numbers(found.mean(dim=(2, 3))) for found in self.encoder.feature_maps(images)]
+            [_numbers(_pooled(found, numbers)) for found in self.encoder.feature_maps(images)]
             for images in self._batches(rows)
         ]
         return [np.concatenate(parts) for parts in zip(*batches, strict=True)]
@@ -57,6 +68,12 @@ class FrozenEncoder:
     def _batches(self, rows: Rows) -> Iterator[Tensor]:
         for batch in self.feed.batches(rows, _BATCH):
             yield batch.images[self.modality][:, 0]
+
+
+def _pooled(maps: Tensor, numbers: int) -> Tensor:
+    """(B, C, H, W) maps to (B, C * g * g): the finest grid of at most ``numbers``, of one cell at least."""
+    cells = min(*maps.shape[2:], max(1, math.isqrt(numbers // maps.shape[1])))
+    return functional.adaptive_avg_pool2d(maps, cells).flatten(1)
 
 
 def _numbers(values: Tensor) -> Features:

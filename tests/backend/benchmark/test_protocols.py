@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from backend.benchmark import coreset, drlim, protocols, retrieval, shifted_digits, speed
-from backend.benchmark.bench import StudyFacts
+from backend.benchmark import coreset, drlim, encoding, protocols, retrieval, shifted_digits, speed
+from backend.benchmark.bench import Result, StudyFacts
 from backend.benchmark.registry import BENCHMARKS
+from backend.benchmark.table import Score
 from backend.errors import TrainingError
 
 
@@ -39,6 +40,27 @@ def test_layers_and_few_labels_and_what_cannot_be_set_on_grey(benchmark_command,
     assert set(layers["rows"][0]) == {"pretraining", "layer 1", "layer 2", "layer 3", "layer 4"}
     assert 0 <= others["rows"][1]["1% labels"]["value"] <= others["rows"][1]["NMI"]["value"] + 1
     assert found["failures"] == []
+
+
+@pytest.mark.parametrize(("numbers", "cells"), [(0, 1), (8, 1), (15, 1), (16, 2), (40, 3), (10_000, 4)])
+def test_a_map_is_averaged_over_the_finest_grid_that_fits(numbers, cells):
+    maps = torch.rand(2, 4, 4, 6)
+    pooled = encoding._pooled(maps, numbers)
+    assert pooled.shape == (2, 4 * cells**2)
+    if cells == 2:
+        corner = pooled.reshape(2, 4, 2, 2)[:, :, 0, 0]
+        torch.testing.assert_close(corner, maps[:, :, :2, :3].mean((2, 3)))
+
+
+def test_cells_of_an_earlier_measure_are_not_mixed_in():
+    facts = StudyFacts("protocols", "s", "MNIST", (), False, {})
+    old, new = (
+        Result("rotation", {"images": 10} | extra, 0, {"probe_accuracy:layer1": Score(value)}, 1.0, {})
+        for extra, value in (({}, 0.2), ({"numbers": protocols.NUMBERS}, 0.9))
+    )
+    table = protocols.tables(facts, [old, new])[0]
+    assert table.columns == ("pretraining", "layer 1")
+    assert [cell.value for cell in table.rows[0][1:]] == [0.9]
 
 
 def test_coresets(benchmark_json, mnist_raw):
