@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import altair as alt
 import pandas as pd
 
@@ -82,8 +85,23 @@ def flat_domain(frame: pd.DataFrame) -> dict[str, tuple[float, float]]:
     Returns:
         ``domain``, or nothing where the values differ by ``FLATTEST`` or more.
     """
-    columns = [pd.to_numeric(frame[name], errors="coerce").dropna() for name in ("value", "low", "high")]
-    low = min((float(column.min()) for column in columns if len(column)), default=0.0)
-    high = max((float(column.max()) for column in columns if len(column)), default=0.0)
+    low, high = _ends([frame])
     room = FLATTEST * max(abs(low), abs(high)) - (high - low)
     return {"domain": (low - room / 2, high + room / 2)} if room > 0 else {}
+
+
+def shared_domain(frames: Sequence[pd.DataFrame]) -> dict[str, tuple[float, float]]:
+    """Options of ``bands`` under which panels side by side have one scale, in whole tenths.
+
+    Args:
+        frames: of the panels.
+    """
+    low, high = _ends(frames)
+    return {"domain": (math.floor(10 * low) / 10, math.ceil(10 * high) / 10)} if high > low else {}
+
+
+def _ends(frames: Sequence[pd.DataFrame]) -> tuple[float, float]:
+    """The least and the greatest value or end of a band; zeros where there is none."""
+    columns = [frame[name] for frame in frames for name in ("value", "low", "high")]
+    known = [float(x) for column in columns for x in pd.to_numeric(column, errors="coerce").dropna()]
+    return min(known, default=0.0), max(known, default=0.0)

@@ -10,7 +10,7 @@ from backend.store.queries import ablations as queries
 from dashboard import contenders, texts
 from dashboard.answers import UNCLEAR, Answer
 from dashboard.charts.grid import value_grid
-from dashboard.charts.lines import bands, flat_domain
+from dashboard.charts.lines import bands, flat_domain, shared_domain
 from dashboard.figure import Figure
 from dashboard.format import interval, number, percent, plural
 from dashboard.frames import methods as frames
@@ -229,30 +229,27 @@ def efficiency_by_defect(scope: Scope, found: Compared) -> tuple[Figure, ...]:
     if found.focus is None or len(found.fractions) < 2 or len(scope.defects) < 2:
         return ()
     both = _two_sides(found)
-    figures = []
     tables = frames.protocol_rows_of(both.runs, both.metrics, scope.defects)
     verdicts = against_baseline_of(both.stored, _inductive(both.runs), scope.defects)
-    for defect, rows, tests in zip(scope.defects, tables, verdicts, strict=True):
-        frame = frames.curve_rows(rows, found.focus, "tuned")
-        if frame.empty:
-            continue
-        own = replace(both, rows=rows, tests=tests)
-        figures.append(
-            Figure(
-                name=f"label-efficiency-{defect}",
-                title=defect_words(defect),
-                sentence=_one_line(own),
-                chart=bands,
-                frame=frame.assign(label=frame["label"] if defect == scope.defects[0] else ""),
-                options={
-                    "axes": (WORDS["labels_axis"], WORDS["mcc_short"]),
-                    "height": 190,
-                    **_log(found),
-                    **flat_domain(frame),
-                },
-            )
+    curves = [frames.curve_rows(rows, found.focus, "tuned") for rows in tables]
+    options = {
+        "axes": (WORDS["labels_axis"], WORDS["mcc_short"]),
+        "height": 190,
+        **_log(found),
+        **shared_domain(curves),
+    }
+    return tuple(
+        Figure(
+            name=f"label-efficiency-{defect}",
+            title=defect_words(defect),
+            sentence=_one_line(replace(both, rows=rows, tests=tests)),
+            chart=bands,
+            frame=frame.assign(label=frame["label"] if defect == scope.defects[0] else ""),
+            options=options,
         )
-    return tuple(figures)
+        for defect, rows, tests, frame in zip(scope.defects, tables, verdicts, curves, strict=True)
+        if not frame.empty
+    )
 
 
 def _two_sides(found: Compared) -> Compared:

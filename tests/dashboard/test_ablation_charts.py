@@ -11,7 +11,7 @@ import pytest
 from dashboard.charts.bars import interval_bars
 from dashboard.charts.changes import fixed_and_broken
 from dashboard.charts.grid import difference_grid, value_grid
-from dashboard.charts.lines import bands, flat_domain
+from dashboard.charts.lines import bands, flat_domain, shared_domain
 from dashboard.figure import Figure
 from dashboard.theme import DARK, LIGHT, Tint
 
@@ -101,3 +101,16 @@ def test_what_hardly_changes_stays_flat(values, height) -> None:
     y = drawn["layer"][1]["encoding"]["y"]["scale"]
     domain = y.get("domain")
     assert (None if domain is None else pytest.approx(domain[1] - domain[0], rel=1e-3)) == height
+
+
+def test_panels_side_by_side_have_one_scale() -> None:
+    _, frame, options = CHARTS["epochs"]
+    low, high = (
+        frame.head(2).assign(value=values, low=None, high=ends)
+        for values, ends in (((0.13, 0.3), None), ((0.5, 0.7), (0.52, 0.77)))
+    )
+    shared = shared_domain([low, high])
+    for panel in (low, high):
+        drawn = Figure("epochs", "", "", bands, panel, {**options, **shared}).spec(LIGHT)
+        assert drawn["layer"][1]["encoding"]["y"]["scale"]["domain"] == [0.1, 0.8]
+    assert shared_domain([]) == shared_domain([low.assign(value=0.4, high=None)]) == {}
