@@ -24,11 +24,13 @@ from pathlib import Path
 from typing import Any
 
 import sample_peer
+from peers import require_mlflow
 from playwright.sync_api import Browser, sync_playwright
 from sample_server import FLAGS, VIEWS, chromium, served
 from sample_store import Plan, build
 from sample_visits import Times, crowd, explore, opened, pack, search, walk
 
+from backend.cli import run_command
 from backend.store.writer import RunStore
 
 MEMORY_MB = 600
@@ -140,6 +142,8 @@ def against(times: Times, peer: Times) -> list[dict[str, Any]]:
 def main(argv: list[str] | None = None) -> int:
     """Measure from the command line."""
     chosen = _parser().parse_args(argv)
+    if chosen.mlflow is not None:
+        require_mlflow(chosen.mlflow)
     executable = chromium()
     if executable is None:
         print("error: no Chromium on the PATH; install chromium", file=sys.stderr)
@@ -193,4 +197,4 @@ def _print(facts: dict[str, Any], rows: list[dict[str, Any]], beside: list[dict[
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

@@ -1,21 +1,20 @@
-"""How fast runs get into a store and answers out of it, beside MLflow where that is installed.
+"""How fast runs get into a store and answers out of it, beside MLflow.
 
-    python benchmarks/store.py [--runs 100] [--stored 10000] [--json]
+    python benchmarks/store.py [--runs 100] [--stored 10000] [--mlflow PYTHON_WITH_MLFLOW] [--json]
 
 A run has 30 parameters, 20 metrics, a curve of 200 steps and 1,000 predictions; it is written as a study
-writes it, in three durable transactions (start, fold, finish). MLflow (``pip install mlflow-skinny
-sqlalchemy alembic``) gets the same without the predictions, which it cannot query, into its SQLite
-backend: by its fluent API and by ``log_batch``. Rounds are interleaved and medians shown, so that a busy
+writes it, in three durable transactions (start, fold, finish). MLflow, in any environment, gets the same
+without the predictions, which it cannot query, into its SQLite backend: by its fluent API and by
+``log_batch`` (``mlflow_writer.py``). Rounds are interleaved and medians shown, so that a busy
 machine is unfair to all alike.
 """
 
 from __future__ import annotations
 
 import argparse
-import logging
-import math
-import os
+import json
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -24,6 +23,7 @@ from contextlib import closing
 from pathlib import Path
 
 import numpy as np
+from peers import require_mlflow
 
 from backend.cli import print_json, run_command
 from backend.config import DataConfig, RunConfig
@@ -78,6 +78,13 @@ class Ours:
         self.store.start_study(StudyRow("benchmark", "benchmark", {}, data.dataset_id, "mcc"))
         self.seed = 0
 
+    def write(self, count: int) -> float:
+        """Write so many runs and return the seconds that took."""
+        start = time.perf_counter()
+        for _ in range(count):
+            self()
+        return time.perf_counter() - start
+
     def __call__(self) -> None:
         """Write one run."""
         self.seed += 1
@@ -106,54 +113,32 @@ class Ours:
         )
 
 
-def mlflow_writers(folder: Path) -> dict[str, Callable[[], None]]:
-    """The peer's two ways to log a run; empty where it is not installed."""
-    logging.disable(logging.INFO)
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    try:
-        import mlflow
-        from mlflow.entities import Metric, Param
-
-        mlflow.set_tracking_uri(f"sqlite:///{folder / 'mlflow.db'}")
-        experiment = mlflow.create_experiment("benchmark", artifact_location=str(folder / "artifacts"))
-    except ImportError as error:
-        print(f"MLflow is not measured: {error}", file=sys.stderr)
-        return {}
-    client = mlflow.MlflowClient()
+def mlflow_writer(python: Path, folder: Path, way: str) -> Callable[[int], float]:
+    """What writes so many runs with MLflow and returns the seconds that took."""
     flat = {f"{k}.{i}": str(v) for k, part in to_dict(RunConfig()).items() for i, v in enumerate([part] * 3)}
-    parameters = dict(list(flat.items())[:30])
+    parameters = json.dumps(dict(list(flat.items())[:30]))
+    script = Path(__file__).with_name("mlflow_writer.py")
 
-    def fluent() -> None:
-        with mlflow.start_run(experiment_id=experiment):
-            mlflow.log_params(parameters)
-            for k in range(METRICS):
-                mlflow.log_metric(f"metric {k}", math.sin(k))
-            for step in range(STEPS):
-                mlflow.log_metric("loss", 1 / (step + 1), step=step)
+    def write(count: int) -> float:
+        command = [str(python), str(script), str(folder), way, *map(str, (count, METRICS, STEPS))]
+        done = subprocess.run(command, input=parameters, capture_output=True, text=True, check=True)
+        return float(done.stdout.split()[-1])
 
-    def batch() -> None:
-        run = client.create_run(experiment)
-        stamp = int(time.time() * 1000)
-        metrics = [Metric(f"metric {k}", math.sin(k), stamp, 0) for k in range(METRICS)]
-        metrics += [Metric("loss", 1 / (step + 1), stamp, step) for step in range(STEPS)]
-        client.log_batch(run.info.run_id, metrics, [Param(*item) for item in parameters.items()])
-        client.set_terminated(run.info.run_id)
-
-    return {"MLflow log_batch, no predictions": batch, "MLflow fluent, no predictions": fluent}
+    return write
 
 
-def measure_writing(folder: Path, n: int) -> list[dict[str, object]]:
+def measure_writing(folder: Path, n: int, mlflow: Path | None) -> list[dict[str, object]]:
     """Runs a second of every writer, medians of interleaved rounds."""
     ours = Ours(folder / "store.db")
-    writers: dict[str, Callable[[], None]] = {"this store, with predictions": ours} | mlflow_writers(folder)
+    writers: dict[str, Callable[[int], float]] = {"this store, with predictions": ours.write}
+    if mlflow is not None:
+        for way, called in (("batch", "log_batch"), ("fluent", "fluent")):
+            writers[f"MLflow {called}, no predictions"] = mlflow_writer(mlflow, folder, way)
     rates: dict[str, list[float]] = {name: [] for name in writers}
     for _ in range(ROUNDS):
         for name, write in writers.items():
             count = max(1, n // ROUNDS // (50 if "fluent" in name else 5 if "batch" in name else 1))
-            start = time.perf_counter()
-            for _ in range(count):
-                write()
-            rates[name].append(count / (time.perf_counter() - start))
+            rates[name].append(count / write(count))
     ours.store.close()
     base = statistics.median(rates["this store, with predictions"])
     return [
@@ -210,10 +195,14 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--stored", type=int, default=10_000, help="runs in the store that is read (default: %(default)s)"
     )
+    parser.add_argument("--mlflow", type=Path, help="an interpreter that has MLflow: measure it too")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(argv)
+    if options.mlflow is not None:
+        require_mlflow(options.mlflow)
     with tempfile.TemporaryDirectory() as name:
-        rows = measure_writing(Path(name), options.runs) + measure_reading(Path(name), options.stored)
+        folder = Path(name)
+        rows = measure_writing(folder, options.runs, options.mlflow) + measure_reading(folder, options.stored)
     if options.json:
         print_json(rows)
         return 0

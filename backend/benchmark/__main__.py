@@ -32,6 +32,7 @@ def parser() -> CommandParser:
     add("--quick", action="store_true", help="a smoke test of minutes; its numbers mean nothing")
     add("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"), help="default: %(default)s")
     add("--threads", type=int, default=2, help="CPU threads (default: %(default)s)")
+    add("--mlflow", type=Path, help="an interpreter that has MLflow: dashboard and store measure it too")
     add("--store", type=Path, default=Path("runs/store.db"), help="run store (default: %(default)s)")
     add("--results", type=Path, help="with report: write the tables into this file, as docs/results.md")
     add("--list", action="store_true", help="show the benchmarks")
@@ -67,6 +68,7 @@ def main(argv: list[str] | None = None) -> int:
         quick=chosen.quick,
         device=chosen.device,
         threads=chosen.threads,
+        mlflow=chosen.mlflow,
     )
     outcomes: list[Outcome] = (
         run_all(benchmarks, options) if chosen.name == "all" else [run_one(benchmarks[0], options)]

@@ -23,6 +23,7 @@ class Options:
         quick: a smoke test: few images, few steps, one seed.
         device: see ``backend.training.optim.resolve_device``.
         threads: CPU threads; sums depend on it, so it does not follow the machine.
+        mlflow: an interpreter that has MLflow, for the measurements beside it; None = without them.
     """
 
     store: Path = Path("runs/store.db")
@@ -33,6 +34,7 @@ class Options:
     quick: bool = False
     device: str = "auto"
     threads: int = 2
+    mlflow: Path | None = None
 
     @property
     def cache(self) -> Path:

@@ -32,6 +32,9 @@ def _dashboard(found: Any) -> Iterator[Line]:
     for row in found["rows"]:
         values = {"median s": row["median_s"], "p95 s": row["p95_s"], "target s": row["target_s"]}
         yield f"{row['what']}, {found['runs']:,} runs", values | {"of target": row["p95_s"] / row["target_s"]}
+    for row in found.get("peer", []):
+        columns = {"median s": row["ours_s"], "MLflow s": row["peer_s"], "times as fast": row["times"]}
+        yield f"{row['what']}, {found['runs']:,} runs, beside MLflow", columns
 
 
 def _store(found: Any) -> Iterator[Line]:
@@ -68,6 +71,7 @@ FULL: dict[str, tuple[tuple[str, ...], ...]] = {
     "store": (("--runs", "500", "--stored", "10000"), ("--runs", "100", "--stored", "100000")),
     "explain": (("--images", "256"),),
 }
+BESIDE_MLFLOW = ("dashboard", "store")
 QUICK: dict[str, tuple[str, ...]] = {
     "throughput": ("--quick",),
     "dashboard": ("--runs", "50", "--fruit", "100", "--repeats", "1"),
@@ -80,10 +84,15 @@ def run(bench: Bench) -> None:
     """The script of that name with its settings, each setting a cell."""
     name = bench.benchmark.name
     device = ("--device", "cuda") if name == "throughput" and bench.device == "cuda" else ()
+    mlflow = bench.options.mlflow if name in BESIDE_MLFLOW else None
+    peer = () if mlflow is None else ("--mlflow",)
     for chosen in (QUICK[name],) if bench.quick else FULL[name]:
-        arguments = (*chosen, *device)
+        arguments = (*chosen, *device, *peer)
+        # Where MLflow lies is nobody's business but this machine's.
+        path = () if mlflow is None else (str(mlflow),)
         config = RunConfig(kind="probe", method=MethodConfig(f"speed_{name}"))
-        bench.cell(config, {"arguments": " ".join(arguments)}, functools.partial(_measure, name, arguments))
+        measure = functools.partial(_measure, name, (*arguments, *path))
+        bench.cell(config, {"arguments": " ".join(arguments)}, measure)
 
 
 def _measure(name: str, arguments: tuple[str, ...], config: RunConfig) -> Measured:

@@ -6,12 +6,15 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import store as store_script  # of benchmarks/
 import torch
 
 from backend.benchmark import coreset, drlim, encoding, protocols, retrieval, shifted_digits, speed
 from backend.benchmark.bench import Result, StudyFacts
+from backend.benchmark.options import Options
 from backend.benchmark.registry import BENCHMARKS
 from backend.benchmark.table import Score
+from backend.cli import run_command
 from backend.errors import TrainingError
 
 
@@ -141,6 +144,7 @@ SAMPLES = {
     "dashboard": {
         "runs": 1000,
         "rows": [{"what": "filter", "median_s": 0.2, "p95_s": 0.3, "target_s": 1.0}],
+        "peer": [{"what": "search", "ours_s": 0.2, "peer_s": 0.4, "times": 2.0}],
     },
     "store": [
         {"work": "write: MLflow", "value": 5.0, "unit": "runs/s", "this store is": 12.0},
@@ -170,8 +174,34 @@ def test_what_the_scripts_print_becomes_a_table(benchmark_command, monkeypatch, 
     assert code == 0, err
     rows = json.loads(out)[0]["tables"][0]["rows"]
     numbers = [cell["value"] for row in rows for cell in row.values() if isinstance(cell, dict)]
-    assert len(rows) == (2 if name == "store" else 1)
-    assert len(numbers) == {"throughput": 5, "dashboard": 4, "store": 3, "explain": 8}[name]
+    assert len(rows) == (2 if name in ("store", "dashboard") else 1)
+    assert len(numbers) == {"throughput": 5, "dashboard": 7, "store": 3, "explain": 8}[name]
+
+
+def test_mlflow_is_measured_where_it_lies_and_its_place_is_not_kept(benchmark_command, monkeypatch, tmp_path):
+    (tmp_path / "store.py").write_text(
+        "import json, sys\n"
+        f"asked = ['--runs', '20', '--stored', '100', '--mlflow', {str(tmp_path / 'python')!r}, '--json']\n"
+        "assert sys.argv[1:] == asked, sys.argv\n"
+        f"print({json.dumps(SAMPLES['store'])!r})\n"
+    )
+    monkeypatch.setattr(speed, "SCRIPTS", tmp_path)
+    mlflow = ("--mlflow", tmp_path / "python")
+    code, _, err = benchmark_command("store", "--quick", "--device", "cpu", *mlflow)
+    assert code == 0, err
+    assert "--runs 20 --stored 100 --mlflow · seed 0" in err and str(tmp_path / "python") not in err
+    code, _, err = benchmark_command("explain", "--quick", "--device", "cpu", *mlflow)
+    assert code == 1 and "--mlflow" not in err
+
+
+@pytest.mark.parametrize(
+    ("python", "words"), [("/none/python", "No such file"), (sys.executable, "No module named 'mlflow'")]
+)
+def test_an_interpreter_without_mlflow_is_one_line(capsys, monkeypatch, python, words):
+    monkeypatch.setenv("PYTHONSAFEPATH", "1")
+    assert run_command(store_script.main, ["--mlflow", python]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith(f"error: --mlflow {python}: ") and words in err and err.count("\n") == 1
 
 
 def test_what_was_measured_on_a_cpu_does_not_answer_for_a_gpu():
@@ -179,6 +209,7 @@ def test_what_was_measured_on_a_cpu_does_not_answer_for_a_gpu():
         asked = []
         bench = SimpleNamespace(
             benchmark=SimpleNamespace(name="throughput"),
+            options=Options(),
             quick=True,
             device=device,
             cell=lambda config, facts, measure: asked.append(facts["arguments"]),
