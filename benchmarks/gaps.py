@@ -51,7 +51,7 @@ def bench_of(name: str, chosen: argparse.Namespace) -> Iterator[Bench]:
 
 
 def narrower_network(narrower: int) -> str:
-    """The name of CH-Rand's network with every layer that many times narrower."""
+    """The name of CH-Rand's network with every convolution that many times narrower."""
     if narrower == 1:
         return networks.CH_RAND
     name = NARROW.format(narrower)

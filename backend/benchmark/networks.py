@@ -26,18 +26,18 @@ class ChRandNetwork(Backbone):
 
     Args:
         in_channels: of the images.
-        narrower: divides the width of every layer; 1 = the paper's.
+        narrower: divides the width of every convolution; 1 = the paper's.
     """
 
     def __init__(self, in_channels: int, narrower: int = 1) -> None:
-        *widths, dense = (width // narrower for width in (64, 128, 256, 512, 512, _FC))
+        widths = tuple(width // narrower for width in (64, 128, 256, 512, 512))
         stages: list[nn.Module] = []
         for index, (before, after) in enumerate(zip((in_channels, *widths), widths, strict=False)):
             pool = nn.AvgPool2d(2, ceil_mode=True) if index == 4 else nn.MaxPool2d(2, ceil_mode=True)
             convolution = nn.Conv2d(before, after, 3, padding=1)
             stages.append(nn.Sequential(convolution, nn.LeakyReLU(_SLOPE), nn.BatchNorm2d(after), pool))
-        super().__init__(stages[0], stages[1:], dense)
-        self.dense = nn.Linear(widths[-1] * 4, dense)
+        super().__init__(stages[0], stages[1:], _FC)
+        self.dense = nn.Linear(widths[-1] * 4, _FC)
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.Linear):
                 nn.init.xavier_uniform_(module.weight)  # the default of Keras

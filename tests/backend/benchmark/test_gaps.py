@@ -50,10 +50,10 @@ def test_ch_rand_is_trained_and_scored_as_in_the_table(strawberries, tmp_path, c
     assert all(0 <= score <= 1 for score in found.values())
 
 
-def test_a_narrower_network_is_narrower_everywhere():
+def test_a_narrower_network_has_narrower_convolutions_and_as_many_features():
     widths = [weights.shape[0] for weights in ChRandNetwork(3, 4).state_dict().values() if weights.ndim > 1]
-    assert widths == [16, 32, 64, 128, 128, 64]
-    assert ChRandNetwork(3, 4)(torch.rand(2, 3, 64, 64)).shape == (2, 64)
+    assert widths == [16, 32, 64, 128, 128, 256]
+    assert ChRandNetwork(3, 4)(torch.rand(2, 3, 64, 64)).shape == (2, 256)
 
 
 def test_torchs_start_changes_the_convolutions_and_is_repeatable():
