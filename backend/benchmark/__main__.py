@@ -109,8 +109,10 @@ def _report(chosen: argparse.Namespace) -> int:
     elif chosen.results is None:
         print("\n\n".join(sections) or f"{chosen.store}: no stored benchmark")
     else:
-        write_report(sections, chosen.results)
+        stayed = write_report(sections, chosen.results)
         print(f"{chosen.results}: {', '.join(found) or 'no stored benchmark'}")
+        for command in stayed:
+            print(f"  left as it was, not in {chosen.store}: {command}")
     return EXIT_OK
 
 

@@ -1,8 +1,13 @@
-"""docs/results.md from the store: the tables of every benchmark, between two marker comments."""
+"""docs/results.md from the store: the tables of every benchmark, between two marker comments.
+
+A section is known by the command and the data that its second paragraph begins with. What a store does not
+hold stays as it was written: tables of other machines, from other stores.
+"""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -31,18 +36,21 @@ def report(store: Path) -> dict[str, list[str]]:
     return sections
 
 
-def write_report(sections: Sequence[str], results: Path) -> None:
-    """Replace what stands between the markers by sections; append them where there are no markers.
+def write_report(sections: Sequence[str], results: Path) -> list[str]:
+    """Renew these sections between the markers, or append them with markers where there are none.
 
     Args:
         sections: of ``report``.
         results: a Markdown file.
 
+    Returns:
+        The commands of sections that stayed as they were, for the store holds nothing of them.
+
     Raises:
         DataError: the file has one marker without the other, or cannot be read or written.
     """
     try:
-        _renew(sections, results)
+        return _renew(sections, results)
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(
             f"cannot read or write ({getattr(error, 'strerror', None) or error})",
@@ -52,15 +60,35 @@ def write_report(sections: Sequence[str], results: Path) -> None:
         ) from error
 
 
-def _renew(sections: Sequence[str], results: Path) -> None:
-    body = "\n\n".join([BEGIN, *sections, END])
+def _renew(sections: Sequence[str], results: Path) -> list[str]:
     text = results.read_text(encoding="utf-8") if results.exists() else "# Results\n"
     before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
+    written, end, after = rest.partition(END)
     if bool(begin) != (END in text) or (begin and not end):
         raise DataError("one marker without the other", where=str(results), expected=f"{BEGIN} ... {END}")
-    fresh = f"{text.rstrip()}\n\n## Published tables and peers\n\n{body}\n"
-    results.write_text(before + body + after if begin else fresh, encoding="utf-8")
+    fresh = {_command(section): section for section in sections}
+    stayed = {_command(section): section for section in _split(written) if _command(section) not in fresh}
+    body = "\n\n".join([BEGIN, *sorted([*fresh.values(), *stayed.values()], key=_place), END])
+    appended = f"{text.rstrip()}\n\n## Published tables and peers\n\n{body}\n"
+    results.write_text(before + body + after if begin else appended, encoding="utf-8")
+    return list(stayed)
+
+
+def _split(written: str) -> list[str]:
+    """The sections of what stands between the markers."""
+    return [part.strip() for part in re.split(r"^(?=### )", written, flags=re.MULTILINE) if part.strip()]
+
+
+def _command(section: str) -> str:
+    """Command and data of a section, as its second paragraph begins with them."""
+    return section.partition("\n\n")[2].partition(";")[0]
+
+
+def _place(section: str) -> tuple[int, str]:
+    """The place of a section: the benchmark's in the registry, then by command and data."""
+    name = section.removeprefix("### ").partition(":")[0]
+    order = list(BENCHMARKS)
+    return order.index(name) if name in order else len(order), _command(section)
 
 
 def _stored(connection: Any) -> Iterator[tuple[StudyFacts, list[Result]]]:

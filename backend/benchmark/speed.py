@@ -66,7 +66,7 @@ READERS: dict[str, Callable[[Any], Iterator[Line]]] = {
     "explain": _explain,
 }
 FULL: dict[str, tuple[tuple[str, ...], ...]] = {
-    "throughput": (("--steps", "8", "--repeats", "5"),),
+    "throughput": (("--steps", "4", "--repeats", "5"),),
     "dashboard": (("--runs", "1000"), ("--runs", "10000")),
     "store": (("--runs", "500", "--stored", "10000"), ("--runs", "100", "--stored", "100000")),
     "explain": (("--images", "256"),),

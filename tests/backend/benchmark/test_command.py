@@ -171,6 +171,24 @@ def test_resumes_and_reports(benchmark_command, strawberries, tmp_path, monkeypa
     assert benchmark_command("report", "--results", results)[0] == 2
 
 
+def section(name, data, told):
+    return f"### {name}: protocol\n\n`python -m backend.benchmark {name}` on {data}; cpu; {told}."
+
+
+def test_a_report_renews_what_the_store_holds_and_leaves_the_rest(tmp_path):
+    results = tmp_path / "results.md"
+    results.write_text("# Results\n")
+    first = [section("retrieval", "MNIST", "old"), section("retrieval", "CIFAR-10", "other machine")]
+    assert write_report(first, results) == []
+    fresh = [section("scenarios", "MNIST", "new"), section("retrieval", "MNIST", "new")]
+    assert write_report(fresh, results) == ["`python -m backend.benchmark retrieval` on CIFAR-10"]
+    body = results.read_text().partition(BEGIN)[2].partition(END)[0]
+    assert body == "\n\n" + "\n\n".join([fresh[0], first[1], fresh[1]]) + "\n\n"
+    before = results.read_text()
+    assert len(write_report([], results)) == 3
+    assert results.read_text() == before
+
+
 def test_a_smoke_test_is_not_reported(benchmark_command, strawberries, tmp_path):
     assert benchmark_command("riseholme", "--root", strawberries, "--quick", "--device", "cpu")[0] == 0
     code, out, _ = benchmark_command("report")

@@ -71,6 +71,33 @@ def test_torchs_start_changes_the_convolutions_and_is_repeatable():
     )
 
 
+def test_layers_are_probed_at_each_size_after_one_training(mnist_raw, tmp_path, capsys):
+    asked = ["layers", "--root", str(mnist_raw), "--out", str(tmp_path / "out"), "--threads", "1"]
+    asked += ["--images", "100", "--epochs", "1", "--numbers", "256", "1152", "--plain"]
+    assert run_command(gaps.main, asked) == 0
+    out = capsys.readouterr().out
+    assert out.count("rotation, resnet10_half_plain, 1 epochs, seed 0") == 2
+    assert [name.rsplit(" ", 2)[1] for name in list(scores(out.split("rotation")[2]))] == [
+        "1,152",
+        "1,024",
+        "1,152",
+        "1,024",
+    ]
+    assert all(0 <= score <= 1 for score in scores(out).values())
+
+
+def test_a_plain_block_is_the_residual_one_less_its_shortcut():
+    block = create_backbone("resnet10_half", 1).stages[1][0]
+    plain = gaps.PlainBlock(block).eval()
+    maps = torch.randn(2, 32, 8, 8)
+    with torch.no_grad():
+        expected = block.eval()(maps)
+        inner = block.bn2(block.conv2(torch.relu(block.bn1(block.conv1(maps)))))
+        torch.testing.assert_close(plain(maps), torch.relu(inner))
+        torch.testing.assert_close(expected, torch.relu(inner + block.downsample(maps)))
+    assert inner.abs().max() > 0.1
+
+
 def test_a_folder_that_is_not_there_is_one_line(capsys, tmp_path):
     assert run_command(gaps.main, ["pairwise", "--root", str(tmp_path / "none")]) == 2
     assert capsys.readouterr().err.startswith(f"error: {tmp_path / 'none'}: no such folder")
