@@ -12,7 +12,7 @@ from threading import Thread
 
 import streamlit as st
 
-from dashboard.pages import import_first
+from dashboard.ahead import import_first
 
 
 @asynccontextmanager

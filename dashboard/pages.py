@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 from importlib import import_module
-from threading import Timer
 from typing import cast
 
 from dashboard import texts
+from dashboard.ahead import importer
 from dashboard.filters import Scope
-
-FIRST = ("dashboard.views.overview", "dashboard.evidence.data", "dashboard.evidence.tuning")
-"""The opening page, and what its figures need, Altair above all."""
-LATER = ("sklearn.ensemble", "sklearn.inspection")
-"""The search for what mattered in tuning needs scikit-learn: a second that no page should wait for."""
-PAUSE = 2.0
-"""Seconds that the first reader gets alone before other pages are imported."""
 
 
 @dataclass(frozen=True)
@@ -57,26 +48,5 @@ PAGES = (
 )
 
 
-def import_first() -> None:
-    """Import what the opening page needs."""
-    _import(FIRST)
-
-
-@cache
-def import_ahead() -> None:
-    """Import what the other pages need while the first one is read; once for each server."""
-    timer = Timer(PAUSE, _import_all)
-    timer.daemon = True
-    timer.start()
-
-
-def _import_all() -> None:
-    _import((*LATER, *(f"dashboard.views.{entry.name}" for entry in PAGES)))
-    # What is imported stays; looking through it for garbage at every collection costs a tenth of a second.
-    gc.collect()
-    gc.freeze()
-
-
-def _import(names: tuple[str, ...]) -> None:
-    for name in names:
-        import_module(name)
+import_ahead = importer([f"dashboard.views.{entry.name}" for entry in PAGES])
+"""Import what the other pages need while the first one is read; once for each server."""

@@ -12,6 +12,7 @@ import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
 from dashboard import texts
+from dashboard.ahead import DRAWING
 from dashboard.components import states
 from dashboard.components.basket import remember
 from dashboard.components.mode import follow_system
@@ -75,7 +76,8 @@ def main() -> None:
     opening = PAGES[0]  # has the bare address, and its own, under which somebody may look for it
     pages = [_page(entry, path, address="" if entry is opening else entry.name) for entry in PAGES]
     page = st.navigation([*pages, _page(opening, path, address=opening.name, visibility="hidden")])
-    page.run()
+    with DRAWING.page():
+        page.run()
     follow_system()
     import_ahead()
 

@@ -26,6 +26,10 @@ def _throughput(found: Any) -> Iterator[Line]:
     for row in found["speed"]:
         columns = {name: row[name] for name in ("ours", "limit", "peer", "of_limit", "over_peer")}
         yield f"{row['method']}, {row['size']} px", columns
+    for row in found["overhead"]:
+        yield f"{row['method']}, {row['size']} px: a step over SimCLR's", {"ratio": row["over_simclr"]}
+    for size, over in found["memory_over_limit"].items():
+        yield f"{size} px: peak memory over the limit's", {"ratio": over}
 
 
 def _dashboard(found: Any) -> Iterator[Line]:

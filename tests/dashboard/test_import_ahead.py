@@ -1,46 +1,69 @@
-"""What pages need is imported while the first one is read."""
+"""What pages need is imported while the server has nothing to draw."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
 import threading
-from collections.abc import Iterator
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from dashboard import pages
+from dashboard import ahead, pages
 
 
 @pytest.fixture
-def timers(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple]]:
-    started: list[tuple] = []
-
-    class Now:
-        daemon = False
-
-        def __init__(self, pause, imports) -> None:
-            self.asked = (pause, imports)
-
-        def start(self) -> None:
-            assert self.daemon, "the server can end at any time"
-            started.append(self.asked)
-
-    monkeypatch.setattr(pages, "Timer", Now)
-    pages.import_ahead.cache_clear()
-    yield started
-    pages.import_ahead.cache_clear()
+def imported(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The modules that were asked for, none of them imported; pauses are short."""
+    names: list[str] = []
+    monkeypatch.setattr(ahead, "import_module", names.append)
+    monkeypatch.setattr(ahead, "PAUSE", 0.05)
+    return names
 
 
-def test_a_server_imports_ahead_once_and_after_a_pause(timers: list[tuple]) -> None:
+def until(condition) -> bool:
+    deadline = time.monotonic() + 10
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return condition()
+
+
+def test_a_server_imports_ahead_once_pages_first(imported: list[str]) -> None:
+    start = ahead.importer(["a page", "another"], ahead.Drawing())
     for _ in range(3):
-        pages.import_ahead()
-    ((pause, imports),) = timers
-    assert pause >= 1
-    imports()
-    assert {f"dashboard.views.{entry.name}" for entry in pages.PAGES} <= set(sys.modules)
-    assert "sklearn.ensemble" in sys.modules
+        start()
+    expected = ["a page", "another", *ahead.LATER]
+    assert until(lambda: len(imported) == len(expected))
+    time.sleep(0.2)
+    assert imported == expected
+
+
+def test_nothing_is_imported_while_a_page_is_drawn(imported: list[str]) -> None:
+    drawing = ahead.Drawing()
+    start = ahead.importer(["a page"], drawing)
+    with pytest.raises(ValueError, match="of the page"), drawing.page():
+        start()
+        time.sleep(0.3)
+        assert imported == []
+        raise ValueError("of the page")
+    assert until(lambda: len(imported) == 1 + len(ahead.LATER))
+
+
+def test_readers_without_a_pause_do_not_stop_the_imports(
+    imported: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ahead, "PATIENCE", 0.02)
+    drawing = ahead.Drawing()
+    with drawing.page():
+        ahead.importer(["a page"], drawing)()
+        assert until(lambda: len(imported) == 1 + len(ahead.LATER))
+
+
+def test_every_page_and_what_is_named_can_be_imported() -> None:
+    for name in (*ahead.FIRST, *(f"dashboard.views.{entry.name}" for entry in pages.PAGES), *ahead.LATER):
+        ahead.import_module(name)
+        assert name in sys.modules
 
 
 def test_the_server_imports_the_opening_page_as_it_starts(monkeypatch: pytest.MonkeyPatch) -> None:

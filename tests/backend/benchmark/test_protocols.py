@@ -139,7 +139,9 @@ SAMPLES = {
         "speed": [
             {"size": 32, "method": "simclr", "ours": 5.0, "limit": 6.0, "peer": 4.0}
             | {"of_limit": 0.83, "over_peer": 1.25}
-        ]
+        ],
+        "overhead": [{"size": 32, "method": "byol", "seconds": 0.3, "over_simclr": 1.3}],
+        "memory_over_limit": {"32": 1.01},
     },
     "dashboard": {
         "runs": 1000,
@@ -174,8 +176,8 @@ def test_what_the_scripts_print_becomes_a_table(benchmark_command, monkeypatch, 
     assert code == 0, err
     rows = json.loads(out)[0]["tables"][0]["rows"]
     numbers = [cell["value"] for row in rows for cell in row.values() if isinstance(cell, dict)]
-    assert len(rows) == (2 if name in ("store", "dashboard") else 1)
-    assert len(numbers) == {"throughput": 5, "dashboard": 7, "store": 3, "explain": 8}[name]
+    assert len(rows) == {"throughput": 3, "dashboard": 2, "store": 2, "explain": 1}[name]
+    assert len(numbers) == {"throughput": 7, "dashboard": 7, "store": 3, "explain": 8}[name]
 
 
 def test_mlflow_is_measured_where_it_lies_and_its_place_is_not_kept(benchmark_command, monkeypatch, tmp_path):
