@@ -26,9 +26,9 @@ from typing import Any
 import sample_peer
 from peers import require_mlflow
 from playwright.sync_api import Browser, sync_playwright
-from sample_server import FLAGS, VIEWS, chromium, served
+from sample_server import BARE, FLAGS, VIEWS, chromium, served
 from sample_store import Plan, build
-from sample_visits import Times, crowd, explore, opened, pack, search, walk
+from sample_visits import Times, bare_search, crowd, explore, opened, pack, search, walk
 
 from backend.cli import run_command
 from backend.store.writer import RunStore
@@ -46,6 +46,7 @@ TARGETS = {
     "slider": 0.4,
     "cell click": 0.4,
     "search": 0.4,
+    "search, a bare page": 0.4,
     "export PNG": 1.5,
     "review pack": 30.0,
 }
@@ -105,6 +106,9 @@ def measure(store: Path, browser: Browser, repeats: int) -> tuple[Times, float]:
         for page in open_now:
             page.context.close()
         times[f"first content, {CROWD} open"] = crowd(browser, address, CROWD, repeats)
+    with served(store, BARE) as (address, _server):
+        for _ in range(repeats):
+            bare_search(browser, address, times)
     return times, memory
 
 

@@ -17,6 +17,8 @@ ROOT = Path(__file__).parents[1]
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 PATIENCE = 60.0
 """Seconds that a start may take on a busy machine."""
+BARE = "benchmarks/sample_bare.py"
+"""The least that Streamlit can serve."""
 VIEWS = ("overview", "defects", "changes", "inputs", "augmentations", "methods", "gradcam", "space", "tuning",
          "data", "runs", "report")  # fmt: skip
 """Every page by its address; the first one also has the empty address."""
@@ -32,11 +34,12 @@ def chromium() -> str | None:
 
 
 @contextmanager
-def served(store: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+def served(store: Path, app: str = "dashboard/app.py") -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """The dashboard on a free port of this machine, ended afterwards.
 
     Args:
         store: the run store.
+        app: what Streamlit is to serve.
 
     Yields:
         Its address and its process.
@@ -44,7 +47,7 @@ def served(store: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", "dashboard/app.py", "--server.headless", "true"]
+    command = [sys.executable, "-m", "streamlit", "run", app, "--server.headless", "true"]
     command += ["--server.port", str(port), "--server.address", "127.0.0.1", "--", "--store", str(store)]
     server = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     address = f"http://127.0.0.1:{port}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 
 from playwright.sync_api import Browser, Page
@@ -82,12 +82,24 @@ def search(page: Page, times: Times) -> None:
     page.locator("[data-testid=stSidebarNav] a[href$='/runs']").click()
     settle(page)
     choose(page, "Purpose", "all purposes")()
+    times.setdefault("search", []).extend(_searches(page))
+
+
+def bare_search(browser: Browser, address: str, times: Times) -> None:
+    """The same searches on a page that does nothing but say what was asked for: what Streamlit takes."""
+    page = browser.new_context(viewport=WIDE).new_page()  # type: ignore[arg-type]
+    page.goto(address)
+    times.setdefault("search, a bare page", []).extend(_searches(page))
+    page.context.close()
+
+
+def _searches(page: Page) -> Iterator[float]:
     box = page.get_by_role("textbox", name="Search")
     for wanted in ("barlow", "rotnet"):
         settle(page)
         box.fill(wanted)
         found = f"{HEADLINE} !== {json.dumps(page.evaluate(HEADLINE))} && {DRAWN}"
-        times.setdefault("search", []).append(timed(page, partial(box.press, "Enter"), found))
+        yield timed(page, partial(box.press, "Enter"), found)
 
 
 def fetch(page: Page, name: str) -> float:
