@@ -116,8 +116,8 @@ def _peak_in_this_process(folder: Path, setting: Setting, limit: bool) -> float:
 
 def measure(
     setting: Setting, methods: list[str], compared: list[str]
-) -> tuple[list[Speed], list[Overhead], float]:
-    """Everything at one size, on images in a temporary folder."""
+) -> tuple[list[Speed], list[Overhead], float | None]:
+    """Everything at one size, on images in a temporary folder; memory with the overheads only."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_images(folder, setting.size)
@@ -126,18 +126,27 @@ def measure(
         for method in methods:
             speeds.append(measure_speed(method, folder, setting))
             print(f"  {speeds[-1]}", file=sys.stderr)
+        if not compared:
+            return speeds, [], None
         overheads = measure_overheads(compared, folder, setting)
         memory = peak_memory(folder, setting, limit=False) / peak_memory(folder, setting, limit=True)
     return speeds, overheads, round(memory, 3)
+
+
+def named(methods: str) -> list[str]:
+    """The names of a list with commas; of ``none``, no name."""
+    return [] if methods == "none" else methods.split(",")
 
 
 def main(argv: list[str] | None = None) -> int:
     """Parse, measure, print."""
     parser = argparse.ArgumentParser(prog="benchmarks/throughput.py", description=__doc__.split("\n")[0])
     parser.add_argument(
-        "--methods", default=",".join(FIVE), help="compared with the peer (default: %(default)s)"
+        "--methods", default=",".join(FIVE), help="compared with the peer, or none (default: %(default)s)"
     )
-    parser.add_argument("--overheads", default="", help="beside SimCLR's step (default: every method)")
+    parser.add_argument(
+        "--overheads", default="", help="beside SimCLR's step, or none (default: every method)"
+    )
     parser.add_argument("--sizes", default="64,32", help="sides in pixels (default: %(default)s)")
     parser.add_argument("--steps", type=int, default=8, help="steps a repeat (default: %(default)s)")
     parser.add_argument("--repeats", type=int, default=5, help="interleaved repeats (default: %(default)s)")
@@ -155,9 +164,9 @@ def main(argv: list[str] | None = None) -> int:
     warnings.simplefilter("ignore")
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     sizes = [32] if options.quick else [int(size) for size in options.sizes.split(",")]
-    methods = ["simclr"] if options.quick else options.methods.split(",")
     every = [info.name for info in list_methods() if info.pretrains]
-    compared = ["rotation"] if options.quick else options.overheads.split(",") if options.overheads else every
+    methods = ["simclr"] if options.quick else named(options.methods)
+    compared = ["rotation"] if options.quick else named(options.overheads) if options.overheads else every
     results = []
     for size in sizes:
         setting = Setting(
@@ -176,7 +185,7 @@ def main(argv: list[str] | None = None) -> int:
                 "speed": [asdict(row) for speeds, _, _ in results for row in speeds],
                 "overhead": [asdict(row) for _, overheads, _ in results for row in overheads],
                 "memory_over_limit": {
-                    str(s): memory for s, (_, _, memory) in zip(sizes, results, strict=True)
+                    str(s): memory for s, (_, _, memory) in zip(sizes, results, strict=True) if memory
                 },
             }
         )
@@ -186,7 +195,7 @@ def main(argv: list[str] | None = None) -> int:
     return EXIT_OK
 
 
-def print_tables(size: int, speeds: list[Speed], overheads: list[Overhead], memory: float) -> None:
+def print_tables(size: int, speeds: list[Speed], overheads: list[Overhead], memory: float | None) -> None:
     """The results at one size, for people."""
     print(f"\n{size} px, images/s   {'ours':>8}{'limit':>8}{'peer':>8}  of limit  over peer")
     for row in speeds:
@@ -195,7 +204,8 @@ def print_tables(size: int, speeds: list[Speed], overheads: list[Overhead], memo
     print(f"\n{size} px              s/step  over simclr")
     for line in overheads:
         print(f"{line.method:<22} {line.seconds:7.4f} {line.over_simclr:9.3f}")
-    print(f"peak memory over the limit's: {memory:.3f}")
+    if memory is not None:
+        print(f"peak memory over the limit's: {memory:.3f}")
 
 
 if __name__ == "__main__":

@@ -70,7 +70,11 @@ READERS: dict[str, Callable[[Any], Iterator[Line]]] = {
     "explain": _explain,
 }
 FULL: dict[str, tuple[tuple[str, ...], ...]] = {
-    "throughput": (("--steps", "4", "--repeats", "5"),),
+    "throughput": tuple(
+        (*size, *half, "--steps", "4", "--repeats", "5")
+        for half in (("--overheads", "none"), ("--methods", "none"))
+        for size in (("--sizes", "64"), ("--sizes", "32"))
+    ),
     "dashboard": (("--runs", "1000"), ("--runs", "10000")),
     "store": (("--runs", "500", "--stored", "10000"), ("--runs", "100", "--stored", "100000")),
     "explain": (("--images", "256"),),

@@ -11,8 +11,23 @@ DENSE, DEPTHWISE = "resnet18", "mobilenet_v3_small"
 @pytest.fixture(params=[True, False], ids=["bfloat16 cores", "no bfloat16 cores"])
 def cores(request, monkeypatch) -> bool:
     """Whether the CPU of this test multiplies in bfloat16."""
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": request.param}, raising=False)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": request.param}, raising=False)
     return request.param
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        ({"cpu_name": "Intel Xeon", "avx512_bf16": True, "amx_bf16": True}, BFLOAT16),
+        ({"cpu_name": "Intel Xeon", "avx512_bf16": True, "amx_bf16": False}, FLOAT32),
+        ({"cpu_name": "AMD EPYC", "avx512_bf16": True, "amx_bf16": False}, BFLOAT16),
+        ({"cpu_name": "AMD EPYC", "avx512_bf16": False, "amx_bf16": False}, FLOAT32),
+        ({"avx512_bf16": True}, FLOAT32),
+    ],
+)
+def test_cores_that_gain_nothing_from_bfloat16_stay_in_float32(monkeypatch, found, expected):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: found, raising=False)
+    assert training_precision("cpu", DENSE) == expected
 
 
 def test_bfloat16_where_it_is_faster(cores):
