@@ -1,12 +1,12 @@
 """How much faster a training step is in bfloat16 than in float32, for each backbone, in one run.
 
     python benchmarks/precision.py [--device cpu] [--resolution 64] [--batch 32] [--threads 1] [NAME ...]
-    python benchmarks/precision.py --maps [--batch 64] [--threads 1]
+    python benchmarks/precision.py --maps [--float32] [--batch 64] [--threads 1]
 
 Forward, loss, backward and AdamW on one fixed batch of RGB images, both precisions in turn; the median over
 the rounds of each round's ratio. The last column says what training chooses on this machine. With ``--maps``:
-forward and backward of the convolutions at the end of small ResNets in bfloat16, torch's own and those of
-``backend.models.small_maps``, by the side of the map that goes in.
+forward and backward of the convolutions at the end of small ResNets in bfloat16 or float32, torch's own and
+those of ``backend.models.small_maps``, by the side of the map that goes in.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def measure(backbone: str, images: Tensor, steps: int, rounds: int) -> tuple[flo
     return full, half, statistics.median(one / other for one, other in pairs)
 
 
-def measure_maps(batch: int, rounds: int) -> None:
+def measure_maps(batch: int, rounds: int, *, bfloat16: bool) -> None:
     """Print milliseconds of a forward and backward pass of single convolutions, both ways in turn."""
     print(f"{'convolution':24s} {'map':>7s} {'torch':>9s} {'ours':>9s} {'ratio':>7s}")
     for inputs, outputs, kernel, stride in LAST:
@@ -87,17 +87,17 @@ def measure_maps(batch: int, rounds: int) -> None:
             plain = plain.to(memory_format=torch.channels_last)
             images = torch.rand(batch, inputs, side, side).contiguous(memory_format=torch.channels_last)
             both = [plain, SmallMapConv2d.of(plain)]
-            pairs = [[_pass_seconds(one, images) for one in both] for _ in range(rounds + 2)][2:]
+            pairs = [[_pass_seconds(one, images, bfloat16) for one in both] for _ in range(rounds + 2)][2:]
             own, ours = (1000 * statistics.median(times) for times in zip(*pairs, strict=True))
             ratio = statistics.median(one / other for one, other in pairs)
             name = f"{inputs} to {outputs}, {kernel} x {kernel}, by {stride}"
             print(f"{name:24s} {side:3d} x {side:<2d} {own:6.2f} ms {ours:6.2f} ms {ratio:7.2f}", flush=True)
 
 
-def _pass_seconds(convolution: nn.Conv2d, images: Tensor) -> float:
+def _pass_seconds(convolution: nn.Conv2d, images: Tensor, bfloat16: bool) -> float:
     images = images.detach().requires_grad_()
     started = time.perf_counter()
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
         output = convolution(images)
     output.backward(torch.ones_like(output))
     return time.perf_counter() - started
@@ -114,10 +114,11 @@ def main() -> int:
     parser.add_argument("--steps", type=int, default=3)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--maps", action="store_true", help="single convolutions over small maps")
+    parser.add_argument("--float32", action="store_true", help="these in float32")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     if arguments.maps:
-        measure_maps(arguments.batch, arguments.rounds)
+        measure_maps(arguments.batch, arguments.rounds, bfloat16=not arguments.float32)
         return 0
     device = resolve_device(arguments.device)
     images = torch.rand(arguments.batch, 3, arguments.resolution, arguments.resolution, device=device)

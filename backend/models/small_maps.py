@@ -1,4 +1,4 @@
-"""Convolutions over small maps in bfloat16 on a CPU, where oneDNN's own take several times as long.
+"""Convolutions over small maps in training on a CPU, where oneDNN's own take up to several times as long.
 
 The last stages of a backbone for images of 32 to 64 px see maps of 1 to 16 cells, and hold most weights.
 There the gradient of the weights is a product of two matrices, gathered patches and gradients of the output
@@ -19,12 +19,12 @@ from torch.nn.grad import conv2d_input
 
 Pair = tuple[int, int]
 
-CELLS = 16
-"""Largest output map for which the product is clearly faster: 4 x 4 (``benchmarks/precision.py --maps``)."""
+CELLS = {torch.bfloat16: 16, torch.float32: 4}
+"""Largest output map for which the product is faster (``benchmarks/precision.py --maps [--float32]``)."""
 
 
 class SmallMapConv2d(nn.Conv2d):
-    """``torch.nn.Conv2d`` with a faster way through small maps while training in bfloat16 on a CPU."""
+    """``torch.nn.Conv2d`` with a faster way through small maps while training on a CPU."""
 
     @classmethod
     def of(cls, convolution: nn.Conv2d) -> SmallMapConv2d:
@@ -49,12 +49,22 @@ class SmallMapConv2d(nn.Conv2d):
             for side, k, s, p in zip(images.shape[2:], self.weight.shape[2:], stride, padding, strict=True)
         ]
         cells = sides[0] * sides[1]
-        if not 0 < cells <= CELLS or not _in_bfloat16(images):
+        precision = self._trained_in(images)
+        if precision is None or not 0 < cells <= CELLS[precision]:
             return super().forward(images)
-        images, weight = images.bfloat16(), self.weight.bfloat16()
+        images, weight = images.to(precision), self.weight.to(precision)
         if cells == 1:
             return _one_cell(images, weight, padding)
         return cast("Tensor", _Convolution.apply(images, weight, stride, padding))
+
+    def _trained_in(self, images: Tensor) -> torch.dtype | None:
+        """The precision of a step on a CPU; None elsewhere, and in float32 for what is judged."""
+        if images.device.type != "cpu":
+            return None
+        if torch.is_autocast_enabled("cpu"):
+            return torch.bfloat16 if torch.get_autocast_dtype("cpu") == torch.bfloat16 else None
+        trained = self.training and torch.is_grad_enabled() and images.dtype == torch.float32
+        return torch.float32 if trained else None
 
 
 def speed_up_small_maps(model: nn.Module) -> None:
@@ -73,12 +83,6 @@ def _is_plain(convolution: nn.Conv2d) -> bool:
         and convolution.padding_mode == "zeros"
         and not isinstance(convolution.padding, str)
     )
-
-
-def _in_bfloat16(images: Tensor) -> bool:
-    """Whether a convolution of ``images`` would be computed in bfloat16 on a CPU."""
-    autocast = torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") == torch.bfloat16
-    return autocast and images.device.type == "cpu"
 
 
 def _one_cell(images: Tensor, weight: Tensor, padding: Pair) -> Tensor:

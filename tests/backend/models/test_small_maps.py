@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from backend.models import small_maps
 from backend.models.backbones import create_backbone
 from backend.models.small_maps import CELLS, SmallMapConv2d, _Convolution, _one_cell, speed_up_small_maps
 
@@ -14,22 +15,29 @@ GEOMETRIES = [
     if side + 2 * padding >= kernel
 ]
 
+PLAIN = nn.Conv2d(8, 16, 3, padding=1, bias=False)
 
-def trained(convolution: nn.Conv2d, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Output, gradient of the images and of the weights, of a step in bfloat16."""
+
+def trained(
+    convolution: nn.Conv2d, images: Tensor, precision: torch.dtype = torch.bfloat16
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Output, gradient of the images and of the weights, of a step."""
     convolution = copy.deepcopy(convolution)
     images = images.clone().requires_grad_()
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast("cpu", torch.bfloat16, enabled=precision == torch.bfloat16):
         output = convolution(images)
-    assert output.dtype == torch.bfloat16
+    assert output.dtype == precision
     (output.float() * torch.linspace(-1, 1, output.numel()).view_as(output)).sum().backward()
     assert images.grad is not None and convolution.weight.grad is not None
     return output.float(), images.grad, convolution.weight.grad
 
 
+@pytest.mark.parametrize(("precision", "error"), [(torch.bfloat16, 0.02), (torch.float32, 1e-5)])
 @pytest.mark.parametrize("memory", [torch.channels_last, torch.contiguous_format])
 @pytest.mark.parametrize(("side", "kernel", "stride", "padding"), GEOMETRIES)
-def test_a_step_is_that_of_torchs_own(side: int, kernel: int, stride: int, padding: int, memory) -> None:
+def test_a_step_is_that_of_torchs_own(
+    side: int, kernel: int, stride: int, padding: int, memory, precision: torch.dtype, error: float
+) -> None:
     torch.manual_seed(side)
     plain = nn.Conv2d(8, 16, kernel, stride, padding, bias=False).to(memory_format=memory)
     images = torch.randn(4, 8, side, side).contiguous(memory_format=memory)
@@ -38,9 +46,9 @@ def test_a_step_is_that_of_torchs_own(side: int, kernel: int, stride: int, paddi
     output = reference(exact)
     (output * torch.linspace(-1, 1, output.numel()).view_as(output)).sum().backward()
     expected = output, exact.grad, reference.weight.grad
-    for ours, true in zip(trained(SmallMapConv2d.of(plain), images), expected, strict=True):
+    for ours, true in zip(trained(SmallMapConv2d.of(plain), images, precision), expected, strict=True):
         assert true is not None
-        assert (ours - true).abs().max() <= 0.02 * true.abs().max()
+        assert (ours - true).abs().max() <= error * true.abs().max()
 
 
 @pytest.mark.parametrize(("side", "kernel", "stride", "padding"), [(2, 3, 1, 1), (5, 3, 2, 1), (4, 1, 2, 0)])
@@ -68,15 +76,44 @@ def test_one_cell_is_the_part_of_the_kernel_that_meets_the_image(
     torch.testing.assert_close(_one_cell(images, weight, (padding, padding)), expected)
 
 
-def test_in_float32_and_beyond_small_maps_nothing_changes() -> None:
-    plain = nn.Conv2d(8, 16, 3, padding=1, bias=False)
-    ours = SmallMapConv2d.of(plain)
-    small = torch.rand(2, 8, 4, 4)
-    assert torch.equal(ours(small), plain(small))
+@pytest.fixture
+def ways(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Which of our ways were taken."""
+    taken: list[str] = []
+    for owner, name in ((_Convolution, "apply"), (small_maps, "_one_cell")):
+        own = getattr(owner, name)
+        monkeypatch.setattr(
+            owner, name, lambda *found, own=own, name=name: (taken.append(name), own(*found))[1]
+        )
+    return taken
+
+
+@pytest.mark.parametrize("precision", [torch.bfloat16, torch.float32])
+def test_small_maps_are_trained_our_way(ways: list[str], precision: torch.dtype) -> None:
+    for side in (2, 1):
+        trained(SmallMapConv2d.of(PLAIN), torch.rand(2, 8, side, side), precision)
+    assert ways == ["apply", "_one_cell"]
+
+
+@pytest.mark.parametrize("precision", [torch.bfloat16, torch.float32])
+def test_beyond_small_maps_nothing_changes(ways: list[str], precision: torch.dtype) -> None:
     large = torch.rand(2, 8, 8, 8)
-    assert large.shape[2] * large.shape[3] > CELLS
-    for one, other in zip(trained(ours, large), trained(plain, large), strict=True):
-        assert torch.equal(one, other)
+    assert large.shape[2] * large.shape[3] > max(CELLS.values())
+    found, expected = (trained(one, large, precision) for one in (SmallMapConv2d.of(PLAIN), PLAIN))
+    assert all(torch.equal(one, other) for one, other in zip(found, expected, strict=True))
+    assert not ways
+
+
+@pytest.mark.parametrize("side", [2, 1])
+def test_what_is_judged_goes_torchs_own_way(ways: list[str], side: int) -> None:
+    plain, small = copy.deepcopy(PLAIN), torch.rand(2, 8, side, side)
+    ours = SmallMapConv2d.of(plain)
+    assert torch.equal(ours.eval()(small), plain(small))
+    with torch.no_grad():
+        assert torch.equal(ours.train()(small), plain(small))
+    ours.double()  # their weights are the same ones
+    assert torch.equal(ours(small.double()), plain(small.double()))
+    assert not ways
 
 
 def test_a_model_keeps_its_weights_names_and_random_numbers() -> None:
