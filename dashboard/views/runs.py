@@ -32,6 +32,12 @@ COMPARED = "compare"
 def show(scope: Scope) -> None:
     """Draw the page."""
     page.heading(scope, WORDS["question"])
+    _body(scope)
+
+
+@st.fragment
+def _body(scope: Scope) -> None:
+    """Everything below the heading: a search redraws this part alone."""
     top = st.container()
     chosen = _controls(scope)
     notes = _notes()
