@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,8 +13,8 @@ from dashboard import scores, texts
 from dashboard.charts.confusion import confusion_matrix, difference_matrix
 from dashboard.charts.curves import calibration, cost_curve, precision_recall
 from dashboard.figure import Figure
-from dashboard.format import count, money, number, per_hundred, signed_hundred
-from dashboard.frames.agreement import Agreement
+from dashboard.format import count, missing, money, number, per_hundred, signed, signed_hundred
+from dashboard.frames.agreement import Agreement, agreements
 from dashboard.frames.confusion import class_difference, class_rows, matrix_difference, matrix_rows, sides
 from dashboard.frames.costs import priced, prices
 from dashboard.names import defect_words
@@ -73,8 +73,7 @@ def matrices(
         show: ``counts``, ``row`` or ``column``.
         agreed: see ``frames.agreement``.
     """
-    money_of = priced(shown.dataset, counts).set_index("defect")["total"].to_dict()
-    money_of.pop(shown.dataset.healthy, None)
+    money_of = _costs(shown, counts)
     return tuple(
         Figure(
             name=f"decisions-{defect}",
@@ -86,6 +85,14 @@ def matrices(
         )
         for defect, cells in counted(counts, shown.defects).items()
     )
+
+
+def _costs(shown: Shown, counts: pd.DataFrame) -> dict[str, float]:
+    """What the errors on each defect cost for 1,000 fruit; healthy fruit have no price of their own."""
+    bill = priced(shown.dataset, counts)
+    money_of = dict(zip(bill["defect"], bill["total"], strict=True))
+    money_of.pop(shown.dataset.healthy, None)
+    return money_of
 
 
 def _matrix_sentence(cells: dict[str, int], cost: float | None, agreed: Agreement | None) -> str:
@@ -102,20 +109,38 @@ def differences(shown: Shown, ours: pd.DataFrame, theirs: pd.DataFrame) -> tuple
     """How the decisions of two runs differ, for each defect: ours minus theirs."""
     figures = []
     mine, others = (counted(counts, shown.defects) for counts in (ours, theirs))
+    agreed = [agreements(counts) for counts in (ours, theirs)]
+    costs = [_costs(shown, counts) for counts in (ours, theirs)]
     for defect in shown.defects:
         frame = matrix_difference(mine[defect], others[defect], shown.names)
-        share = frame["share"].iloc[0]
+        values = [run[defect].value if defect in run else None for run in agreed]
+        said = (
+            *_more_agreement(*values),
+            WORDS["found_more"].format(n=signed_hundred(frame["share"].iloc[0])),
+            *_more_cost(*(run.get(defect) for run in costs)),
+        )
         figures.append(
             Figure(
                 name=f"difference-{defect}",
                 title=defect_words(defect),
-                sentence=WORDS["found_more"].format(n=signed_hundred(share)),
+                sentence=" · ".join(said),
                 chart=difference_matrix,
                 frame=frame,
                 options={"order": shown.names, "axes": AXES},
             )
         )
     return tuple(figures)
+
+
+def _more_agreement(ours: float | None, theirs: float | None) -> Iterator[str]:
+    if ours is not None and theirs is not None:
+        yield WORDS["agrees_more"].format(n=signed(ours - theirs))
+
+
+def _more_cost(ours: float | None, theirs: float | None) -> Iterator[str]:
+    if ours is not None and theirs is not None and not missing(ours - theirs):
+        words = WORDS["costs_more" if ours > theirs else "costs_less"]
+        yield words.format(cost=money(abs(ours - theirs)))
 
 
 def class_matrix(shown: Shown, order: tuple[str, ...], confusion: pd.DataFrame, show: str) -> Figure:

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from backend.store.queries.catalog import DatasetFacts, DefectFacts
+from dashboard import multiples
 from dashboard.contenders import Contender
 from dashboard.frames import confusion, costs, defects
 
@@ -141,3 +142,24 @@ def test_balance_counts_what_is_labelled() -> None:
     counts = pd.DataFrame({"defect": ["rot"], "positives": [3], "labelled": [12]})
     frame = defects.balance_rows(("rot", "scar"), counts)
     assert frame["text"].tolist() == ["3 (25 %)", "0 (–)"]
+
+
+@pytest.mark.parametrize(
+    ("ours", "sentence"),
+    [
+        ({"tp": 34, "fn": 6}, "agreement +0.070 · +10 of 100 found · errors cost 80 less per 1,000 fruit"),
+        ({"fp": 25, "tn": 135}, "agreement −0.22 · 0 of 100 found · errors cost 200 more per 1,000 fruit"),
+    ],
+)
+def test_a_difference_says_what_was_gained_in_fruit_and_in_money(ours: dict[str, int], sentence: str) -> None:
+    shown = multiples.Shown(facts(("rot", "internal", 4.0, 2.0)), ("rot",), {})
+    mine, theirs = (pd.DataFrame([{"defect": "rot", **COUNTS, **changed}]) for changed in (ours, {}))
+    (figure,) = multiples.differences(shown, mine, theirs)
+    assert figure.sentence == sentence
+
+
+def test_what_nobody_labelled_has_no_price_to_compare() -> None:
+    shown = multiples.Shown(facts(("rot", "internal", 4.0, 2.0)), ("rot",), {})
+    none = pd.DataFrame([{"defect": "rot", "tp": 0, "fn": 0, "fp": 0, "tn": 0}])
+    (figure,) = multiples.differences(shown, none, none)
+    assert "cost" not in figure.sentence
