@@ -138,7 +138,7 @@ def _more_agreement(ours: float | None, theirs: float | None) -> Iterator[str]:
 
 
 def _more_cost(ours: float | None, theirs: float | None) -> Iterator[str]:
-    if ours is not None and theirs is not None and not missing(ours - theirs):
+    if ours is not None and theirs is not None and ours != theirs and not missing(ours - theirs):
         words = WORDS["costs_more" if ours > theirs else "costs_less"]
         yield words.format(cost=money(abs(ours - theirs)))
 

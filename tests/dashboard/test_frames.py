@@ -158,6 +158,13 @@ def test_a_difference_says_what_was_gained_in_fruit_and_in_money(ours: dict[str,
     assert figure.sentence == sentence
 
 
+def test_errors_that_cost_the_same_are_not_called_cheaper() -> None:
+    shown = multiples.Shown(facts(("rot", "internal", 4.0, 2.0)), ("rot",), {})
+    same = pd.DataFrame([{"defect": "rot", **COUNTS}])
+    (figure,) = multiples.differences(shown, same, same)
+    assert "cost" not in figure.sentence
+
+
 def test_what_nobody_labelled_has_no_price_to_compare() -> None:
     shown = multiples.Shown(facts(("rot", "internal", 4.0, 2.0)), ("rot",), {})
     none = pd.DataFrame([{"defect": "rot", "tp": 0, "fn": 0, "fp": 0, "tn": 0}])
