@@ -42,9 +42,10 @@ def _body(scope: Scope) -> None:
     chosen = _controls(scope)
     notes = _notes()
     with st.container():  # there even while it is empty: the first star must not move what is below it
-        runs = _noted(scope.store.run_table(chosen), notes)
+        found = scope.store.run_table(chosen)
+        runs = _noted(found, notes)
     with top:
-        page.answer(_answer(scope, chosen), ())
+        page.answer(_answer(scope, chosen, found), ())
     if runs.empty:
         st.markdown(plain(texts.STATES_OF_STORE["no_match"]))
     else:
@@ -112,10 +113,11 @@ def _controls(scope: Scope) -> RunFilter:
     )
 
 
-def _answer(scope: Scope, chosen: RunFilter) -> Answer:
-    counts = scope.store.state_counts(chosen)
+def _answer(scope: Scope, chosen: RunFilter, found: pd.DataFrame) -> Answer:
+    counts = _states(scope, chosen, found)
     parts = [f"{count(counts[state])} {words}" for state, words in texts.STATES.items() if counts.get(state)]
-    everything = sum(scope.store.state_counts(replace(chosen, purposes=())).values())
+    widened = replace(chosen, purposes=())
+    everything = sum((counts if widened == chosen else scope.store.state_counts(widened)).values())
     others = (
         WORDS["others"].format(n=plural(everything, WORDS["run"]))
         if everything > sum(counts.values())
@@ -126,6 +128,13 @@ def _answer(scope: Scope, chosen: RunFilter) -> Answer:
     purpose = "".join(WORDS["of_purpose"].format(purpose=texts.PURPOSES[name]) for name in chosen.purposes)
     total = plural(sum(counts.values()), WORDS["run"])
     return Answer(WORDS["answer"].format(total=total, purpose=purpose, parts=listing(parts)), others)
+
+
+def _states(scope: Scope, chosen: RunFilter, found: pd.DataFrame) -> dict[str, int]:
+    """How many runs are in each state: of the table, or of the store where the table leaves some out."""
+    if len(found) == NEWEST:
+        return scope.store.state_counts(chosen)
+    return {str(state): int(n) for state, n in found["state"].value_counts().items()}
 
 
 def _table(runs: pd.DataFrame, notes: dict[str, Note]) -> None:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from backend.store.queries import runs
+
 
 def test_the_table_holds_what_sql_holds(full_store: Path, open_page, written, ask) -> None:
     app = open_page(full_store, "runs", purpose="all purposes")
@@ -26,6 +28,24 @@ def test_final_runs_are_shown_first(full_store: Path, open_page, written, ask) -
     everything = ask(full_store, "SELECT COUNT(*) FROM run WHERE study_id = 'study-overnight'")[0][0]
     said = written(app)
     assert f"{rows[0][0]} runs (final results)" in said and f"{everything} runs in all" in said
+
+
+def test_a_table_that_leaves_runs_out_still_counts_all(
+    full_store: Path, open_page, written, ask, monkeypatch
+) -> None:
+    shown = 5
+    everything = ask(full_store, "SELECT COUNT(*) FROM run WHERE study_id = 'study-overnight'")[0][0]
+    assert everything > shown
+    newest = runs.run_table
+
+    def few(connection, chosen):
+        return newest(connection, chosen, limit=shown)
+
+    monkeypatch.setattr(runs, "run_table", few)
+    monkeypatch.setattr("dashboard.views.runs.NEWEST", shown)
+    app = open_page(full_store, "runs", purpose="all purposes")
+    assert len(app.dataframe[0].value) == shown
+    assert f"{everything} runs" in written(app) and f"newest {shown} runs" in written(app)
 
 
 @pytest.mark.parametrize("tab", ["Numbers", "Training curves", "Configuration", "Origin and files"])
