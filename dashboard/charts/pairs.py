@@ -11,6 +11,8 @@ from dashboard.theme import Look, Tint, turning_point
 STEP = 30
 NAMES = 132
 """Pixels for the names of the rows."""
+LETTER = 8
+"""Pixels of a letter at most, on average over a name."""
 
 
 def pairs(
@@ -29,7 +31,10 @@ def pairs(
     """
     colour = tint.colour(look)
     scale = alt.Scale(domain=[0, reach], range=[look.background, colour], clamp=True, interpolate="rgb")
-    top = alt.Axis(orient="top", title=axis, labelAngle=-90, grid=False, labelLimit=NAMES, labelAlign="left")
+    # Names lie where they fit between their columns, and stand where they do not.
+    lie = f"width > {LETTER * max(map(len, order), default=0) * len(order)}"
+    angle, align = alt.ExprRef(expr=f"{lie} ? 0 : -90"), alt.ExprRef(expr=f"{lie} ? 'center' : 'left'")
+    top = alt.Axis(orient="top", title=axis, labelAngle=angle, grid=False, labelLimit=NAMES, labelAlign=align)
     gap = alt.Scale(paddingInner=0.06, paddingOuter=0)
     base = alt.Chart().encode(
         x=alt.X("column:N", sort=list(order), axis=top, scale=gap),

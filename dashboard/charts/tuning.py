@@ -12,6 +12,8 @@ from dashboard.figure import haloed, layered
 from dashboard.theme import Look
 
 SCORES = alt.Scale(zero=False, padding=14)
+DECIMALS = ".4~f"
+"""As many as a score needs, also where all trials have the same one."""
 TELEPHONE = 520
 """Pixels below which a chart stands on a telephone."""
 
@@ -29,7 +31,7 @@ def history(frame: pd.DataFrame, look: Look, *, axes: tuple[str, str], height: i
     x = alt.X("trial:Q", title=axes[0], scale=span, axis=alt.Axis(tickMinStep=1, format="d", grid=False))
     tooltip = [alt.Tooltip("words:N", title="·")]
     base = alt.Chart().encode(x=x)
-    score = alt.Y("score:Q", title=axes[1], scale=SCORES, axis=alt.Axis(tickCount=5))
+    score = alt.Y("score:Q", title=axes[1], scale=SCORES, axis=alt.Axis(tickCount=5, format=DECIMALS))
     best = alt.Y("best:Q", title=axes[1])
     dots = base.mark_point(size=55, opacity=0.8, color=look.reference).encode(y=score, tooltip=tooltip)
     line = base.mark_line(interpolate="step-after", color=look.accent).encode(y=best)
@@ -62,7 +64,7 @@ def setting(
         axis = alt.Axis(tickCount=4, format=".3~g", grid=False)
         span = alt.Scale(type=scale, zero=False, nice=False, padding=12)
         x = alt.X("value:Q", title=None, scale=span, axis=axis)
-    y = alt.Y("score:Q", title=title, scale=SCORES, axis=alt.Axis(tickCount=4))
+    y = alt.Y("score:Q", title=title, scale=SCORES, axis=alt.Axis(tickCount=4, format=DECIMALS))
     base = alt.Chart().encode(x=x, y=y, tooltip=[alt.Tooltip("words:N", title="·")])
     dots = base.transform_filter(alt.datum.best == 0).mark_point(size=45, opacity=0.7, color=look.reference)
     best = base.transform_filter(alt.datum.best == 1).mark_point(size=130, opacity=1, color=look.accent)
@@ -111,7 +113,7 @@ def pareto(frame: pd.DataFrame, look: Look, *, axes: tuple[str, str], height: in
         height: in pixels.
     """
     x = alt.X("minutes:Q", title=axes[0], scale=alt.Scale(zero=True), axis=alt.Axis(tickCount=5, grid=False))
-    y = alt.Y("score:Q", title=axes[1], scale=SCORES, axis=alt.Axis(tickCount=5))
+    y = alt.Y("score:Q", title=axes[1], scale=SCORES, axis=alt.Axis(tickCount=5, format=DECIMALS))
     base = alt.Chart().encode(x=x, y=y)
     tooltip = [alt.Tooltip("words:N", title="·")]
     front = base.transform_filter(alt.datum.front == 1)

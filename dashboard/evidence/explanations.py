@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import pandas as pd
 
+from backend.config import PRESSURE
 from dashboard import loaders_findings as load
 from dashboard import texts
 from dashboard.answers import Answer, on_share
 from dashboard.charts.defects import defect_by_defect
+from dashboard.evidence import inputs
 from dashboard.figure import Figure
 from dashboard.format import count, listing, missing, number, per_hundred, plural, sentence_start
 from dashboard.frames.explanations import MEASURES, POINTING, localisation_rows
+from dashboard.frames.inputs import told_by_pressure
 from dashboard.names import defect_words
 from dashboard.options import Run
 from dashboard.scope import Scope
@@ -30,6 +33,15 @@ def measured(scope: Scope, runs: tuple[str, ...]) -> pd.DataFrame:
     return scope.store.pooled_metrics(runs, MEASURES)
 
 
+def unseen(scope: Scope) -> tuple[str, ...]:
+    """Defects that pressure alone tells, after the first sensor ablation with pressure; empty without one."""
+    for ablation in inputs.of_the_data(scope):
+        if ablation.full is not None and PRESSURE in ablation.sensors:
+            metrics = inputs.shapley_values(scope, ablation)
+            return told_by_pressure(metrics, ablation.full, ablation.sensors, scope.defects)
+    return ()
+
+
 def said(scope: Scope, run: Run, metrics: pd.DataFrame, maps: pd.DataFrame) -> Answer:
     """Whether the model looks at the defects.
 
@@ -46,7 +58,7 @@ def said(scope: Scope, run: Run, metrics: pd.DataFrame, maps: pd.DataFrame) -> A
     who = run.subject if run.share < 1 else sentence_start(run.subject)
     if row is None:
         text = WORDS["unmasked"].format(Who=who, fruit=plural(fruit, WORDS["fruit"], WORDS["fruit"]))
-        return Answer(on_share(text, run.share, lower=False), _sanity(own, scope))
+        return Answer(on_share(text, run.share, lower=False), _joined(_unseen(scope), _sanity(own, scope)))
     n = sum(checked(scope, run, maps).get(name, 0) for name in scope.defects)
     low, high = row["ci_low"], row["ci_high"]
     ends = "" if missing(low) else f"{per_hundred(low)} to {per_hundred(high)}"
@@ -58,7 +70,7 @@ def said(scope: Scope, run: Run, metrics: pd.DataFrame, maps: pd.DataFrame) -> A
         what=what,
         brackets=f" ({inside})" if inside else "",
     )
-    detail = " ".join(part for part in (_least(pointing, scope), _sanity(own, scope)) if part)
+    detail = _joined(_least(pointing, scope), _unseen(scope), _sanity(own, scope))
     return Answer(on_share(text, run.share, lower=False), detail)
 
 
@@ -84,15 +96,24 @@ def _overall(pointing: pd.DataFrame, scope: Scope) -> dict[str, float] | None:
 
 
 def _least(pointing: pd.DataFrame, scope: Scope) -> str:
-    """Where it looks elsewhere most often."""
-    own = pointing[pointing["defect"].isin(scope.defects)].nsmallest(2, "value")
-    if len(own) < 2:
-        return ""
+    """Where it looks elsewhere most often: at most two defects, and worse than the others."""
+    own = pointing[pointing["defect"].isin(scope.defects)]
+    worst = own[own["value"] < own["value"].mean()].nsmallest(2, "value")
     named = [
         WORDS["of"].format(defect=defect_words(str(defect)), n=per_hundred(value))
-        for defect, value in zip(own["defect"], own["value"], strict=True)
+        for defect, value in zip(worst["defect"], worst["value"], strict=True)
     ]
-    return WORDS["least"].format(defects=listing(named))
+    return WORDS["least"].format(defects=listing(named)) if named else ""
+
+
+def _unseen(scope: Scope) -> str:
+    """Which defects no picture shows."""
+    named = [defect_words(defect) for defect in unseen(scope)]
+    return WORDS["unseen"].format(defects=listing(named)) if named else ""
+
+
+def _joined(*parts: str) -> str:
+    return " ".join(part for part in parts if part)
 
 
 def _sanity(own: pd.DataFrame, scope: Scope) -> str:

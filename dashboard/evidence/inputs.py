@@ -26,8 +26,16 @@ SHADE = Tint("other", 2)
 
 def found(scope: Scope) -> list[Ablation]:
     """The ablations of the chosen study; those of other methods than the chosen one are left out."""
-    runs = scope.store.ask(queries.finished, scope.dataset.dataset_id, scope.study_id, ("final", PURPOSE))
-    return ablations(scope.keep_method(runs), scope.dataset)
+    return ablations(scope.keep_method(_trained(scope, scope.study_id)), scope.dataset)
+
+
+def of_the_data(scope: Scope) -> list[Ablation]:
+    """The ablations of every study of these fruit: what a sensor can tell is theirs, not a study's."""
+    return ablations(_trained(scope, ""), scope.dataset)
+
+
+def _trained(scope: Scope, study_id: str) -> pd.DataFrame:
+    return scope.store.ask(queries.finished, scope.dataset.dataset_id, study_id, ("final", PURPOSE))
 
 
 def only_sensor(scope: Scope) -> Ablation | None:
@@ -85,13 +93,16 @@ def _overall(scope: Scope) -> str:
     return WORDS["all_classes" if scope.multiclass else "all_defects"]
 
 
+def shapley_values(scope: Scope, ablation: Ablation) -> pd.DataFrame:
+    """What each sensor adds to the agreement; see ``results.pooled_metrics``. Empty where it is not known."""
+    runs = () if ablation.full is None else (ablation.full,)
+    return scope.store.pooled_metrics(runs, tuple(f"shapley:{sensor}" for sensor in ablation.sensors))
+
+
 def shapley(scope: Scope, ablation: Ablation) -> tuple[Figure, ...]:
     """What each sensor adds to the agreement, a figure a sensor; empty where it is not in the store."""
-    if ablation.full is None:
-        return ()
-    names = tuple(f"shapley:{sensor}" for sensor in ablation.sensors)
-    metrics = scope.store.pooled_metrics((ablation.full,), names)
-    if metrics.empty:
+    metrics = shapley_values(scope, ablation)
+    if metrics.empty or ablation.full is None:
         return ()
     overall = "" if len(scope.defects) == 1 else _overall(scope)
     frames = {

@@ -16,6 +16,8 @@ from dashboard.names import defect_words, subject
 
 WORDS = texts.INPUTS
 Subset = tuple[str, ...]
+NOTHING = 0.1
+"""A sensor whose Shapley value is below this for certain adds next to nothing to the MCC."""
 
 
 @dataclass(frozen=True)
@@ -221,6 +223,28 @@ def shapley_rows(
             }
         )
     return pd.DataFrame(rows)
+
+
+def told_by_pressure(
+    metrics: pd.DataFrame, run_id: str, sensors: Subset, defects: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Defects that the pressure tells and no picture does, after the intervals of their Shapley values.
+
+    Args:
+        metrics: see ``ablations.whole_metrics``, with the Shapley value of every sensor.
+        run_id: of the run with all sensors.
+        sensors: all of them.
+        defects: to look at.
+    """
+    tables = {sensor: averaged(metrics, (run_id,), f"shapley:{sensor}") for sensor in sensors}
+    pressure = tables.pop(PRESSURE, {})
+
+    def alone(defect: str) -> bool:
+        pictures = [table.get(defect, Mean()) for table in tables.values()]
+        needed = pressure.get(defect, Mean()).low > NOTHING
+        return needed and all(added.low <= 0 and added.high < NOTHING for added in pictures)
+
+    return tuple(filter(alone, defects))
 
 
 def cost_rows(ablation: Ablation, costs: pd.DataFrame, draws: int = 2000) -> pd.DataFrame:

@@ -178,12 +178,12 @@ def few_sizes(values: pd.Series) -> bool:
 
 
 def slice_rows(values: pd.Series, score: pd.Series) -> pd.DataFrame:
-    """One setting against the score: value, score, words; the best trial last, so that it lies on top."""
+    """One setting against the score: value, score, words; the best, the first of equals, lies on top."""
     frame = pd.DataFrame({"value": values, "score": score.astype(float)}).dropna()
     frame["words"] = [
         f"{_shown(v)} · {number(s)}" for v, s in zip(frame["value"], frame["score"], strict=True)
     ]
-    frame = frame.sort_values("score", kind="stable")
+    frame = frame.iloc[::-1].sort_values("score", kind="stable")
     return frame.assign(best=[*([0] * (len(frame) - 1)), 1][: len(frame)])
 
 
@@ -198,7 +198,7 @@ def parallel_rows(table: pd.DataFrame, score: pd.Series) -> pd.DataFrame:
         trial, axis, place (0 bottom to 1 top), shade (0 worst to 1 best), part (``line``, or ``tick`` for the
         values written on an axis), text.
     """
-    order = score.sort_values(kind="stable").index[-MOST_LINES:]
+    order = score.iloc[::-1].sort_values(kind="stable").index[-MOST_LINES:]
     table, score = table.loc[order], score.loc[order].astype(float)
     rows = []
     columns = {**{name: table[name] for name in table.columns}, WORDS["score"]: score}

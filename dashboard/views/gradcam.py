@@ -116,12 +116,15 @@ def _controls(scope: Scope, run: Run, against: Run | None, maps: pd.DataFrame) -
 
 
 def _gallery(scope: Scope, shown: Shown, maps: pd.DataFrame) -> None:
+    """The fruit, those with defects that no picture shows last."""
     ours = frames.cases(maps)
+    hidden = evidence.unseen(scope)
     sides = [Side(shown.run.label, ours)]
     if shown.against is not None:
         theirs = frames.cases(load.attributions(scope.store, shown.against.run_id))
         sides.append(Side(shown.against.label, theirs))
-    listed = frames.chosen(ours, scope.defects, shown.outcomes, scope.group, shown.scores)
+    order = (*(name for name in scope.defects if name not in hidden), *hidden)
+    listed = frames.chosen(ours, order, shown.outcomes, scope.group, shown.scores)
     if not listed:
         st.markdown(plain(WORDS["no_case"]))
         return

@@ -202,6 +202,11 @@ def test_a_setting_is_drawn_with_the_best_trial_on_top() -> None:
     assert rows["best"].tolist() == [0] * 7 + [1] and rows["score"].iloc[-1] == trials["score"].max()
 
 
+def test_of_equally_good_trials_the_first_is_called_best() -> None:
+    rows = tuning.slice_rows(pd.Series([0.1, 0.2, 0.3, 0.4]), pd.Series([0.5, 0.9, 0.9, 0.9]))
+    assert rows["value"].tolist() == [0.1, 0.4, 0.3, 0.2] and rows["best"].tolist() == [0, 0, 0, 1]
+
+
 FOUND = pd.DataFrame(
     [
         ("label_issue", "rot", "a", "", 0.9, '{"given": "none", "likely": "rot"}'),

@@ -97,6 +97,21 @@ def test_the_gallery_holds_the_cases_of_sql(full_store, open_page, written, ask,
     assert cards(app).count("<article") == missed == cards(app).count("data:image/webp;base64,")
 
 
+def test_maps_of_what_pressure_alone_tells_are_called_that_and_come_last(
+    full_store, changed, open_page, written, cards
+) -> None:
+    pictures = "metric IN ('shapley:rgb', 'shapley:nir')"
+    copy = changed(
+        f"UPDATE metric SET value = iif({pictures}, 0, .8), ci_low = iif({pictures}, -.04, .7), "
+        f"ci_high = iif({pictures}, .04, .9) WHERE metric LIKE 'shapley:%' AND defect = 'bruising'"
+    )
+    assert "Pressure alone" not in written(open_page(full_store, "gradcam"))
+    assert "bruising" in cards(open_page(full_store, "gradcam"))
+    app = open_page(copy, "gradcam")
+    assert "Pressure alone tells bruising" in written(app)
+    assert cards(app) and "bruising" not in cards(app)
+
+
 def test_two_runs_and_one_sensor_change_the_pictures(full_store, open_page, cards) -> None:
     app = open_page(full_store, "gradcam", defect="bruising")
     one = cards(app)

@@ -139,3 +139,21 @@ def test_classes_are_not_called_defects() -> None:
     loss = Loss("nir", "Without NIR …", "not distinguishable", 0.01, None, 0.4)
     found = losses.said(SimpleNamespace(one_defect=None, multiclass=True), [loss])
     assert "up to 40 more of 100 fruit of a class could be" in found.text
+
+
+def test_pressure_alone_tells_what_no_picture_adds_to() -> None:
+    rows = [
+        ("shapley:pressure", "soft", 0.6, 0.5, 0.7),
+        ("shapley:rgb", "soft", 0.01, -0.02, 0.04),
+        ("shapley:pressure", "seen", 0.4, 0.3, 0.5),
+        ("shapley:rgb", "seen", 0.2, 0.1, 0.3),
+        ("shapley:pressure", "unsure", 0.4, 0.3, 0.5),
+        ("shapley:rgb", "unsure", 0.1, -0.1, 0.3),
+        ("shapley:pressure", "missed", 0.02, -0.1, 0.2),
+        ("shapley:rgb", "missed", 0.0, -0.05, 0.05),
+    ]
+    names = ["metric", "defect", "value", "ci_low", "ci_high"]
+    metrics = pd.DataFrame(rows, columns=names).assign(run_id="r")
+    defects = ("soft", "seen", "unsure", "missed", "not measured")
+    assert inputs.told_by_pressure(metrics, "r", ("rgb", "pressure"), defects) == ("soft",)
+    assert inputs.told_by_pressure(metrics, "r", ("rgb",), defects) == ()
