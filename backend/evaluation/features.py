@@ -43,12 +43,14 @@ class Outcome:
         y_pred: (m, D) uint8 decisions.
         thresholds: (D,) from inner validation; NaN in a multiclass data set.
         notes: (key, value) choices worth keeping.
+        validation: (v, D) scores of inner validation by the model that was chosen; None = not kept.
     """
 
     score: NDArray[np.float32]
     y_pred: NDArray[np.uint8]
     thresholds: NDArray[np.float64]
     notes: tuple[tuple[str, str], ...] = ()
+    validation: NDArray[np.float32] | None = None
 
 
 def l2_normalise(features: Features) -> Features:

@@ -38,8 +38,8 @@ def linear_probe(
         grid: values of C, rising.
 
     Returns:
-        Scores, decisions, thresholds and the chosen C. A defect that the training part has one class of
-        scores 0 or 1 throughout (0.5 without any label).
+        Scores, decisions, thresholds, the chosen C and the scores of inner validation. A defect that the
+        training part has one class of scores 0 or 1 throughout (0.5 without any label).
     """
     mean = train.features.mean(axis=0)
     spread = train.features.std(axis=0)
@@ -49,10 +49,10 @@ def linear_probe(
         return _multiclass(standard, train, val, grid)
     n_defects = train.labels.shape[1]
     columns = [_binary(standard, train.labels[:, j], val.labels[:, j], grid) for j in range(n_defects)]
-    score = np.stack([column[0] for column in columns], axis=1)
-    thresholds = np.array([column[1] for column in columns])
-    notes = tuple((f"probe_c[{j}]", f"{column[2]:g}") for j, column in enumerate(columns))
-    return Outcome(score, apply_thresholds(score, thresholds), thresholds, notes)
+    score, validation = (np.stack([column[i] for column in columns], axis=1) for i in (0, 1))
+    thresholds = np.array([column[2] for column in columns])
+    notes = tuple((f"probe_c[{j}]", f"{column[3]:g}") for j, column in enumerate(columns))
+    return Outcome(score, apply_thresholds(score, thresholds), thresholds, notes, validation)
 
 
 def _multiclass(standard: list[Features], train: Part, val: Part, grid: tuple[float, ...]) -> Outcome:
@@ -60,16 +60,21 @@ def _multiclass(standard: list[Features], train: Part, val: Part, grid: tuple[fl
     rows, val_rows = (part.labels == 1 for part in (train, val))
     keep, n_classes = rows.any(axis=1), rows.shape[1]
     classes = rows[keep].argmax(axis=1)
-    best, best_mcc, best_c = np.full((len(query), n_classes), 1 / n_classes, np.float32), -np.inf, np.nan
+    best, validated = (np.full((len(part), n_classes), 1 / n_classes, np.float32) for part in (query, val_x))
+    best_mcc, best_c = -np.inf, np.nan
     for c, model in _path(x[keep], classes, grid):
-        called = one_hot_best(_spread_out(model, val_x, n_classes))
+        on_val = _spread_out(model, val_x, n_classes)
+        called = one_hot_best(on_val)
         counts = group_counts(_truth(val_rows), called, np.zeros(len(called), np.intp), 1)[0]
         mcc = np.nan_to_num(multiclass_mcc(counts), nan=-1.0)
         if mcc > best_mcc:
-            best, best_mcc, best_c = _spread_out(model, query, n_classes), float(mcc), c
+            best, validated = _spread_out(model, query, n_classes), on_val
+            best_mcc, best_c = float(mcc), c
     if len(np.unique(classes)) == 1:
-        best = np.eye(n_classes, dtype=np.float32)[np.repeat(classes[:1], len(query))]
-    return Outcome(best, one_hot_best(best), np.full(n_classes, np.nan), (("probe_c", f"{best_c:g}"),))
+        only = np.eye(n_classes, dtype=np.float32)[classes[0]]
+        best, validated = (np.tile(only, (len(part), 1)) for part in (query, val_x))
+    notes = (("probe_c", f"{best_c:g}"),)
+    return Outcome(best, one_hot_best(best), np.full(n_classes, np.nan), notes, validated)
 
 
 def _truth(rows: NDArray[np.bool_]) -> NDArray[np.float32]:
@@ -88,25 +93,27 @@ def _binary(
     labels: NDArray[np.float32],
     val_labels: NDArray[np.float32],
     grid: tuple[float, ...],
-) -> tuple[NDArray[np.float32], float, float]:
-    """Scores (m,), threshold and C of one defect."""
+) -> tuple[NDArray[np.float32], NDArray[np.float32], float, float]:
+    """Scores (m,), those of inner validation (v,), threshold and C of one defect."""
     x, val_x, query = standard
     keep, val_keep = ~np.isnan(labels), ~np.isnan(val_labels)
     classes = labels[keep].astype(np.intp)
     if len(np.unique(classes)) < 2:
         constant = UNKNOWN if not len(classes) else float(classes[0])
-        return np.full(len(query), constant, np.float32), UNKNOWN, np.nan
-    best: tuple[NDArray[np.float32], float, float] | None = None
+        on_query, on_val = (np.full(len(part), constant, np.float32) for part in (query, val_x))
+        return on_query, on_val, UNKNOWN, np.nan
+    best: tuple[NDArray[np.float32], NDArray[np.float32], float, float] | None = None
     best_mcc = -np.inf
     one_group = np.zeros(int(val_keep.sum()), np.intp)
     for c, model in _path(x[keep], classes, grid):
-        score = _positive(model, val_x[val_keep])
+        on_val = _positive(model, val_x)
+        score = on_val[val_keep]
         threshold = choose_threshold(val_labels[val_keep], score)
         called = apply_thresholds(score[:, None], np.array([threshold]))
         mcc = COUNT_METRICS["mcc"](group_counts(val_labels[val_keep][:, None], called, one_group, 1))[0, 0]
         if np.nan_to_num(mcc, nan=-1.0) > best_mcc:
             best_mcc = float(np.nan_to_num(mcc, nan=-1.0))
-            best = _positive(model, query), threshold, c
+            best = _positive(model, query), on_val, threshold, c
     assert best is not None, "the grid is empty"
     return best
 

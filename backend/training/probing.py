@@ -6,6 +6,7 @@ import time
 
 import numpy as np
 
+from backend.data.dataset import FruitDataset
 from backend.evaluation.clustering import clustering
 from backend.evaluation.features import Outcome, Part
 from backend.evaluation.knn import knn
@@ -15,11 +16,14 @@ from backend.evaluation.retrieval import retrieve
 from backend.models.backbones import create_backbone
 from backend.store.bundle import FoldBundle, MetricValue, Predictions
 from backend.training.embedding import embed_stages
+from backend.training.inner_score import inner_mcc
 from backend.training.selecting import sound_fruit
 from backend.training.supervised import fold_metrics
 from backend.training.task import FoldParts, FoldTask, WorkerContext, fold_parts
 
 ONE_CLASS_NEIGHBOURS = 5
+PROBE_INNER_MCC = "probe_inner_mcc"
+"""The MCC of the linear probe on inner validation, see ``inner_score.inner_mcc``."""
 
 
 def probe_fold(task: FoldTask, context: WorkerContext) -> FoldBundle:
@@ -35,7 +39,7 @@ def probe_fold(task: FoldTask, context: WorkerContext) -> FoldBundle:
     *earlier, (train, val, test) = _stages(task, context, parts)
     outcome = linear_probe(train, val, test.features, task=dataset.task)
     probed = _predictions(context, parts, outcome)
-    metrics = fold_metrics(probed, dataset)
+    metrics = [*fold_metrics(probed, dataset), _validated(parts, outcome, dataset)]
     if task.config.data.label_fraction == 1:
         metrics += _layers(context, parts, earlier) + _of_stage(metrics, len(earlier) + 1)
     metrics += _overall(metrics, "accuracy", "probe_accuracy")
@@ -72,6 +76,13 @@ def _stages(task: FoldTask, context: WorkerContext, parts: FoldParts) -> list[tu
         for rows in (parts.fit, parts.validation, parts.test)
     ]
     return list(zip(*found, strict=True))
+
+
+def _validated(parts: FoldParts, outcome: Outcome, dataset: FruitDataset) -> MetricValue:
+    """``PROBE_INNER_MCC``, by which pretrainings are ranked: test fruit have no say in it."""
+    assert outcome.validation is not None, "a linear probe keeps what it says of inner validation"
+    score = inner_mcc(dataset.labels[parts.validation], outcome.validation, dataset.task)
+    return MetricValue(PROBE_INNER_MCC, score)
 
 
 def _predictions(context: WorkerContext, parts: FoldParts, outcome: Outcome) -> Predictions:

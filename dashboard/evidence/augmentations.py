@@ -24,7 +24,9 @@ from dashboard.scope import Scope
 
 WORDS = texts.AUGMENTATIONS
 PURPOSE = "augmentation-ablation"
-PROXIES = ("inner_mcc", "mcc", "knn_mcc")
+RANKING = ("probe_inner_mcc", "inner_mcc")
+"""What policies were ranked by: pretrainings by a probe on inner validation (once by nearest fruit there)."""
+PROXIES = (*RANKING, "mcc", "knn_mcc")
 REACH = 0.15
 """A gain in MCC that takes the full colour."""
 
@@ -59,8 +61,10 @@ class Found:
 
     @property
     def measures(self) -> tuple[str, ...]:
-        """The proxies that some run has."""
-        return tuple(metric for metric in PROXIES if self.scores(metric))
+        """The proxies that some run has, first the one that ranked them."""
+        known = [metric for metric in PROXIES if self.scores(metric)]
+        ranking = [metric for metric in known if metric in RANKING]
+        return tuple(metric for metric in known if metric not in ranking[1:])
 
     @property
     def learned(self) -> bool:

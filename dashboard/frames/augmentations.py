@@ -71,7 +71,7 @@ def scores(runs: pd.DataFrame, metrics: pd.DataFrame, metric: str) -> dict[Polic
     Args:
         runs: see ``ablations.finished``.
         metrics: see ``ablations.whole_metrics``.
-        metric: ``inner_mcc``, ``mcc`` or ``knn_mcc``.
+        metric: ``probe_inner_mcc``, ``inner_mcc``, ``mcc`` or ``knn_mcc``.
     """
     ranked = runs[runs["kind"] != "finetune"]
     policies = ranked.groupby("seed")["augment"].nunique()

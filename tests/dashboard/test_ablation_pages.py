@@ -65,7 +65,8 @@ def test_two_models_that_only_guess_are_said_to(changed, full_store, open_page, 
 def test_policies_that_only_guess_are_not_ranked(changed, full_store, open_page, headline, written) -> None:
     assert "matters most" in written(open_page(full_store, "augmentations"))
     store = changed(
-        "UPDATE metric SET value = value / 20 WHERE metric IN ('inner_mcc', 'mcc', 'knn_mcc') AND run_id IN"
+        "UPDATE metric SET value = value / 20"
+        " WHERE metric IN ('inner_mcc', 'probe_inner_mcc', 'mcc', 'knn_mcc') AND run_id IN"
         " (SELECT run_id FROM run WHERE purpose = 'augmentation-ablation')"
     )
     app = open_page(store, "augmentations")
@@ -229,7 +230,7 @@ def test_the_ranking_of_augmentations_leaves_confirmations_out(full_store, open_
     value = ask(
         full_store,
         "SELECT DISTINCT value FROM metric JOIN run USING (run_id) WHERE purpose = 'augmentation-ablation'"
-        " AND metric = 'inner_mcc' AND seed = 7 AND json_extract(params, '$.augment.policy') = 'custom'"
+        " AND metric = 'probe_inner_mcc' AND seed = 7 AND json_extract(params, '$.augment.policy') = 'custom'"
         " AND json_extract(params, '$.augment.operations') = '[\"colour_jitter\"]'",
     )
     cell = next(

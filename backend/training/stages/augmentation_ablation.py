@@ -1,9 +1,9 @@
 """Which augmentation helps: each alone, each pair, the default policy without each, weaker and stronger.
 
 A cheap run of every candidate on a few folds is ranked by its inner-validation MCC (for a pretraining that of
-kNN on frozen features; a linear probe stands beside it). The best and the worst are then confirmed on every
-fold against no augmentation at all, with seeds that the ranking did not see, so that luck that won a place in
-the ranking does not count twice.
+a linear probe: where defects are rare, votes of the nearest fruit tell no policy from another). The best and
+the worst are then confirmed on every fold against no augmentation at all, with seeds that the ranking did not
+see, so that luck that won a place in the ranking does not count twice.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from backend.store.rows import COMPLETE
 from backend.training.comparing import compare_runs
 from backend.training.driver import RunResult
 from backend.training.parents import ParentWeights
+from backend.training.probing import PROBE_INNER_MCC
 from backend.training.settings import AugmentationStage
 from backend.training.stages.context import StageContext
 from backend.training.stages.method_search import planned_method
@@ -120,14 +121,10 @@ def _acts(name: str, modalities: Sequence[str]) -> bool:
     return kind != "sensor" or any(sensor != RGB for sensor in images)
 
 
-def extremes(ranked: dict[str, RunResult], count: int) -> list[str]:
-    """The ``count`` best and worst by inner-validation MCC, the best first; failed ones drop."""
-    scored = {
-        name: run.inner_score
-        for name, run in ranked.items()
-        if run.status == COMPLETE and not math.isnan(run.inner_score)
-    }
-    order = sorted(scored, key=lambda name: -scored[name])
+def extremes(scores: dict[str, float], count: int) -> list[str]:
+    """The ``count`` best and worst, the best first; those without a score drop."""
+    known = {name: score for name, score in scores.items() if not math.isnan(score)}
+    order = sorted(known, key=lambda name: -known[name])
     return order if len(order) <= 2 * count else [*order[:count], *order[len(order) - count :]]
 
 
@@ -159,8 +156,9 @@ class _Ablation:
         default = self.default_policy()
         chosen = candidates(self.settings, self.method, default, self.stage.modalities)
         ranked = self.rank(chosen)
+        scores = self.scores(ranked)
         _keep_sheet(self.stage, default, ranked[DEFAULT])
-        picked = extremes({name: run for name, run in ranked.items() if name != NONE}, self.settings.confirm)
+        picked = extremes({name: scores[name] for name in scores if name != NONE}, self.settings.confirm)
         if picked:
             self.confirm({name: chosen[name] for name in (NONE, *picked)})
 
@@ -186,17 +184,37 @@ class _Ablation:
         """What the method uses unless told otherwise; for the baseline, what tuning chose."""
         return self.final.augment if self.supervised else default_augment(self.method)
 
+    @property
+    def folds(self) -> tuple[int, ...]:
+        """The few that candidates are ranked on."""
+        return self.stage.driver.outer_folds[: self.settings.folds]
+
     def rank(self, policies: dict[str, AugmentConfig]) -> dict[str, RunResult]:
-        """One cheap run of every candidate, and a probe of every cheap pretraining."""
-        driver = self.stage.driver
-        folds = driver.outer_folds[: self.settings.folds]
+        """One cheap run of every candidate."""
         make = self._cheap_baseline if self.supervised else self._pretrain
         configs = [make(policy, self.ranking_seed, name) for name, policy in policies.items()]
-        results = driver.run(configs, folds=folds)
-        if not self.supervised:
-            probes = [self._probe(run) for run in results if run.status == COMPLETE]
-            driver.run(probes, folds=folds, weights=ParentWeights(driver))
-        return dict(zip(policies, results, strict=True))
+        return dict(zip(policies, self.stage.driver.run(configs, folds=self.folds), strict=True))
+
+    def scores(self, ranked: dict[str, RunResult]) -> dict[str, float]:
+        """The inner-validation MCC of every candidate that finished: a pretraining's by a linear probe.
+
+        Where not every pretraining has a probe with one (an older version wrote none), all have that of kNN.
+        """
+        finished = {name: run for name, run in ranked.items() if run.status == COMPLETE}
+        own = {name: run.inner_score for name, run in finished.items()}
+        if self.supervised:
+            return own
+        driver = self.stage.driver
+        probes = [self._probe(run) for run in finished.values()]
+        results = driver.run(probes, folds=self.folds, weights=ParentWeights(driver))
+        read = {name: self._probed(run) for name, run in zip(finished, results, strict=True)}
+        return own if any(math.isnan(score) for score in read.values()) else read
+
+    def _probed(self, probe: RunResult) -> float:
+        """A probe's inner-validation MCC, the mean over its folds; NaN without one."""
+        found = self.stage.driver.store.fold_metrics(probe.run_id, PROBE_INNER_MCC).values()
+        known = [value for value in found if value is not None]
+        return sum(known) / len(known) if known else math.nan
 
     def confirm(self, policies: dict[str, AugmentConfig]) -> None:
         """Every fold and seed of the chosen policies, each compared with the first, no augmentation."""

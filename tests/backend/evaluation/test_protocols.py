@@ -120,6 +120,16 @@ def test_test_labels_and_test_features_change_no_choice():
     np.testing.assert_allclose(one.score, other.score[::-1], atol=1e-6)
 
 
+@pytest.mark.parametrize(("draw", "task"), [(defects, "multilabel"), (blobs, "multiclass")])
+def test_validation_fruit_are_scored_by_the_chosen_model(draw, task):
+    train, val = draw(200, 0), draw(60, 1)
+    outcome = linear_probe(train, val, val.features, task=task)
+    np.testing.assert_array_equal(outcome.validation, outcome.score)
+    lonely = Part(train.features[:5], np.repeat(np.eye(train.labels.shape[1], dtype=np.float32)[:1], 5, 0))
+    single = linear_probe(lonely, val, val.features[:7], task=task)
+    np.testing.assert_array_equal(single.validation, np.repeat(single.score[:1], 60, 0))
+
+
 def test_the_probe_of_one_class_or_no_label():
     train, val, query = defects(60, 0), defects(30, 1), defects(20, 2)
     train.labels[:, 0], train.labels[:, 1] = 0, np.nan

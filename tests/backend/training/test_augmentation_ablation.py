@@ -5,6 +5,7 @@ from collections import Counter
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -15,6 +16,7 @@ from backend.store.rows import COMPLETE, FAILED
 from backend.training.driver import RunResult
 from backend.training.plan import Plan, load_plan
 from backend.training.settings import AugmentationStage, BaselineStage, PretrainingStage
+from backend.training.stages import augmentation_ablation
 from backend.training.stages.augmentation_ablation import candidates, extremes
 from backend.training.study import StudyOptions, run_study
 
@@ -133,17 +135,38 @@ def test_nothing_to_try_is_said_in_one_line():
         candidates(replace(settings, operations=("sharpen",)), "simclr", default_augment("simclr"), ("rgb",))
 
 
-def run(score: float, status: str = COMPLETE) -> RunResult:
-    return RunResult("id", RunConfig(), status, score)
-
-
 def test_the_best_and_the_worst_are_confirmed():
-    ranked = {name: run(score) for name, score in zip("abcde", (0.1, 0.5, 0.3, 0.4, 0.2), strict=True)}
-    ranked |= {"failed": run(0.9, FAILED), "undefined": run(float("nan"))}
+    ranked = dict(zip("abcde", (0.1, 0.5, 0.3, 0.4, 0.2), strict=True)) | {"undefined": float("nan")}
     assert extremes(ranked, 1) == ["b", "a"]
     assert extremes(ranked, 2) == ["b", "d", "e", "a"]
     assert extremes(ranked, 9) == ["b", "d", "c", "e", "a"]
     assert extremes(ranked, 0) == []
+
+
+@pytest.mark.parametrize(
+    ("probed", "expected"),
+    [
+        ({"a": 0.3, "b": 0.1}, {"a": 0.3, "b": 0.1}),
+        ({"a": 0.3}, {"a": 0.02, "b": 0.05}),
+    ],
+    ids=["every one has a probe", "an older version probed one of them"],
+)
+def test_pretrainings_are_ranked_by_one_and_the_same_measure(probed, expected, monkeypatch):
+    monkeypatch.setattr(augmentation_ablation, "ParentWeights", lambda driver: None)
+    monkeypatch.setattr(augmentation_ablation._Ablation, "_probe", lambda self, run: run)
+    driver = SimpleNamespace(
+        outer_folds=(0, 1),
+        run=lambda runs, folds, weights: runs,
+        store=SimpleNamespace(fold_metrics=lambda run_id, metric: {0: probed.get(run_id)}),
+    )
+    plan = SimpleNamespace(augmentations=AugmentationStage(method="simclr"))
+    ablation = augmentation_ablation._Ablation(SimpleNamespace(driver=driver, plan=plan), "simclr")
+    ranked = {
+        "a": RunResult("a", RunConfig(), COMPLETE, 0.02),
+        "b": RunResult("b", RunConfig(), COMPLETE, 0.05),
+        "failed": RunResult("c", RunConfig(), FAILED, 0.9),
+    }
+    assert ablation.scores(ranked) == expected
 
 
 # What is run and stored
@@ -153,7 +176,8 @@ def test_every_candidate_is_ranked_on_few_folds(pretrained):
     expected = candidates(
         tiny("barlow_twins").augmentations, "barlow_twins", default_augment("barlow_twins"), SENSORS
     )
-    for kind, metric in (("pretrain", "inner_mcc"), ("probe", "mcc"), ("probe", "knn_mcc")):
+    measures = ("pretrain", "inner_mcc"), ("probe", "probe_inner_mcc"), ("probe", "mcc"), ("probe", "knn_mcc")
+    for kind, metric in measures:
         rows = query(
             pretrained,
             "SELECT DISTINCT run_id FROM run JOIN metric USING (run_id) WHERE kind = ? AND metric = ? "
@@ -189,6 +213,22 @@ def test_the_extremes_are_confirmed_on_every_fold_with_fresh_seeds(pretrained):
     assert rows == [("finetune", 0, 3), ("pretrain", 0, 3)]
     ranking = query(pretrained, "SELECT DISTINCT seed FROM run WHERE n_folds = 1 AND kind = 'pretrain'")
     assert ranking == [(1,)]
+
+
+def test_the_confirmed_ones_are_the_extremes_of_the_probe(pretrained):
+    policy = "json_extract(params, '$.augment')"
+    ranked = query(
+        pretrained,
+        f"SELECT {policy}, AVG(value) FROM run JOIN metric USING (run_id) WHERE metric = 'probe_inner_mcc' "
+        "AND kind = 'probe' AND json_extract(params, '$.augment.policy') <> 'none' GROUP BY 1 ORDER BY 2",
+    )
+    confirmed = query(
+        pretrained,
+        f"SELECT DISTINCT {policy} FROM run WHERE kind = 'pretrain' AND n_folds = 2 "
+        "AND json_extract(params, '$.augment.policy') <> 'none'",
+    )
+    scores = dict(ranked)
+    assert sorted(scores[text] for (text,) in confirmed) == [ranked[0][1], ranked[-1][1]]
 
 
 def test_confirmed_policies_are_compared_with_none(pretrained, supervised):
