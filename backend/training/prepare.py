@@ -27,7 +27,12 @@ from backend.training.optim import resolve_device
 from backend.training.plan import Plan
 from backend.training.pool import PoolExecutor
 from backend.training.ranks import require_devices
+from backend.training.settings import PretrainingStage
+from backend.training.stages.method_search import planned_augment
 from backend.training.task import WorkerContext
+
+LATER = ("policy", "operations", "without", "strength")
+"""Fields of pretraining that came later: a study that goes without them keeps the id it had."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +94,8 @@ def prepare_study(plan: Plan, options: StudyOptions, seed: int) -> PreparedStudy
     for backbone in plan.baseline.backbones:
         check_backbone(backbone, "imagenet" if "imagenet" in plan.pretraining.methods else "random")
     for method in plan.pretraining.methods:
-        method_info(method, "pretraining.methods (--methods)")
+        if method_info(method, "pretraining.methods (--methods)").pretrains:
+            planned_augment(plan.pretraining, method)
     for method in filter(None, (plan.augmentations.method, *plan.augmentations.methods)):
         method_info(method, "plan augmentations.method")
     device = study_device(options)
@@ -183,7 +189,11 @@ def study_row(
     budget: float | None = None,
 ) -> StudyRow:
     """The study's row; its id is made of plan, data, seed, sensors and budget: the same command finds it."""
-    content: dict[str, object] = {"plan": asdict(plan), "seed": seed, "modalities": modalities}
+    said, own = asdict(plan), asdict(PretrainingStage())
+    for name in LATER:
+        if said["pretraining"][name] == own[name]:
+            said["pretraining"].pop(name)
+    content: dict[str, object] = {"plan": said, "seed": seed, "modalities": modalities}
     if budget is not None:
         content["budget"] = {"seconds": budget}
     text = json.dumps([content, dataset.dataset_id], sort_keys=True)

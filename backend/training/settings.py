@@ -77,6 +77,10 @@ class PretrainingStage:
         tune_epochs: epochs of a trial.
         devices: devices of one machine that share each final pretraining, batch by batch; trials take one.
         group_block: images of one pallet that stand together in a step, see ``MethodConfig.group_block``.
+        policy: of augmentation, for every method; empty = each method's own.
+        operations: exactly these augmentations, in place of a policy.
+        without: augmentations taken out of the policy.
+        strength: of the augmentations, 0 (off) to 2 (twice the policy's magnitudes); trials vary it.
     """
 
     methods: tuple[str, ...] = ()
@@ -96,6 +100,10 @@ class PretrainingStage:
     tune_epochs: int = 8
     devices: int = 1
     group_block: int = 1
+    policy: str = ""
+    operations: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+    strength: float = 1.0
 
     def __post_init__(self) -> None:
         """Check every field."""
@@ -121,6 +129,9 @@ class PretrainingStage:
         )
         seeds_of("pretraining", self.seeds)
         one_of("pretraining", POOLS, pool=self.pool)
+        right = not (self.policy and self.operations)
+        require(right, self.policy, "pretraining.policy", "no policy beside operations")
+        require(0 <= self.strength <= 2, self.strength, "pretraining.strength", "0 to 2")
 
     def with_few_labels(self, optim: OptimConfig) -> OptimConfig:
         """How training on a share of the labels differs from training on all of them."""

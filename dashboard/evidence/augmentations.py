@@ -143,6 +143,16 @@ def said(ablation: Found, tested: list[Confirmed], metric: str) -> Answer:
     return Answer(proxy, WORDS["runs"].format(n=count(len(ranked))), UNTESTED)
 
 
+def winner(ablation: Found, tested: list[Confirmed], metric: str) -> Policy | None:
+    """What to pretrain with: what was confirmed as better, else what ranks first; None if nothing helps."""
+    if ablation.method == "supervised" or not ablation.learned:
+        return None
+    ranked = ablation.scores(metric)
+    better = [one.policy for one in tested if one.verdict == BETTER]
+    best = better[0] if better else max(ranked, key=lambda policy: ranked[policy])
+    return None if best.plain else best
+
+
 def matrix(ablation: Found, metric: str, answer: Answer) -> Figure | None:
     """The composition matrix, or bars without pairs; None where no operation was tried by itself."""
     found_scores = ablation.scores(metric)

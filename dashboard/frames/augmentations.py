@@ -60,6 +60,18 @@ class Policy:
         )
 
 
+def plan_lines(policy: Policy) -> str:
+    """How a plan says that pretraining is to use a policy: its table ``[pretraining]``, in TOML."""
+    said: dict[str, object] = {"policy": policy.policy}
+    if policy.policy == CUSTOM:
+        said = {"operations": [*policy.operations]}
+    if policy.without:
+        said["without"] = [*policy.without]
+    if policy.strength != 1:
+        said["strength"] = policy.strength
+    return "\n".join(["[pretraining]", *(f"{name} = {json.dumps(value)}" for name, value in said.items())])
+
+
 def operation_words(name: str) -> str:
     """An operation as people write it; what belongs to NIR by name does the same to any sensor but RGB."""
     return name.removeprefix("nir_").replace("_", " ")

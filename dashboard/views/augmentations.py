@@ -17,7 +17,7 @@ from dashboard.evidence import augmentations as evidence
 from dashboard.evidence.augmentations import Confirmed, Found
 from dashboard.filters import Scope, choose
 from dashboard.format import plain
-from dashboard.frames.augmentations import default_policy
+from dashboard.frames.augmentations import default_policy, plan_lines
 from dashboard.names import method_words
 from dashboard.pictures import photograph
 
@@ -61,6 +61,10 @@ def _body(scope: Scope, found: list[Found]) -> None:
                     figures.figure(shown, stamp, shown.name)
                     quiet(shown.sentence)
     _confirmed(tested)
+    best = evidence.winner(ablation, tested, metric)
+    if best is not None:
+        quiet(WORDS["use"].format(policy=best.words))
+        st.code(plan_lines(best), language="toml")
     _samples(scope, ablation)
     found_caveats = {
         "synthetic": scope.dataset.synthetic,

@@ -243,6 +243,13 @@ def test_the_ranking_of_augmentations_leaves_confirmations_out(full_store, open_
     assert max(confirmed) < 0.9, "confirmations have a score above 0.9 in the sample store"
 
 
+def test_the_page_says_how_to_pretrain_with_what_won(full_store, changed, open_page) -> None:
+    codes = [element.value for element in open_page(full_store, "augmentations").code]
+    assert '[pretraining]\npolicy = "fruit"\nwithout = ["gaussian_blur"]' in codes, "blur costs .02 there"
+    guessed = changed("UPDATE metric SET value = 0.01 WHERE metric IN ('probe_inner_mcc', 'mcc', 'knn_mcc')")
+    assert not [text for text in open_page(guessed, "augmentations").code if "[pretraining]" in text.value]
+
+
 def test_the_measure_changes_the_matrix(full_store, open_page) -> None:
     inner, near = (
         _rows(open_page(full_store, "augmentations", proxy=proxy).get("vega_lite_chart")[0])[0]["large"]

@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from backend.training.plan import load_plan
+from backend.training.settings import PretrainingStage
 from dashboard.frames import augmentations
 from dashboard.frames.augmentations import Policy
 
@@ -33,6 +35,18 @@ def test_policies_are_read_and_named() -> None:
     assert Policy.read(policy(without=["colour_jitter"])).words == "policy fruit without colour jitter"
     assert Policy.read(policy(policy="custom", operations=["crop", "grey"])).words == "crop + grey"
     assert Policy.read(policy(policy="simclr", strength=0.5)).words == "policy SimCLR, strength 0.50"
+
+
+@pytest.mark.parametrize("chosen", [one for one in FOUND if not one.plain])
+def test_a_plan_that_says_so_pretrains_with_that_policy(chosen, tmp_path) -> None:
+    (tmp_path / "mine.toml").write_text(augmentations.plan_lines(chosen))
+    plan = load_plan(str(tmp_path / "mine.toml")).pretraining
+    assert plan == PretrainingStage(
+        policy="" if chosen.policy == "custom" else chosen.policy,
+        operations=chosen.operations,
+        without=chosen.without,
+        strength=chosen.strength,
+    )
 
 
 def test_scores_are_those_of_the_ranking_seed(run_rows, metric_rows) -> None:

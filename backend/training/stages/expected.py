@@ -17,6 +17,7 @@ from backend.training.costs import Work
 from backend.training.plan import Plan
 from backend.training.search import baseline_config, default_parameters
 from backend.training.stages.augmentation_ablation import SUPERVISED, candidates
+from backend.training.stages.method_search import planned_augment
 from backend.training.stages.pretraining_sets import subsets
 
 
@@ -71,7 +72,7 @@ class Outlook:
             kind="pretrain",
             method=default_method_config(name),
             model=replace(base.model, modalities=base.model.image_modalities),
-            augment=default_augment(name),
+            augment=planned_augment(plan, name),
             optim=default_optim(name, epochs=epochs, batch_size=plan.batch_size),
             data=replace(base.data, pool=plan.pool),
             devices=plan.devices,

@@ -10,12 +10,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from backend.config import MethodConfig, RunConfig
+from backend.augment.policies import CUSTOM
+from backend.augment.registry import get_operation
+from backend.config import AugmentConfig, MethodConfig, RunConfig
 from backend.data.dataset import FruitDataset
 from backend.methods.registry import (
     MethodInfo,
     Range,
-    default_augment,
+    compatible_augment,
     default_method_config,
     default_optim,
     method_info,
@@ -71,6 +73,19 @@ def planned_method(stage: StageContext, name: str) -> MethodConfig:
     groups = stage.driver.context.dataset.groups
     block = stage.plan.pretraining.group_block if len(set(groups)) < len(groups) else 1
     return replace(default_method_config(name), group_block=block)
+
+
+def planned_augment(plan: PretrainingStage, name: str, strength: float = 1.0) -> AugmentConfig:
+    """What the plan wants a method to be augmented by: its own policy, or the plan's, less what it rules out.
+
+    Raises:
+        ConfigError: an unknown policy or operation.
+    """
+    for operation in plan.operations:
+        get_operation(operation, "pretraining.operations")
+    policy = CUSTOM if plan.operations else plan.policy or method_info(name).policy
+    factor = min(2.0, plan.strength * strength)
+    return compatible_augment(name, AugmentConfig(policy, factor, plan.operations, plan.without))
 
 
 def most_views(dataset: FruitDataset, modalities: tuple[str, ...]) -> int:
@@ -129,7 +144,7 @@ def with_parameters(config: RunConfig, plan: PretrainingStage, parameters: dict[
     return replace(
         config,
         method=_method(config.method, parameters["positives"], params),
-        augment=default_augment(name, strength=parameters["augment_strength"]),
+        augment=planned_augment(plan, name, parameters["augment_strength"]),
         optim=replace(
             optim,
             learning_rate=optim.learning_rate * parameters["learning_rate"] / method_info(name).learning_rate,

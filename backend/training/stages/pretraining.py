@@ -10,11 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from backend.config import MethodConfig, ModelConfig, RunConfig
-from backend.methods.registry import (
-    default_augment,
-    default_optim,
-    method_info,
-)
+from backend.methods.registry import default_optim, method_info
 from backend.store.rows import COMPLETE
 from backend.training.comparing import compare_runs
 from backend.training.driver import RunResult
@@ -23,6 +19,7 @@ from backend.training.search import baseline_config
 from backend.training.stages.context import StageContext
 from backend.training.stages.method_search import (
     default_method_parameters,
+    planned_augment,
     planned_method,
     search_method,
     with_parameters,
@@ -152,7 +149,7 @@ def pretraining_config(stage: StageContext, name: str, setting: Setting) -> RunC
         purpose="final",
         method=planned_method(stage, name),
         model=images_only(base.model),
-        augment=default_augment(name),
+        augment=planned_augment(plan, name),
         optim=default_optim(name, epochs=plan.epochs, batch_size=plan.batch_size),
         data=replace(
             base.data,

@@ -8,7 +8,8 @@ from types import SimpleNamespace
 import optuna
 import pytest
 
-from backend.config import RunConfig
+from backend.config import AugmentConfig, RunConfig
+from backend.errors import ConfigError
 from backend.methods.registry import (
     check_method,
     default_augment,
@@ -22,6 +23,7 @@ from backend.training.settings import BaselineStage, PretrainingSetStage, Pretra
 from backend.training.stages import baseline, method_search
 from backend.training.stages.method_search import (
     default_method_parameters,
+    planned_augment,
     planned_method,
     suggest_method_parameters,
     with_parameters,
@@ -78,6 +80,46 @@ def test_pallets_stand_together_where_there_are_any_and_stay_so_in_the_search(gr
     parameters = {**default_method_parameters(method_info("simclr")), "positives": "views"}
     found = with_parameters(config, stage.plan.pretraining, parameters).method
     assert (found.positives, found.group_block) == ("views", block)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "method", "strength", "expected"),
+    [
+        ({}, "simclr", 1.5, default_augment("simclr", strength=1.5)),
+        ({"without": ("colour_jitter",)}, "byol", 1.0, AugmentConfig("fruit", without=("colour_jitter",))),
+        ({"policy": "simclr"}, "moco", 1.5, AugmentConfig("simclr", strength=1.5)),
+        ({"strength": 1.5}, "simclr", 1.5, default_augment("simclr", strength=2.0)),
+        (
+            {"operations": ("rotation", "gaussian_blur")},
+            "rotation",
+            1.0,
+            AugmentConfig("custom", operations=("rotation", "gaussian_blur"), without=("rotation",)),
+        ),
+    ],
+    ids=["own", "own without", "another", "no stronger than twice", "what the task rules out is left out"],
+)
+def test_a_plan_chooses_the_augmentation(chosen, method, strength, expected):
+    plan = PretrainingStage(**chosen)
+    assert planned_augment(plan, method, strength) == expected
+    found = with_parameters(
+        RunConfig(kind="pretrain", method=default_method_config(method)),
+        plan,
+        {"augment_strength": strength, "positives": "augment", "learning_rate": 1.0},
+    )
+    assert found.augment == expected
+
+
+@pytest.mark.parametrize(
+    ("chosen", "words"),
+    [
+        ({"operations": ("sharpen",)}, r"pretraining\.operations.*'sharpen'"),
+        ({"policy": "strong"}, "unknown policy 'strong'"),
+        ({"without": ("grey",)}, "operation of policy fruit 'grey'"),
+    ],
+)
+def test_a_name_that_no_augmentation_has_is_refused(chosen, words):
+    with pytest.raises(ConfigError, match=words):
+        planned_augment(PretrainingStage(**chosen), "simclr")
 
 
 class AskedError(Exception):

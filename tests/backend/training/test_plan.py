@@ -1,11 +1,14 @@
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from backend.errors import ConfigError
 from backend.training.plan import Plan, load_plan, plan_names
-from backend.training.settings import BaselineStage
+from backend.training.prepare import LATER, study_row
+from backend.training.settings import BaselineStage, PretrainingStage
 
 
 @pytest.mark.parametrize("name", plan_names())
@@ -76,6 +79,10 @@ def test_no_plan_is_made_larger_than_it_asks_for() -> None:
         ("folds = 2\n[baseline]\ntune_folds = 3", r"baseline\.tune_folds.*2 folds"),
         ("[baseline]\ntrials = 100000000000000000000", r"baseline\.trials.*4,294,967,295"),
         ("[input_ablation]\nseeds = [0, 0]", r"input_ablation\.seeds.*each once"),
+        (
+            "[pretraining]\npolicy = 'simclr'\noperations = ['rotation']",
+            r"pretraining\.policy.*no policy beside operations",
+        ),
     ],
 )
 def test_numbers_that_make_no_plan_are_refused(tmp_path, text, words) -> None:
@@ -93,3 +100,13 @@ def test_many_fruit_are_seen_less_often_by_every_stage() -> None:
     assert fitted.baseline.min_steps == plan.baseline.min_steps
     assert plan.fitted(8, 10**6).baseline.epochs == 1
     assert replace(plan, images=0).fitted(8, 10**6).baseline.epochs == 24
+
+
+def test_settings_that_came_later_leave_the_ids_of_studies_alone() -> None:
+    dataset = SimpleNamespace(dataset_id="d", name="d", fruit_ids=())
+    before, after = (
+        study_row(plan, dataset, np.array([]), 0, ("rgb",))
+        for plan in (Plan(), Plan(pretraining=PretrainingStage(policy="simclr")))
+    )
+    assert not {*LATER} & {*before.plan["plan"]["pretraining"]}
+    assert after.plan["plan"]["pretraining"]["policy"] == "simclr" and after.study_id != before.study_id
