@@ -96,6 +96,8 @@ def prepare_study(plan: Plan, options: StudyOptions, seed: int) -> PreparedStudy
     for method in plan.pretraining.methods:
         if method_info(method, "pretraining.methods (--methods)").pretrains:
             planned_augment(plan.pretraining, method)
+    if plan.pretraining_sets.method:
+        planned_augment(plan.pretraining, plan.pretraining_sets.method)
     for method in filter(None, (plan.augmentations.method, *plan.augmentations.methods)):
         method_info(method, "plan augmentations.method")
     device = study_device(options)

@@ -1,7 +1,7 @@
 """Which augmentation helps: each alone, each pair, the default policy without each, weaker and stronger.
 
 A cheap run of every candidate on a few folds is ranked by its inner-validation MCC (for a pretraining that of
-a linear probe: where defects are rare, votes of the nearest fruit tell no policy from another). The best and
+a linear probe: where defects are rare, votes of the nearest fruit tell policies apart worse). The best and
 the worst are then confirmed on every fold against no augmentation at all, with seeds that the ranking did not
 see, so that luck that won a place in the ranking does not count twice.
 """
