@@ -46,11 +46,10 @@ TARGETS = {
     "slider": 0.4,
     "cell click": 0.4,
     "search": 0.4,
-    "search, a bare page": 0.4,
     "export PNG": 1.5,
     "review pack": 30.0,
 }
-"""Seconds that are allowed at the 95th percentile."""
+"""Seconds that are allowed at the 95th percentile; what is not here is there to compare with."""
 
 
 @contextmanager
@@ -118,14 +117,15 @@ def summary(times: Times) -> list[dict[str, Any]]:
     for name, values in times.items():
         ordered = sorted(values)
         late = ordered[min(len(ordered) - 1, round(0.95 * (len(ordered) - 1)))]
+        target = TARGETS.get(name)
         rows.append(
             {
                 "what": name,
                 "n": len(values),
                 "median_s": round(statistics.median(values), 3),
                 "p95_s": round(late, 3),
-                "target_s": TARGETS[name],
-                "holds": late <= TARGETS[name],
+                "target_s": target,
+                "holds": target is None or late <= target,
             }
         )
     return rows
@@ -194,7 +194,8 @@ def _print(facts: dict[str, Any], rows: list[dict[str, Any]], beside: list[dict[
     print(f"{'':30}{'n':>4}{'median s':>10}{'p95 s':>8}{'target':>8}")
     for row in rows:
         mark = "" if row["holds"] else "  too slow"
-        times = f"{row['median_s']:>10.3f}{row['p95_s']:>8.3f}{row['target_s']:>8.1f}"
+        target = "" if row["target_s"] is None else f"{row['target_s']:.1f}"
+        times = f"{row['median_s']:>10.3f}{row['p95_s']:>8.3f}{target:>8}"
         print(f"{row['what']:30}{row['n']:>4}{times}{mark}")
     for row in beside:
         print(f"MLflow, {row['what']}: {row['peer_s']} s, ours {row['ours_s']} s: {row['times']:.1f} x")

@@ -137,6 +137,20 @@ def list_policies() -> tuple[Policy, ...]:
     return tuple(_POLICIES.values())
 
 
+def require_policy(name: str, where: str) -> None:
+    """Refuse a name that no policy has.
+
+    Args:
+        name: of a policy; ``custom``, which is none without its operations, does not count.
+        where: the option or field that held it.
+
+    Raises:
+        ConfigError: an unknown name.
+    """
+    if name not in _POLICIES:
+        raise unknown_name("policy", name, tuple(_POLICIES), where)
+
+
 def resolve(config: AugmentConfig) -> Policy:
     """The policy that a configuration asks for, with ``without`` taken out; strength is not applied.
 

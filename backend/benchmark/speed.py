@@ -34,8 +34,10 @@ def _throughput(found: Any) -> Iterator[Line]:
 
 def _dashboard(found: Any) -> Iterator[Line]:
     for row in found["rows"]:
-        values = {"median s": row["median_s"], "p95 s": row["p95_s"], "target s": row["target_s"]}
-        yield f"{row['what']}, {found['runs']:,} runs", values | {"of target": row["p95_s"] / row["target_s"]}
+        values = {"median s": row["median_s"], "p95 s": row["p95_s"]}
+        if target := row["target_s"]:
+            values |= {"target s": target, "of target": row["p95_s"] / target}
+        yield f"{row['what']}, {found['runs']:,} runs", values
     for row in found.get("peer", []):
         columns = {"median s": row["ours_s"], "MLflow s": row["peer_s"], "times as fast": row["times"]}
         yield f"{row['what']}, {found['runs']:,} runs, beside MLflow", columns

@@ -187,6 +187,22 @@ def method_info(name: str, where: str = "") -> MethodInfo:
     return _REGISTRY[name][0]
 
 
+def require_pretrains(name: str, where: str) -> None:
+    """Refuse a name that stands for no pretraining.
+
+    Raises:
+        ConfigError: an unknown name, or a reference such as ``random_init``, which learns nothing beforehand.
+    """
+    if not method_info(name, where).pretrains:
+        learning = sorted(other for other, (info, _) in _REGISTRY.items() if info.pretrains)
+        raise ConfigError(
+            f"{name} pretrains nothing",
+            where=where,
+            expected=f"one of {', '.join(learning)}",
+            action="pick one of them",
+        )
+
+
 def default_method_config(name: str) -> MethodConfig:
     """The method with its own default positives and hyper-parameters."""
     return MethodConfig(name=name, positives=method_info(name).default_positives)

@@ -47,6 +47,25 @@ class Backbone(nn.Module):
         """(B, C, H, W) images to (B, feature_dim) features."""
         return self.feature_maps(images)[-1].mean(dim=(2, 3))
 
+    def require_stage(self, layer: int, where: str = "") -> None:
+        """Refuse a stage that there is not.
+
+        Args:
+            layer: of the stages, counted as in a list.
+            where: the option or field that held it.
+
+        Raises:
+            ConfigError: the backbone has no such stage.
+        """
+        n = len(self.stages)
+        if not -n <= layer < n:
+            raise ConfigError(
+                f"layer {layer}",
+                where=where,
+                expected=f"{-n} to {n - 1}",
+                action="pick a stage of the backbone",
+            )
+
 
 @dataclass(frozen=True)
 class BackboneInfo:

@@ -94,14 +94,8 @@ class ImageEncoder(nn.Module):
         Raises:
             ConfigError: the backbone has no such stage.
         """
-        stages = len(self.backbone.stages)
         for layer in layers:
-            if not -stages <= layer < stages:
-                raise ConfigError(
-                    f"layer {layer}",
-                    expected=f"{-stages} to {stages - 1}",
-                    action="pick a stage of the backbone",
-                )
+            self.backbone.require_stage(layer)
         maps = self.feature_maps(images)
         return [maps[layer].mean(dim=(2, 3)) for layer in layers]
 

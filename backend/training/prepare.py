@@ -18,8 +18,8 @@ from backend.data.manifest import read_dataset
 from backend.data.problem import ERROR, refuse
 from backend.data.splits import outer_folds
 from backend.errors import unknown_name
-from backend.methods.registry import method_info
-from backend.models.backbones import check_backbone
+from backend.methods.registry import method_info, require_pretrains
+from backend.models.backbones import check_backbone, create_backbone
 from backend.store.artifacts import checkpoint_root
 from backend.store.rows import StudyRow
 from backend.training.executor import Executor, InProcessExecutor, TimeLimit
@@ -28,6 +28,7 @@ from backend.training.plan import Plan
 from backend.training.pool import PoolExecutor
 from backend.training.ranks import require_devices
 from backend.training.settings import PretrainingStage
+from backend.training.stages.augmentation_ablation import check_candidates
 from backend.training.stages.method_search import planned_augment
 from backend.training.task import WorkerContext
 
@@ -91,20 +92,13 @@ def prepare_study(plan: Plan, options: StudyOptions, seed: int) -> PreparedStudy
         DataError: data that would make results wrong.
         ConfigError: a name or a device that does not exist, or too few devices.
     """
-    for backbone in plan.baseline.backbones:
-        check_backbone(backbone, "imagenet" if "imagenet" in plan.pretraining.methods else "random")
-    for method in plan.pretraining.methods:
-        if method_info(method, "pretraining.methods (--methods)").pretrains:
-            planned_augment(plan.pretraining, method)
-    if plan.pretraining_sets.method:
-        planned_augment(plan.pretraining, plan.pretraining_sets.method)
-    for method in filter(None, (plan.augmentations.method, *plan.augmentations.methods)):
-        method_info(method, "plan augmentations.method")
+    _check_names(plan)
     device = study_device(options)
     if not options.cluster:
         require_devices(device, plan.pretraining.devices)
     dataset = read_dataset(options.dataset, cache_dir=options.cache)
     modalities = resolve_modalities(plan.modalities, dataset)
+    check_candidates(plan.augmentations, modalities)
     pictures = sum(len(dataset.modalities.get(name, ())) for name in modalities)
     plan = plan.fitted(pictures, int(dataset.labelled.sum()))
     warnings = check_before_training(dataset, plan, options)
@@ -115,6 +109,20 @@ def prepare_study(plan: Plan, options: StudyOptions, seed: int) -> PreparedStudy
         row = replace(row, plan=row.plan | {"words": list(options.words)})
     context = WorkerContext(dataset, cache, folds, device, checkpoint_root(options.store))
     return PreparedStudy(plan, row, context, modalities, warnings, seed)
+
+
+def _check_names(plan: Plan) -> None:
+    """What the plan names exists and can do what it is named for; otherwise a night would end at it."""
+    for backbone in plan.baseline.backbones:
+        check_backbone(backbone, "imagenet" if "imagenet" in plan.pretraining.methods else "random")
+        if plan.projections.enabled:
+            create_backbone(backbone, 1).require_stage(plan.projections.layer, "projections.layer")
+    for method in plan.pretraining.methods:
+        if method_info(method, "pretraining.methods (--methods)").pretrains:
+            planned_augment(plan.pretraining, method)
+    if plan.pretraining_sets.method:
+        require_pretrains(plan.pretraining_sets.method, "pretraining_sets.method")
+        planned_augment(plan.pretraining, plan.pretraining_sets.method)
 
 
 def make_executor(study: PreparedStudy, options: StudyOptions, limit: TimeLimit | None = None) -> Executor:

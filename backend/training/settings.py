@@ -239,6 +239,11 @@ class AugmentationStage:
         right = all(0 <= strength <= 2 for strength in self.strengths)
         require(right, self.strengths, "augmentations.strengths", "numbers from 0 to 2")
 
+    @property
+    def every_method(self) -> tuple[str, ...]:
+        """Those that are ablated, each once; none without a ``method``."""
+        return tuple(dict.fromkeys((self.method, *self.methods))) if self.method else ()
+
 
 @dataclass(frozen=True)
 class ExplanationStage:

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
-from backend.augment.policies import CUSTOM, operation_names
+from backend.augment.policies import CUSTOM, operation_names, require_policy
 from backend.augment.registry import get_operation, list_operations
 from backend.augment.sheet import contact_sheet, operation_sheet
 from backend.config import PRESSURE, AugmentConfig, MethodConfig, RunConfig
@@ -25,6 +25,7 @@ from backend.methods.registry import (
     default_augment,
     default_optim,
     method_info,
+    require_pretrains,
 )
 from backend.store.bundle import ArtifactData
 from backend.store.rows import COMPLETE
@@ -49,13 +50,29 @@ log = logging.getLogger(__name__)
 def run_augmentation_ablation(stage: StageContext) -> None:
     """For each method, rank every candidate cheaply, then confirm the best and the worst."""
     settings = stage.plan.augmentations
-    if not settings.method:
+    if not settings.every_method:
         return
     if not stage.has_images:
         log.info("augmentations: no image sensor, so there is nothing to augment")
         return
-    for method in dict.fromkeys((settings.method, *settings.methods)):
+    for method in settings.every_method:
         _Ablation(stage, method).run()
+
+
+def check_candidates(settings: AugmentationStage, modalities: Sequence[str]) -> None:
+    """Refuse, before anything is trained, what ``run_augmentation_ablation`` would stumble over.
+
+    Raises:
+        ConfigError: a method that does not exist or learns nothing, an unknown policy or operation, or no
+            operation that is left for these sensors.
+    """
+    if not any(sensor != PRESSURE for sensor in modalities):
+        return
+    for method in settings.every_method:
+        supervised = method == SUPERVISED
+        if not supervised:
+            require_pretrains(method, "augmentations.method")
+        candidates(settings, method, AugmentConfig() if supervised else default_augment(method), modalities)
 
 
 def candidates(
@@ -72,6 +89,8 @@ def candidates(
     Raises:
         ConfigError: an unknown policy or operation, or no operation that is left.
     """
+    for name in settings.policies:
+        require_policy(name, "augmentations.policies")
     policies = {NONE: AugmentConfig(policy=NONE), DEFAULT: default}
     policies |= {f"policy {name}": _allowed(method, AugmentConfig(policy=name)) for name in settings.policies}
     names = _operations(settings, method, default, modalities)

@@ -192,10 +192,9 @@ def _shortened(config: RunConfig, epochs: int) -> RunConfig:
 def expected_augmentations(outlook: Outlook) -> list[Work]:
     """For each method cheap runs of every policy on a few folds, then the best and worst on all."""
     stage = outlook.plan.augmentations
-    if not stage.method or not has_images(outlook):
+    if not has_images(outlook):
         return []
-    methods = dict.fromkeys((stage.method, *stage.methods))
-    return [work for method in methods for work in _expected_policies(outlook, method)]
+    return [work for method in stage.every_method for work in _expected_policies(outlook, method)]
 
 
 def _expected_policies(outlook: Outlook, method: str) -> list[Work]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from backend.augment.policies import CUSTOM
+from backend.augment.policies import CUSTOM, require_policy
 from backend.augment.registry import get_operation
 from backend.config import AugmentConfig, MethodConfig, RunConfig
 from backend.data.dataset import FruitDataset
@@ -81,6 +81,8 @@ def planned_augment(plan: PretrainingStage, name: str, strength: float = 1.0) ->
     Raises:
         ConfigError: an unknown policy or operation.
     """
+    if plan.policy:
+        require_policy(plan.policy, "pretraining.policy")
     for operation in plan.operations:
         get_operation(operation, "pretraining.operations")
     policy = CUSTOM if plan.operations else plan.policy or method_info(name).policy

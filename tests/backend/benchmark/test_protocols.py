@@ -145,7 +145,10 @@ SAMPLES = {
     },
     "dashboard": {
         "runs": 1000,
-        "rows": [{"what": "filter", "median_s": 0.2, "p95_s": 0.3, "target_s": 1.0}],
+        "rows": [
+            {"what": "filter", "median_s": 0.2, "p95_s": 0.3, "target_s": 1.0},
+            {"what": "search, a bare page", "median_s": 0.04, "p95_s": 0.05, "target_s": None},
+        ],
         "peer": [{"what": "search", "ours_s": 0.2, "peer_s": 0.4, "times": 2.0}],
     },
     "store": [
@@ -176,8 +179,8 @@ def test_what_the_scripts_print_becomes_a_table(benchmark_command, monkeypatch, 
     assert code == 0, err
     rows = json.loads(out)[0]["tables"][0]["rows"]
     numbers = [cell["value"] for row in rows for cell in row.values() if isinstance(cell, dict)]
-    assert len(rows) == {"throughput": 3, "dashboard": 2, "store": 2, "explain": 1}[name]
-    assert len(numbers) == {"throughput": 7, "dashboard": 7, "store": 3, "explain": 8}[name]
+    assert len(rows) == {"throughput": 3, "dashboard": 3, "store": 2, "explain": 1}[name]
+    assert len(numbers) == {"throughput": 7, "dashboard": 9, "store": 3, "explain": 8}[name]
 
 
 def test_mlflow_is_measured_where_it_lies_and_its_place_is_not_kept(benchmark_command, monkeypatch, tmp_path):

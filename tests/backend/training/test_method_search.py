@@ -113,7 +113,7 @@ def test_a_plan_chooses_the_augmentation(chosen, method, strength, expected):
     ("chosen", "words"),
     [
         ({"operations": ("sharpen",)}, r"pretraining\.operations.*'sharpen'"),
-        ({"policy": "strong"}, "unknown policy 'strong'"),
+        ({"policy": "strong"}, r"pretraining\.policy: unknown policy 'strong'"),
         ({"without": ("grey",)}, "operation of policy fruit 'grey'"),
     ],
 )
