@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -161,11 +162,12 @@ class Driver:
             by_id.setdefault(run.row.run_id, run)
         runs = list(by_id.values())
         self.progress.expect(sum(len(run.missing) for run in runs))
-        for outcome in self.executor.run(self._tasks(runs, prune_floor, weights)):
-            if outcome is None:
-                self.store.heartbeat([run.row.run_id for run in runs if not run.ended], self.study_id)
-                continue
-            self._take(by_id[outcome.task.run_id], outcome)
+        with closing(self.executor.run(self._tasks(runs, prune_floor, weights))) as outcomes:
+            for outcome in outcomes:
+                if outcome is None:
+                    self.store.heartbeat([run.row.run_id for run in runs if not run.ended], self.study_id)
+                    continue
+                self._take(by_id[outcome.task.run_id], outcome)
         return [self._result(by_id[run.row.run_id]) for run in asked]
 
     def _open(self, config: RunConfig, folds: tuple[int, ...]) -> _Open:

@@ -6,7 +6,7 @@ reason why there is none.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -76,8 +76,11 @@ class Executor(Protocol):
     def workers(self) -> int:
         """Tasks that run at a time."""
 
-    def run(self, tasks: Iterable[FoldTask]) -> Iterator[Outcome | None]:
-        """Run every task and yield each outcome as it comes, in any order; None = still at it."""
+    def run(self, tasks: Iterable[FoldTask]) -> Generator[Outcome | None]:
+        """Run every task and yield each outcome as it comes, in any order; None = still at it.
+
+        Who closes it before its end has given up what is in flight; the next call starts afresh.
+        """
 
     def close(self) -> None:
         """Stop every worker; tasks in flight are lost."""
@@ -113,7 +116,7 @@ class InProcessExecutor:
         self.function = function
         self.workers = 1
 
-    def run(self, tasks: Iterable[FoldTask]) -> Iterator[Outcome | None]:
+    def run(self, tasks: Iterable[FoldTask]) -> Generator[Outcome | None]:
         """Run the tasks in order."""
         for task in tasks:
             yield run_safely(self.function, task, self.context)

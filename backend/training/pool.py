@@ -16,7 +16,7 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnContext, SpawnProcess
@@ -111,21 +111,27 @@ class PoolExecutor:
         # Workers are no daemons, for they may have children (``ranks``), and multiprocessing waits for such.
         atexit.register(self.close)
 
-    def run(self, tasks: Iterable[FoldTask]) -> Iterator[Outcome | None]:
+    def run(self, tasks: Iterable[FoldTask]) -> Generator[Outcome | None]:
         """Run the tasks, at most one a worker at a time, and yield outcomes as they come."""
         queue = iter(tasks)
         exhausted = False
-        while True:
-            while (self._again or not exhausted) and (worker := self._idle()) is not None:
-                task = self._again.pop() if self._again else next(queue, None)
-                if task is None:
-                    exhausted = True
-                else:
-                    self._give(worker, task)
-            busy = [worker for worker in self._workers if worker.task is not None]
-            if not busy:
-                return
-            yield from self._collect(busy) or (None,)
+        try:
+            while True:
+                while (self._again or not exhausted) and (worker := self._idle()) is not None:
+                    task = self._again.pop() if self._again else next(queue, None)
+                    if task is None:
+                        exhausted = True
+                    else:
+                        self._give(worker, task)
+                if not (busy := self._busy()):
+                    return
+                yield from self._collect(busy) or (None,)
+        finally:
+            self._again.clear()
+            self._stop(self._busy())
+
+    def _busy(self) -> list[_Worker]:
+        return [worker for worker in self._workers if worker.task is not None]
 
     def _idle(self) -> _Worker | None:
         """A worker without a task, started where there are fewer than allowed."""
@@ -211,14 +217,17 @@ class PoolExecutor:
 
     def close(self) -> None:
         """Stop the workers at once; tasks in flight are lost."""
-        for worker in self._workers:
+        self._stop(list(self._workers))
+        self._logs.close()
+        atexit.unregister(self.close)
+
+    def _stop(self, workers: list[_Worker]) -> None:
+        for worker in workers:
             worker.pipe.close()
             worker.process.terminate()
-        for worker in self._workers:
+        for worker in workers:
             worker.process.join(_STOP_SECONDS)
             if worker.process.is_alive():
                 worker.process.kill()
                 worker.process.join()
-        self._workers.clear()
-        self._logs.close()
-        atexit.unregister(self.close)
+            self._workers.remove(worker)

@@ -14,7 +14,7 @@ import signal
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -212,20 +212,23 @@ class RayExecutor:
             self._workers, self._looked = max(1, int(min(places))), time.monotonic()
         return self._workers
 
-    def run(self, tasks: Iterable[FoldTask]) -> Iterator[Outcome | None]:
+    def run(self, tasks: Iterable[FoldTask]) -> Generator[Outcome | None]:
         """Run the tasks and yield outcomes as they come."""
         queue = iter(tasks)
         exhausted = False
-        while True:
-            while not exhausted and len(self._flying) < (1 + WAITING) * self.workers:
-                task = next(queue, None)
-                if task is None:
-                    exhausted = True
-                else:
-                    self._start(task)
-            if not self._flying:
-                return
-            yield from self._collect() or (None,)
+        try:
+            while True:
+                while not exhausted and len(self._flying) < (1 + WAITING) * self.workers:
+                    task = next(queue, None)
+                    if task is None:
+                        exhausted = True
+                    else:
+                        self._start(task)
+                if not self._flying:
+                    return
+                yield from self._collect() or (None,)
+        finally:
+            self._give_up()
 
     def _start(self, task: FoldTask) -> None:
         remote, devices = self._remote, task.config.devices
@@ -261,11 +264,14 @@ class RayExecutor:
         self._limit.learn(outcome)
         return outcome
 
-    def close(self) -> None:
-        """Give up what is on its way and leave the cluster."""
+    def _give_up(self) -> None:
         for reference in self._flying:
             self._ray.cancel(reference, force=True)
         self._flying.clear()
+
+    def close(self) -> None:
+        """Give up what is on its way and leave the cluster."""
+        self._give_up()
         self._ray.shutdown()
         while _clusters:
             _clusters.pop().shutdown()

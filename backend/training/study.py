@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from backend.training.prepare import (
 from backend.training.processes import undisturbed
 from backend.training.progress import StudyProgress, study_log
 from backend.training.stages import STAGES, StageContext
+from backend.training.stages.pieces import part
 from backend.training.tuning import forget_searches
 
 __all__ = ["StudyOptions", "default_workers", "expect_study", "run_study"]
@@ -129,14 +131,17 @@ def _run_stages(
         for name, run_stage in STAGES.items():
             save_costs(costs_file(options.store), costs)  # a driver that is killed takes no measurement along
             progress.start_stage(name)
-            before = budget.spent
+            before, faults = budget.spent, len(progress.faults)
             stage.plan = budget.plan_for(stage_field(name))
-            run_stage(stage)
+            # Without a baseline there is nothing to compare with; whatever else fails, the rest goes on.
+            with nullcontext() if name == "baseline" else part(stage, name):
+                run_stage(stage)
             if budget.limit is not None and name == "baseline":  # what follows is built on what was chosen
                 budget.forecast = make_forecast(
                     study, executor, costs, budget.limit, stage.baseline_parameters, STAGE_FIELDS[1:]
                 )
-            if not budget.resumed:  # else some of it may have been in the store already
+            # Of a resumed study some of it may have been in the store already.
+            if not budget.resumed and len(progress.faults) == faults:
                 costs.stages[stage_field(name)] = budget.spent - before
     finally:
         executor.close()

@@ -36,6 +36,7 @@ from backend.training.probing import PROBE_INNER_MCC
 from backend.training.settings import AugmentationStage
 from backend.training.stages.context import StageContext
 from backend.training.stages.method_search import planned_method
+from backend.training.stages.pieces import part
 
 PURPOSE = "augmentation-ablation"
 SUPERVISED = MethodConfig().name
@@ -56,7 +57,8 @@ def run_augmentation_ablation(stage: StageContext) -> None:
         log.info("augmentations: no image sensor, so there is nothing to augment")
         return
     for method in settings.every_method:
-        _Ablation(stage, method).run()
+        with part(stage, f"augmentations of {method}"):
+            _Ablation(stage, method).run()
 
 
 def check_candidates(settings: AugmentationStage, modalities: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""Work of a stage that is no fold: each piece counted, and none of them able to cost the study."""
+"""What may fail without the rest of a study: a stage, a method, and work that is no fold."""
 
 from __future__ import annotations
 
@@ -6,9 +6,27 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from backend.errors import StoreError, describe_failure
 from backend.training.stages.context import StageContext
 
 _PULSE_SECONDS = 5.0
+
+
+@contextmanager
+def part(stage: StageContext, name: str) -> Iterator[None]:
+    """A part of a study that the rest can do without: a stage after the baseline, one method of several.
+
+    Whatever goes wrong inside is said, logged and kept with the study, and what comes after it still runs: a
+    night must not end because one method cannot work on these fruit. The next start tries it again. Only a
+    store that cannot be written ends the study, for nothing could be kept.
+    """
+    try:
+        yield
+    except StoreError:
+        raise
+    except Exception as error:
+        stage.driver.progress.expect(1)
+        stage.driver.progress.failed(name, describe_failure(error))
 
 
 @contextmanager

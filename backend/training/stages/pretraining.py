@@ -24,6 +24,7 @@ from backend.training.stages.method_search import (
     search_method,
     with_parameters,
 )
+from backend.training.stages.pieces import part
 
 
 @dataclass(frozen=True)
@@ -44,12 +45,13 @@ def run_pretraining(stage: StageContext) -> None:
         zip(settings, stage.driver.run([supervised_config(stage, s) for s in settings]), strict=True)
     )
     for name in stage.budget.affordable(tuple(name for name in plan.methods if name != "supervised")):
-        tuned = _run_method(stage, name, settings)
-        for fraction in plan.fractions:
-            pairs = [(partners[s], tuned[s]) for s in settings if s.fraction == fraction and s in tuned]
-            _compare(stage, pairs)
-        most = max(plan.fractions)
-        stage.finetunes[name] = [tuned[s] for s in settings if s.fraction == most and s in tuned]
+        with part(stage, name):
+            tuned = _run_method(stage, name, settings)
+            for fraction in plan.fractions:
+                pairs = [(partners[s], tuned[s]) for s in settings if s.fraction == fraction and s in tuned]
+                _compare(stage, pairs)
+            most = max(plan.fractions)
+            stage.finetunes[name] = [tuned[s] for s in settings if s.fraction == most and s in tuned]
 
 
 def runs_known_ahead(stage: StageContext) -> list[RunConfig]:

@@ -70,6 +70,21 @@ def test_a_worker_that_is_still_at_it_is_reported(small_run, behave, monkeypatch
         pool.close()
 
 
+def test_what_is_given_up_does_not_come_back(small_run, behave, monkeypatch):
+    monkeypatch.setattr("backend.training.pool.TICK_SECONDS", 0.05)
+    pool = PoolExecutor("shared", workers=2, function=behave)
+    try:
+        outcomes = pool.run(tasks(small_run, "ok", "hang", "hang", "ok"))
+        first = next(outcome for outcome in outcomes if outcome is not None)
+        assert first.task.fold == 0
+        outcomes.close()
+        again = [o for o in pool.run(tasks(small_run, "refuse", "ok")) if o is not None]
+        assert {o.task.config.label for o in again} == {"refuse", "ok"}
+        assert len(again) == 2
+    finally:
+        pool.close()
+
+
 def test_a_task_whose_worker_is_killed_once_is_done_by_another(small_run, behave, tmp_path, monkeypatch):
     monkeypatch.setenv("FAKE_WORK_FOLDER", str(tmp_path))
     pool = PoolExecutor("shared", workers=1, function=behave)

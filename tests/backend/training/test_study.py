@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from sklearn.metrics import matthews_corrcoef
 
-from backend.errors import ConfigError, DataError
+from backend.errors import ConfigError, DataError, StoreError
 from backend.training.plan import Plan
-from backend.training.settings import BaselineStage, DataReportStage
+from backend.training.settings import BaselineStage, DataReportStage, PretrainingStage
+from backend.training.stages import STAGES
 from backend.training.study import StudyOptions, default_workers, run_study
 
 PLAN = Plan(
@@ -25,6 +26,9 @@ PLAN = Plan(
 
 TINY = replace(PLAN, baseline=replace(PLAN.baseline, backbones=("tiny",)))
 """The same for what no other process takes part in."""
+
+ONE = replace(TINY, baseline=replace(TINY.baseline, trials=1, tune_epochs=1, epochs=1))
+"""With nothing to search for."""
 
 pytestmark = pytest.mark.usefixtures("tiny_backbone")
 
@@ -209,6 +213,56 @@ def test_a_fault_costs_its_run_only(multiclass_folder, tmp_path, monkeypatch):
     assert summary["runs"] == {"complete": 3, "failed": 1}
     assert "the sensor caught fire" in summary["failed"][0]["error"]
     assert summary["status"] == "complete"
+
+
+def test_a_method_that_cannot_work_here_costs_no_other(multilabel_folder, tmp_path):
+    plan = replace(
+        ONE,
+        modalities=("nir",),
+        pretraining=PretrainingStage(
+            methods=("colourisation", "simclr"),
+            epochs=1,
+            batch_size=16,
+            fractions=(1.0,),
+            min_steps=1,
+            trials=2,
+            generation=2,
+            tune_epochs=1,
+        ),
+        data_report=DataReportStage(enabled=True),
+    )
+    summary = run_study(plan, options(multilabel_folder, tmp_path))
+    assert summary["status"] == "complete"
+    whole = [fault for fault in summary["failed"] if fault["run_id"] is None]
+    assert [fault["name"] for fault in whole] == ["colourisation"]
+    assert whole[0]["error"].startswith("search of colourisation: none of 2 trials finished")
+    finished = query(tmp_path / "store.db", "SELECT DISTINCT method FROM run WHERE status = 'complete'")
+    assert {row[0] for row in finished} == {"supervised", "simclr"}
+    assert query(tmp_path / "store.db", "SELECT COUNT(*) FROM finding")[0][0]
+
+
+def test_a_stage_that_breaks_costs_no_other(multiclass_folder, tmp_path, monkeypatch):
+    def broken(stage):
+        raise ZeroDivisionError("no fruit left\nat all")
+
+    monkeypatch.setitem(STAGES, "input ablation", broken)
+    plan = replace(ONE, data_report=DataReportStage(enabled=True))
+    summary = run_study(plan, options(multiclass_folder, tmp_path))
+    assert summary["status"] == "complete"
+    ((name, error),) = [(fault["name"], fault["error"]) for fault in summary["failed"]]
+    assert name == "input ablation"
+    assert error.splitlines()[0] == "ZeroDivisionError: no fruit left at all"
+    assert query(tmp_path / "store.db", "SELECT COUNT(*) FROM finding")[0][0]
+
+
+def test_a_store_that_takes_nothing_ends_the_study(multiclass_folder, tmp_path, monkeypatch):
+    def full(stage):
+        raise StoreError("the disk is full")
+
+    monkeypatch.setitem(STAGES, "input ablation", full)
+    with pytest.raises(StoreError, match="the disk is full"):
+        run_study(ONE, options(multiclass_folder, tmp_path))
+    assert query(tmp_path / "store.db", "SELECT status FROM study") == [("failed",)]
 
 
 def test_no_trial_at_all_is_said_in_one_line(multiclass_folder, tmp_path, monkeypatch):
