@@ -8,7 +8,7 @@ import pandas as pd
 
 from backend.store.queries import ablations as queries
 from dashboard import contenders, texts
-from dashboard.answers import UNCLEAR, Answer
+from dashboard.answers import UNCLEAR, WORSE, Answer
 from dashboard.charts.grid import value_grid
 from dashboard.charts.lines import bands, flat_domain, shared_domain
 from dashboard.figure import Figure
@@ -165,8 +165,10 @@ def _best(scope: Scope, found: Compared) -> Answer:
     row = own.loc[own["fraction"] == own["fraction"].max()].iloc[0]
     ends = interval(row["low"], row["high"])
     parts = [part for part in (ends, plural(row["seeds"], "seed")) if part]
+    verdict = _verdict(found, float(row["fraction"])) if row["protocol"] == "tuned" else ""
     # A method that the reader chose need not be the best one.
-    text = WORDS["reaches" if scope.method == found.focus else "best"].format(
+    key = {UNCLEAR: "best_unclear", WORSE: "best_worse"}.get(verdict, "best")
+    text = WORDS["reaches" if scope.method == found.focus else key].format(
         method=method_words(found.focus),
         protocol=WORDS[f"{row['protocol']}_words"],
         value=number(row["value"]),
@@ -176,7 +178,7 @@ def _best(scope: Scope, found: Compared) -> Answer:
     theirs = found.line(SUPERVISED)
     same = theirs[theirs["fraction"] == row["fraction"]]
     detail = WORDS["baseline_has"].format(value=number(same["value"].iloc[0])) if len(same) else ""
-    return Answer(text, detail)
+    return Answer(text, detail, verdict)
 
 
 def _verdict(found: Compared, fraction: float) -> str:

@@ -15,7 +15,7 @@ from dashboard.evidence.overview import Argument, argued, figure
 from dashboard.filters import Scope
 from dashboard.format import count, duration, listing, plain, plural, sensors
 from dashboard.frames.defects import FEW
-from dashboard.names import defect_words
+from dashboard.names import defect_words, method_words
 
 WORDS = texts.OVERVIEW
 MEASURES = {WORDS["found"]: "recall", WORDS["agreement"]: "mcc"}
@@ -89,20 +89,41 @@ def _what_ran(scope: Scope) -> None:
             if counts.get(state) or state == "complete":
                 words = texts.STATES[state]
                 st.metric(words, count(counts.get(state, 0)), border=True, help=texts.GLOSSARY.get(words))
-    _took(scope)
+    summary = _summary(scope)
+    _took(summary)
     _time(scope)
     reasons = scope.store.reasons(chosen)
-    if reasons.empty:
-        return
-    st.markdown(f"**{plain(WORDS['reasons'])}**")
-    st.markdown("\n".join(_reason(row) for row in reasons.head(8).to_dict("records")))
+    _list(WORDS["reasons"], [_reason(row) for row in reasons.head(8).to_dict("records")])
+    _list(WORDS["lost"], _lost(summary))
 
 
-def _took(scope: Scope) -> None:
-    """How long the chosen study took, and what its budget cut."""
+def _list(title: str, lines: list[str]) -> None:
+    if lines:
+        st.markdown(f"**{plain(title)}**")
+        st.markdown("\n".join(f"- {plain(line)}" for line in lines))
+
+
+def _summary(scope: Scope) -> dict[str, Any]:
+    """What the chosen study said at its end; empty before, and where it cannot be read."""
     study = scope.store.study(scope.study_id)
     summary = study["summary"] if study else {}
-    if not isinstance(summary, dict) or not isinstance(summary.get("seconds"), int | float):
+    return summary if isinstance(summary, dict) else {}
+
+
+def _lost(summary: dict[str, Any]) -> list[str]:
+    """Methods, stages and reports that did not finish although no run of theirs may have failed."""
+    failed = summary.get("failed")
+    faults = [fault for fault in failed if isinstance(fault, dict)] if isinstance(failed, list) else []
+    lost = [fault for fault in faults if fault.get("run_id") is None and fault.get("name")]
+    return [
+        WORDS["lost_part"].format(part=method_words(str(part["name"])), reason=_first_line(part.get("error")))
+        for part in lost
+    ]
+
+
+def _took(summary: dict[str, Any]) -> None:
+    """How long the chosen study took, and what its budget cut."""
+    if not isinstance(summary.get("seconds"), int | float):
         return
     parts = [WORDS["took"].format(time=duration(summary["seconds"]))]
     cuts: list[str] = []
@@ -133,10 +154,13 @@ def _time(scope: Scope) -> None:
 
 
 def _reason(row: dict[Any, Any]) -> str:
-    error = row["error"] if isinstance(row["error"], str) else WORDS["no_reason"]
-    first_line = error.strip().splitlines()[0] if error.strip() else WORDS["no_reason"]
-    text = WORDS["reason_row"].format(n=count(row["n"]), state=texts.STATES[row["state"]], reason=first_line)
-    return f"- {plain(text)}"
+    state = texts.STATES[row["state"]]
+    return WORDS["reason_row"].format(n=count(row["n"]), state=state, reason=_first_line(row["error"]))
+
+
+def _first_line(error: object) -> str:
+    """Of a reason; what stands for it where none was recorded."""
+    return error.strip().splitlines()[0] if isinstance(error, str) and error.strip() else WORDS["no_reason"]
 
 
 def _data(scope: Scope) -> None:

@@ -306,6 +306,26 @@ def test_no_saving_is_claimed_where_the_difference_is_not_clear(changed, open_pa
     assert "on 5 % of them it makes no clear difference (3 seeds)" in said and "as good as" not in said
 
 
+@pytest.mark.parametrize(
+    ("verdict", "starts"),
+    [
+        ("better", "The best pretraining is Barlow Twins: "),
+        (
+            "not distinguishable",
+            "No pretraining is clearly better than the baseline: the best, Barlow Twins, ",
+        ),
+        ("worse", "No pretraining is better than the baseline: the best, Barlow Twins, "),
+    ],
+)
+def test_the_best_of_all_labels_is_not_praised_beyond_its_test(changed, open_page, headline, verdict, starts):
+    store = changed(
+        "UPDATE comparison SET verdict = ? WHERE family LIKE 'pretraining%' AND metric = 'mcc'", verdict
+    )
+    with sqlite3.connect(store) as connection:
+        connection.execute("UPDATE run SET status = 'failed' WHERE label_fraction < 1")
+    assert headline(open_page(store, "methods")).startswith(starts)
+
+
 def test_the_share_of_labels_changes_the_table(full_store, open_page, ask) -> None:
     app = open_page(full_store, "methods", labels="10 %")
     cells = {(row["row"], row["column"]): row["large"] for row in _rows(app.get("vega_lite_chart")[1])}

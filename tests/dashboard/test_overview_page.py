@@ -110,6 +110,22 @@ def test_models_that_only_guess_are_not_argued_about(changed, open_page, headlin
     assert "hardly better than guessing" not in written(app)
 
 
+def test_what_was_lost_without_a_run_is_told(changed, open_page, written) -> None:
+    failed = [
+        {"run_id": None, "name": "barlow_twins", "error": "none of 6 trials finished"},
+        {"run_id": None, "name": "input ablation", "error": "ValueError: no fruit <left>\nTraceback"},
+        {"run_id": "run-1", "name": "a run", "error": "told above"},
+        {"run_id": None, "error": "nobody's"},
+        "not a fault at all",
+    ]
+    summary = json.dumps({"seconds": 6900, "failed": failed})
+    store = changed("UPDATE study SET summary = ? WHERE study_id = 'study-overnight'", summary)
+    text = written(open_page(store, "overview"))
+    assert "What else did not finish" in text
+    assert "- Barlow Twins: none of 6 trials finished\n- input ablation: ValueError: no fruit" in text
+    assert "Traceback" not in text and "told above" not in text and "nobody" not in text
+
+
 def test_what_a_budget_cut_stands_one_below_the_other(changed, open_page, written) -> None:
     cuts = ["baseline.tune_epochs: 13 instead of 20", "seeds: 0, 1 instead of 0, 1, 2"]
     summary = {"seconds": 6900, "budget": 7200, "cuts": cuts}
