@@ -84,9 +84,10 @@ def compare(
 
 def _bootstrap_rows(pair: Pair, boot: Bootstrap, columns: list[int]) -> list[ComparisonRow]:
     errors = np.array([boot.standard_error(column) for column in columns])
-    luck = training_luck(pair.by_fold_and_seed()[..., columns], errors)
-    chosen = Bootstrap(boot.point[columns], boot.samples[:, columns], boot.jackknife[:, columns])
     keys = [pair.keys[column] for column in columns]
+    overall = np.array([key.defect is None for key in keys])
+    luck = training_luck(pair.by_fold_and_seed()[..., columns], errors, overall)
+    chosen = Bootstrap(boot.point[columns], boot.samples[:, columns], boot.jackknife[:, columns])
     found = [
         Difference(chosen, i, luck, pair.n_labelled(key), pair.n_groups, WIDEST.get(key.metric, 1.0))
         for i, key in enumerate(keys)

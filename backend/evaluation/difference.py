@@ -36,42 +36,58 @@ class TrainingLuck:
 
     Attributes:
         variance: (M,) of each mean difference.
-        degrees: of freedom behind it; infinite where it is assumed.
+        degrees: (M,) of freedom behind it; infinite where it is assumed.
         assumed: one training a side in one fold: nothing to measure it by.
     """
 
     variance: NDArray[np.float64]
-    degrees: float
+    degrees: NDArray[np.float64]
     assumed: bool = False
 
 
-def training_luck(differences: NDArray[np.float64], fruit_error: NDArray[np.float64]) -> TrainingLuck:
+def training_luck(
+    differences: NDArray[np.float64], fruit_error: NDArray[np.float64], overall: NDArray[np.bool_]
+) -> TrainingLuck:
     """The variance of a mean difference that comes from training.
 
-    Every fold and seed is a training of its own. With several seeds, they are compared inside each fold, on
-    the same fruit. With one seed the folds are all there is; their differences hold the luck of the fruit
-    too, so the estimate errs on the safe side, and as few folds estimate a variance badly, the ratio to the
-    fruit's variance is also pooled over the M metrics, and the larger of both counts.
+    Every fold and seed is a training of its own. With several seeds they are compared inside each fold, on
+    the same fruit; with one the folds are all there is, whose differences hold the luck of the fruit too, so
+    that the estimate errs on the safe side. A few trainings estimate a variance badly, and a t-interval says
+    so by its width. But the columns of a metric are measured by the same trainings, so each borrows from the
+    others: the ratio of its variance to the fruit's is averaged with the mean ratio of all (moderated
+    variances, Smyth 2004, "Linear models and empirical Bayes methods for assessing differential expression",
+    section 3, with a prior as strong as the data), and has up to twice the degrees of freedom. With one seed
+    the larger of both counts instead, for up to four times the degrees. The column over all defects borrows
+    less: where one lucky training is lucky with every defect, it varies more than they do
+    (``tests/backend/evaluation/test_training_luck.py`` counts false alarms with and without that).
 
     Args:
-        differences: (K, S, M) b minus a for each fold, seed and metric; NaN where undefined.
+        differences: (K, S, M) b minus a for each fold, seed and column; NaN where undefined.
         fruit_error: (M,) standard error from resampling fruit.
+        overall: (M,) whether a column is over all defects.
     """
-    n_folds, n_seeds, n_metrics = differences.shape
+    n_folds, n_seeds, n_columns = differences.shape
     if n_folds * n_seeds < 2:
-        return TrainingLuck((ASSUMED_LUCK * np.nan_to_num(fruit_error)) ** 2, np.inf, assumed=True)
+        assumed = (ASSUMED_LUCK * np.nan_to_num(fruit_error)) ** 2
+        return TrainingLuck(assumed, np.full(n_columns, np.inf), assumed=True)
     if n_seeds > 1:
-        own = _variance(differences, axis=1).reshape(n_folds, n_metrics)
-        variance = _mean(own) / (n_folds * n_seeds)
+        own = _mean(_variance(differences, axis=1).reshape(n_folds, n_columns)) / (n_folds * n_seeds)
         degrees = float(n_folds * (n_seeds - 1))
     else:
-        variance = _variance(differences[:, 0], axis=0) / n_folds
-        degrees = max(n_folds - 1, (n_folds - 1) * int(np.isfinite(variance).sum()) / 2)
+        own = _variance(differences[:, 0], axis=0) / n_folds
+        degrees = float(n_folds - 1)
     fruit = fruit_error**2
-    ratio = _mean(np.divide(variance, fruit, out=np.full(n_metrics, np.nan), where=fruit > 0)[:, None])[0]
-    pooled = np.nan_to_num(ratio * fruit)
-    variance = np.where(np.isnan(variance), pooled, variance if n_seeds > 1 else np.fmax(variance, pooled))
-    return TrainingLuck(variance, degrees)
+    ratio = _mean(np.divide(own, fruit, out=np.full(n_columns, np.nan), where=fruit > 0)[:, None])[0]
+    pooled = np.where(fruit > 0, ratio * fruit, own)
+    known = np.isfinite(own)
+    if n_seeds > 1:
+        others = min(1.0, max(0.0, (int(known[~overall].sum()) - 1) / 2))
+        lent = np.where(overall, 0.0, others)
+        variance, gain = (own + lent * pooled) / (1 + lent), 1 + lent
+    else:
+        most = np.where(overall, 2.0, 4.0)
+        variance, gain = np.fmax(own, pooled), np.minimum(most, max(1.0, int(known.sum()) / 2))
+    return TrainingLuck(np.nan_to_num(np.where(known, variance, pooled)), degrees * gain)
 
 
 def _variance(values: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
@@ -122,7 +138,7 @@ class Difference:
         fruit = self.boot.interval(self.column, alpha)
         if fruit.low is None or fruit.high is None:
             return fruit
-        quantile = stdtrit(self.luck.degrees, 1 - alpha / 2)
+        quantile = stdtrit(self.luck.degrees[self.column], 1 - alpha / 2)
         training = float(quantile**2 * self.luck.variance[self.column])
         below, above = max(0.0, self.delta - fruit.low), max(0.0, fruit.high - self.delta)
         low, high = self.delta - np.sqrt(below**2 + training), self.delta + np.sqrt(above**2 + training)

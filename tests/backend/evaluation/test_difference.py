@@ -7,9 +7,9 @@ import pytest
 from scipy import stats
 
 from backend.evaluation.bootstrap import Bootstrap, bootstrap
-from backend.evaluation.difference import Difference, TrainingLuck, training_luck
+from backend.evaluation.difference import Difference, TrainingLuck
 
-NONE = TrainingLuck(np.zeros(1), np.inf)
+NONE = TrainingLuck(np.zeros(1), np.full(1, np.inf))
 
 
 def mean_of(values):
@@ -51,7 +51,9 @@ def test_without_luck_the_interval_is_the_bootstraps():
 
 
 def test_luck_and_fruit_join_by_their_squares():
-    found = difference(np.random.default_rng(0).normal(0.5, 1.0, 60), TrainingLuck(np.array([0.04]), 7.0))
+    found = difference(
+        np.random.default_rng(0).normal(0.5, 1.0, 60), TrainingLuck(np.array([0.04]), np.array([7.0]))
+    )
     plain, joined = found.boot.interval(0, 0.1), found.interval(0.1)
     reach = stats.t.ppf(0.95, 7) * 0.2
     assert found.delta - joined.low == pytest.approx(np.hypot(found.delta - plain.low, reach))
@@ -60,7 +62,7 @@ def test_luck_and_fruit_join_by_their_squares():
 
 def test_no_interval_is_wider_than_the_metric():
     """Two folds of one seed leave a t-interval that would reach from -300 to 400 of 100 fruit."""
-    few = TrainingLuck(np.array([0.05]), 1.0)
+    few = TrainingLuck(np.array([0.05]), np.array([1.0]))
     wild = difference(np.linspace(0.3, 0.7, 20), luck=few).interval(0.05)
     assert (wild.low, wild.high) == (-2, 2)
     recall = replace(difference(np.linspace(0.3, 0.7, 20), luck=few), widest=1.0).interval(0.05)
@@ -110,7 +112,7 @@ def test_what_would_help(needed, words):
 
 def test_no_difference_and_assumed_luck_have_words_of_their_own():
     assert told(500, delta=0.0) == "no difference was seen"
-    assumed = TrainingLuck(np.zeros(1), np.inf, assumed=True)
+    assumed = TrainingLuck(np.zeros(1), np.full(1, np.inf), assumed=True)
     assert told(np.inf, luck=assumed) == "one training each: more seeds would settle it"
 
 
@@ -120,42 +122,5 @@ def test_needed_fruit_count_what_training_adds_to_their_own_variance():
     error = plain.boot.standard_error(0) ** 2
     reach = stats.norm.ppf(0.975) + stats.norm.ppf(0.8)
     assert plain.fruit_needed(0.05) == pytest.approx(60 * error * (reach / plain.delta) ** 2)
-    lucky = difference(values, TrainingLuck(np.array([error / 2]), np.inf))
+    lucky = difference(values, TrainingLuck(np.array([error / 2]), np.full(1, np.inf)))
     assert lucky.fruit_needed(0.05) == pytest.approx(1.5 * plain.fruit_needed(0.05))
-
-
-def test_luck_of_several_seeds_is_the_variance_inside_folds():
-    values = np.random.default_rng(0).normal(size=(3, 4, 2))
-    values[0, :, 1] = [0.1, np.nan, 0.5, np.nan]
-    luck = training_luck(values, np.array([0.2, 0.0]))
-    expected = np.nanvar(values, axis=1, ddof=1).mean(axis=0) / 12
-    assert luck.variance == pytest.approx(expected)
-    assert luck.degrees == 9
-
-
-def test_luck_of_one_seed_has_degrees_for_each_metric_that_tells():
-    differences = np.random.default_rng(0).normal(size=(5, 1, 4))
-    differences[:, 0, 3] = np.nan
-    luck = training_luck(differences, np.array([1e3, 1e3, 0.0, 1e3]))
-    assert luck.degrees == 4 * 3 / 2
-    assert luck.variance[2] == pytest.approx(differences[:, 0, 2].var(ddof=1) / 5)
-    assert training_luck(differences[:, :, :1], np.array([1.0])).degrees == 4
-
-
-def test_training_luck_is_measured_inside_folds_where_there_are_seeds():
-    rng = np.random.default_rng(0)
-    folds = rng.normal(0, 5, size=(4, 1, 1))  # hard and easy folds: the same for every seed
-    differences = folds + rng.normal(0, 0.1, size=(4, 500, 1))
-    luck = training_luck(differences, np.array([0.2]))
-    assert luck.variance[0] == pytest.approx(0.01 / (4 * 500), rel=0.1)
-    assert luck.degrees == 4 * 499
-
-
-def test_training_luck_of_one_seed_is_pooled_over_metrics():
-    differences = np.array([[[0.1, 0.0, np.nan]], [[-0.1, 0.0, 0.5]]])
-    luck = training_luck(differences, np.array([0.1, 0.1, 0.2]))
-    # Fold variances of the mean: 0.01 and 0; ratios to the fruit's 0.01: 1 and 0, in the mean 0.5.
-    np.testing.assert_allclose(luck.variance, [0.01, 0.005, 0.5 * 0.04])
-    single = training_luck(np.zeros((1, 1, 2)), np.array([0.1, np.nan]))
-    assert single.assumed
-    np.testing.assert_allclose(single.variance, [0.09, 0])
