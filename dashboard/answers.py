@@ -22,7 +22,7 @@ from dashboard.format import (
     signed,
 )
 from dashboard.names import defect_words
-from dashboard.rows import of_defect
+from dashboard.rows import each_row, of_defect
 
 SAY = texts.SENTENCES
 BETTER, WORSE, UNCLEAR, UNTESTED = "better", "worse", "not distinguishable", "not tested"
@@ -76,14 +76,14 @@ def compared(
     found, agreement = _pick(tests, "recall", defect), _pick(tests, "mcc", defect)
     if found is None and agreement is None:
         return _untested(challenger, reference, metrics, defect, what)
-    if found and agreement and test_verdict(found) not in (UNCLEAR, test_verdict(agreement)):
-        found = None  # who calls every fruit defective finds them all: agreement knows the false alarms too
+    if found and agreement and agreement_decides(found, agreement):
+        found = None
     test = found or agreement
     assert test is not None
     verdict = test_verdict(test)
     text = _found(challenger, test, verdict, what) if found else _agreement(challenger, test, verdict, defect)
     more = [
-        _most(tests) if defect is None and found else "",
+        _most(borne_out(tests)) if defect is None and found else "",
         _level(metrics, challenger, reference, defect),
         settled(test) if verdict == UNCLEAR else "",
     ]
@@ -133,6 +133,32 @@ def test_verdict(test: dict[str, Any]) -> str:
     return BETTER if low > 0 else WORSE if high < 0 else UNCLEAR
 
 
+def agreement_decides(found: dict[str, Any], agreement: dict[str, Any]) -> bool:
+    """Whether the test of agreement has to speak in the place of that of what is found.
+
+    A model that calls every fruit defective finds them all, and one that finds as many may do so with fewer
+    false alarms: only agreement knows them. So what is found speaks where both say the same, or agreement
+    says nothing that is clear of what is unclear.
+    """
+    one, other = test_verdict(found), test_verdict(agreement)
+    return one not in (other, UNTESTED) and not (one == UNCLEAR and other == UNTESTED)
+
+
+def borne_out(tests: pd.DataFrame) -> pd.DataFrame:
+    """One test for each defect: of what is found, or of agreement where that decides.
+
+    Args:
+        tests: see ``frames.tests.deciding``; of one pair of runs.
+    """
+    found, agreement = (tests[tests["metric"] == metric] for metric in ("recall", "mcc"))
+    of = {str(row["defect"]): row for row in each_row(agreement)}
+    kept = []
+    for row in each_row(found):
+        other = of.get(str(row["defect"]))
+        kept.append(other if other and agreement_decides(row, other) else row)
+    return pd.DataFrame(kept, columns=tests.columns)
+
+
 def _brackets(ends: str, n: Any) -> str:
     inside = "; ".join(
         part for part in (ends, "" if missing(n) else f"{count(n)}\N{NO-BREAK SPACE}fruit") if part
@@ -148,6 +174,28 @@ def certainty(test: dict[str, Any]) -> str:
 def _hundred_ends(values: dict[str, Any]) -> str:
     low, high = values["ci_low"], values["ci_high"]
     return "" if missing(low) or missing(high) else f"{per_hundred(low)} to {per_hundred(high)}"
+
+
+def change_words(test: dict[str, Any], defect: str | None, *, mirrored: bool = False) -> dict[str, str]:
+    """The size of a change in agreement: ``n``, its interval as ``brackets``, and ``on`` a defect.
+
+    Args:
+        test: a row of ``results.comparisons``.
+        defect: one defect; None = over all.
+        mirrored: for a sentence about the other side of the comparison. A clear change has its size alone,
+            for the sentence says where it went; an unclear one its sign.
+    """
+    delta, low, high = test["delta"], test["ci_low"], test["ci_high"]
+    clear = test_verdict(test) in (BETTER, WORSE)
+    turned = delta < 0 if clear else mirrored
+    if turned:
+        delta, low, high = -delta, *(end if missing(end) else -end for end in (high, low))
+    ends = interval(low, high)
+    return {
+        "n": number(delta) if clear else signed(delta),
+        "brackets": f" ({ends})" if ends else "",
+        "on": "" if defect is None else SAY["on"].format(defect=defect_words(defect)),
+    }
 
 
 def found_of(defect: str | None, *, multiclass: bool) -> str:

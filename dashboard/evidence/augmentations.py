@@ -10,7 +10,18 @@ import pandas as pd
 
 from backend.store.queries import ablations as queries
 from dashboard import contenders, texts
-from dashboard.answers import BETTER, UNCLEAR, UNTESTED, Answer, certainty, found_of, test_verdict
+from dashboard.answers import (
+    BETTER,
+    UNCLEAR,
+    UNTESTED,
+    WORSE,
+    Answer,
+    borne_out,
+    certainty,
+    change_words,
+    found_of,
+    test_verdict,
+)
 from dashboard.charts.bars import interval_bars
 from dashboard.charts.grid import difference_grid
 from dashboard.figure import Figure, records
@@ -19,7 +30,7 @@ from dashboard.frames import augmentations as frames
 from dashboard.frames.augmentations import Policy
 from dashboard.frames.tests import deciding
 from dashboard.names import method_words
-from dashboard.rows import of_defect
+from dashboard.rows import each_row, of_defect
 from dashboard.scope import Scope
 
 WORDS = texts.AUGMENTATIONS
@@ -93,30 +104,33 @@ def confirmed(scope: Scope, ablation: Found) -> list[Confirmed]:
     """What the tests of the confirmed policies say, the greatest gain first."""
     tests = deciding(scope.store.ask(queries.tests_of, scope.dataset.dataset_id, scope.study_id, PURPOSE))
     about = of_defect(tests, scope.one_defect)
-    tests = about[(about["metric"] == "recall") & about["delta"].notna()]
+    about = about[about["delta"].notna()]
     policies = dict(zip(ablation.runs["run_id"], ablation.runs["augment"], strict=True))
     rows = [
-        _confirmed(scope, ablation, Policy.read(policies[str(row["run_id_b"])]), row)
-        for row in tests.to_dict("records")
-        if str(row["run_id_b"]) in policies
+        _confirmed(scope, ablation, Policy.read(policies[str(run_id)]), row)
+        for run_id, of_run in about.groupby("run_id_b", sort=False)
+        if str(run_id) in policies
+        for row in each_row(borne_out(of_run))
     ]
     return sorted(rows, key=lambda row: -row.delta)
 
 
-def _confirmed(scope: Scope, ablation: Found, policy: Policy, row: dict[Any, Any]) -> Confirmed:
-    test = {str(key): value for key, value in row.items()}
-    verdict = test_verdict(test)
-    key = "unclear" if verdict == UNCLEAR else "more" if row["delta"] >= 0 else "fewer"
-    text = WORDS[key].format(
-        policy=policy.words,
-        Policy=sentence_start(policy.words),
-        method=method_words(ablation.method),
-        n=per_hundred(abs(row["delta"])),
-        direction=texts.DIRECTIONS[0 if row["delta"] >= 0 else 1],
-        what=found_of(scope.one_defect, multiclass=scope.multiclass),
-        brackets=certainty(test),
-    )
-    return Confirmed(policy, text, verdict, float(row["delta"]))
+def _confirmed(scope: Scope, ablation: Found, policy: Policy, test: dict[str, Any]) -> Confirmed:
+    verdict, delta = test_verdict(test), float(test["delta"])
+    values = {
+        "policy": policy.words,
+        "Policy": sentence_start(policy.words),
+        "method": method_words(ablation.method),
+        "direction": texts.DIRECTIONS[0 if delta >= 0 else 1],
+        "what": found_of(scope.one_defect, multiclass=scope.multiclass),
+    }
+    if test["metric"] == "recall":
+        key = "unclear" if verdict == UNCLEAR else "more" if delta >= 0 else "fewer"
+        text = WORDS[key].format(**values, n=per_hundred(abs(delta)), brackets=certainty(test))
+        return Confirmed(policy, text, verdict, delta)
+    key = {BETTER: "agreement_rises", WORSE: "agreement_falls"}.get(verdict, "agreement_unclear")
+    text = WORDS[key].format(**values, **change_words(test, scope.one_defect))
+    return Confirmed(policy, text, verdict, delta)
 
 
 def said(ablation: Found, tested: list[Confirmed], metric: str) -> Answer:
@@ -144,13 +158,18 @@ def said(ablation: Found, tested: list[Confirmed], metric: str) -> Answer:
 
 
 def winner(ablation: Found, tested: list[Confirmed], metric: str) -> Policy | None:
-    """What to pretrain with: what was confirmed as better, else what ranks first; None if nothing helps."""
+    """What to pretrain with: what was confirmed as better, else the first that was not found worse.
+
+    None if nothing helps.
+    """
     if ablation.method == "supervised" or not ablation.learned:
         return None
     ranked = ablation.scores(metric)
     better = [one.policy for one in tested if one.verdict == BETTER]
-    best = better[0] if better else max(ranked, key=lambda policy: ranked[policy])
-    return None if best.plain else best
+    worse = [one.policy for one in tested if one.verdict == WORSE]
+    left = [policy for policy in ranked if policy not in worse]
+    best = better[0] if better else max(left, key=lambda policy: ranked[policy], default=None)
+    return None if best is None or best.plain else best
 
 
 def matrix(ablation: Found, metric: str, answer: Answer) -> Figure | None:

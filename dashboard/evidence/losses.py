@@ -8,23 +8,31 @@ from typing import Any
 import pandas as pd
 
 from dashboard import texts
-from dashboard.answers import BETTER, UNCLEAR, UNTESTED, WORSE, Answer, certainty, found_of, test_verdict
+from dashboard.answers import (
+    BETTER,
+    UNCLEAR,
+    UNTESTED,
+    WORSE,
+    Answer,
+    borne_out,
+    certainty,
+    change_words,
+    found_of,
+    test_verdict,
+)
 from dashboard.evidence.prices import dearer
 from dashboard.format import (
-    interval,
     listing,
     missing,
     money,
-    number,
     per_hundred,
     sentence_start,
-    signed,
 )
 from dashboard.frames.agreement import agreements, not_learned
 from dashboard.frames.costs import same_prices
 from dashboard.frames.inputs import Ablation, sensor_words
 from dashboard.frames.tests import deciding
-from dashboard.names import defect_words
+from dashboard.rows import each_row, of_defect
 from dashboard.scope import Scope
 
 WORDS = texts.INPUTS
@@ -38,11 +46,12 @@ class Loss:
         sensor: the sensor.
         text: the sentence.
         verdict: ``better`` = clearly better with it, ``worse`` = clearly better without it,
-            ``not distinguishable`` or ``not tested``.
-        size: share of the defective fruit that is lost, over the chosen defects.
+            ``not distinguishable`` or ``not tested``; of what is found, or of agreement where that decides.
+        size: share of the defective fruit that is lost, over the chosen defects; of agreement likewise.
         worst: the defect that loses most clearly, and how much; None where none does.
-        most: the most that the interval allows to be lost.
+        most: the most that the interval allows to be lost of what is found; None where agreement decides.
         dearer: what errors cost more without it, per 1,000 fruit, with its interval; None where unknown.
+        fewer: what is clearly found less without it although agreement does not fall: (size, interval).
     """
 
     sensor: str
@@ -52,6 +61,7 @@ class Loss:
     worst: tuple[str, float, str] | None = None
     most: float | None = None
     dearer: tuple[float, float, float] | None = None
+    fewer: tuple[float, str] | None = None
 
     @property
     def costly(self) -> bool:
@@ -63,9 +73,26 @@ class Loss:
         """What errors cost more without it; 0 where unknown."""
         return self.dearer[0] if self.dearer else 0.0
 
+    @property
+    def advice(self) -> str:
+        """Which sentence says whether it could be dropped: a name from ``ADVICE``; empty = it is needed."""
+        if self.verdict == BETTER or self.costly:
+            return ""
+        if self.fewer:
+            return "drop_trade"
+        if self.verdict == WORSE:
+            return "drop_gain" if self.most is not None else "drop_agreement_gain"
+        if self.most is None:
+            return "drop_agreement"
+        return "drop_unclear" if self.most > TOLERABLE else "drop"
+
 
 TOLERABLE = 0.1
 """Where so large a share more could be missed without a sensor, nobody can say that it could be dropped."""
+
+
+ADVICE = ("drop_gain", "drop_agreement_gain", "drop", "drop_agreement", "drop_unclear", "drop_trade")
+"""From what speaks most for doing without a sensor to what speaks least for it."""
 
 
 def losses(scope: Scope, ablation: Ablation, costs: pd.DataFrame | None = None) -> list[Loss]:
@@ -86,15 +113,16 @@ def _loss(scope: Scope, ablation: Ablation, sensor: str) -> Loss:
     name = sensor_words(sensor)
     without = ablation.without(sensor)
     every = deciding(scope.store.comparisons(without or "", ablation.full or ""))
-    tests = borne_out(every[every["delta"].notna()])
+    every = every[every["delta"].notna()]
+    tests = borne_out(every)
     by_defect = tests[tests["defect"].isin(scope.defects)]
     overall = by_defect if scope.one_defect else tests[tests["defect"].isna()]
     if overall.empty:
         return Loss(sensor, WORDS["no_test"].format(sensor=name), UNTESTED, 0.0)
-    row = _rows(overall)[0]
+    row = each_row(overall)[0]
     clear = [
         (str(test["defect"]), float(test["delta"]), certainty(test))
-        for test in _rows(by_defect)
+        for test in each_row(by_defect)
         if test["metric"] == "recall" and test_verdict(test) == BETTER
     ]
     worst = max(clear, key=lambda one: one[1]) if clear else None
@@ -105,30 +133,17 @@ def _loss(scope: Scope, ablation: Ablation, sensor: str) -> Loss:
     if worst and scope.one_defect is None:
         verdict = BETTER
         text = f"{_hit(scope, name, worst)} {WORDS['overall'].format(sentence=text[:1].lower() + text[1:])}"
-    most = None if not found or missing(row["ci_high"]) else float(row["ci_high"])
-    return Loss(sensor, text, verdict, float(row["delta"]), worst, most)
+    ceiling = 1.0 if missing(row["ci_high"]) else float(row["ci_high"])
+    lost = None if found else _clearly_fewer(of_defect(every, scope.one_defect))
+    return Loss(
+        sensor, text, verdict, float(row["delta"]), worst, most=ceiling if found else None, fewer=lost
+    )
 
 
-def borne_out(tests: pd.DataFrame) -> pd.DataFrame:
-    """Tests of what is found; where agreement does not bear a clear one out, that of agreement in its place.
-
-    A model that calls every fruit defective finds them all: only agreement knows its false alarms.
-
-    Args:
-        tests: see ``frames.tests.deciding``.
-    """
-    found, agreement = (tests[tests["metric"] == metric] for metric in ("recall", "mcc"))
-    of = {str(row["defect"]): row for row in _rows(agreement)}
-    kept = []
-    for row in _rows(found):
-        other = of.get(str(row["defect"]), row)
-        doubted = test_verdict(row) not in (UNCLEAR, UNTESTED, test_verdict(other))
-        kept.append(other if doubted else row)
-    return pd.DataFrame(kept, columns=tests.columns)
-
-
-def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
-    return [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
+def _clearly_fewer(tests: pd.DataFrame) -> tuple[float, str] | None:
+    """How many fewer are found, where that is clear; None where it is not."""
+    row = next((row for row in each_row(tests) if row["metric"] == "recall"), None)
+    return (float(row["delta"]), certainty(row)) if row and test_verdict(row) == BETTER else None
 
 
 def guessed(scope: Scope, ablation: Ablation) -> str:
@@ -162,19 +177,7 @@ def _sentence(sensor: str, row: dict[Any, Any], verdict: str, what: str) -> str:
 def _agreement(scope: Scope, sensor: str, row: dict[str, Any]) -> str:
     """What is lost in agreement, where the share found would mislead."""
     key = {BETTER: "agreement_falls", WORSE: "agreement_rises"}.get(test_verdict(row), "agreement_unclear")
-    low, high = row["ci_low"], row["ci_high"]
-    one = scope.one_defect
-    return WORDS[key].format(
-        sensor=sensor,
-        on="" if one is None else texts.SENTENCES["on"].format(defect=defect_words(one)),
-        n=signed(-row["delta"]) if key == "agreement_unclear" else number(abs(row["delta"])),
-        brackets="" if missing(low) or missing(high) else f" ({interval(*_change(key, low, high))})",
-    )
-
-
-def _change(key: str, low: float, high: float) -> tuple[float, float]:
-    """The ends of the change: of a fall as they are, else of what is gained."""
-    return (low, high) if key == "agreement_falls" else (-high, -low)
+    return WORDS[key].format(sensor=sensor, **change_words(row, scope.one_defect, mirrored=True))
 
 
 def _mirrored(row: dict[Any, Any]) -> str:
@@ -189,27 +192,10 @@ def said(scope: Scope, lost: list[Loss]) -> Answer:
     tested = [loss for loss in lost if loss.verdict != UNTESTED]
     if not tested:
         return Answer(WORDS["untested"], verdict=UNTESTED)
-    free = [loss for loss in tested if loss.verdict != BETTER and not loss.costly]
-    needed = [loss for loss in tested if loss.verdict == BETTER or loss.costly]
-    detail = WORDS["keep"].format(sensors=_names(needed)) if needed and free else ""
-    if len(free) > 1:
-        detail = WORDS["one_at_a_time"].format(sensors=_names(free))
+    free = [loss for loss in tested if loss.advice]
+    needed = [loss for loss in tested if not loss.advice]
     if free:
-        least = min(free, key=lambda loss: (loss.cost, loss.size))
-        name = sentence_start(sensor_words(least.sensor))
-        key = "drop_gain" if least.verdict == WORSE else "drop"
-        if key == "drop" and (least.most or 0) > TOLERABLE:
-            key = "drop_unclear"
-        allowed = "" if (least.most or 0) <= 0 else WORDS["allowed"].format(n=per_hundred(least.most))
-        text = WORDS[key].format(
-            Sensor=name,
-            sensor=sensor_words(least.sensor),
-            what=found_of(scope.one_defect, multiclass=scope.multiclass),
-            n=per_hundred(least.most),
-            allowed=allowed,
-        )
-        detail = " ".join(part for part in (cost_words(least), detail) if part)
-        return Answer(text, detail, "" if key == "drop_gain" else UNCLEAR)
+        return _droppable(scope, free, needed)
     first = needed[0]
     if first.costly:
         text = cost_words(first)
@@ -218,6 +204,30 @@ def said(scope: Scope, lost: list[Loss]) -> Answer:
     else:
         text = first.text
     return Answer(text, WORDS["all_needed"].format(sensors=_names(needed)))
+
+
+def _droppable(scope: Scope, free: list[Loss], needed: list[Loss]) -> Answer:
+    """The sensor that could best be done without, and for which others just that holds."""
+    least = min(free, key=lambda loss: (ADVICE.index(loss.advice), loss.cost, loss.size))
+    same = [loss for loss in free if loss.advice == least.advice]
+    most = max(loss.most or 0.0 for loss in same)
+    size, brackets = least.fewer or (most, "")
+    text = WORDS[least.advice].format(
+        Sensor=sentence_start(sensor_words(least.sensor)),
+        sensor=sensor_words(least.sensor),
+        what=found_of(scope.one_defect, multiclass=scope.multiclass),
+        n=per_hundred(size),
+        brackets=brackets,
+        allowed=WORDS["allowed"].format(n=per_hundred(most)) if most > 0 else "",
+    )
+    others = least.advice != "drop_trade" and len(same) > 1
+    details = [
+        cost_words(least),
+        WORDS["one_at_a_time"].format(sensors=_names(same)) if others else "",
+        WORDS["keep"].format(sensors=_names(needed)) if needed else "",
+    ]
+    clear = least.advice in ("drop_gain", "drop_agreement_gain")
+    return Answer(text, " ".join(part for part in details if part), "" if clear else UNCLEAR)
 
 
 def cost_words(loss: Loss) -> str:

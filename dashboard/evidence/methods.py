@@ -12,7 +12,7 @@ from dashboard.answers import UNCLEAR, WORSE, Answer
 from dashboard.charts.grid import value_grid
 from dashboard.charts.lines import bands, flat_domain, shared_domain
 from dashboard.figure import Figure
-from dashboard.format import interval, number, percent, plural
+from dashboard.format import interval, missing, number, percent, plural
 from dashboard.frames import methods as frames
 from dashboard.frames.method_tests import Tested, against_baseline, against_baseline_of, other_words
 from dashboard.frames.methods import SUPERVISED, Equal
@@ -166,8 +166,15 @@ def _best(scope: Scope, found: Compared) -> Answer:
     ends = interval(row["low"], row["high"])
     parts = [part for part in (ends, plural(row["seeds"], "seed")) if part]
     verdict = _verdict(found, float(row["fraction"])) if row["protocol"] == "tuned" else ""
+    rivals = found.rows[
+        (found.rows["protocol"] == row["protocol"]) & (found.rows["fraction"] == row["fraction"])
+    ]
+    chosen = (
+        not missing(row["validation"])
+        and rivals.loc[~rivals["method"].isin(frames.REFERENCES), "method"].nunique()
+    )
     # A method that the reader chose need not be the best one.
-    key = {UNCLEAR: "best_unclear", WORSE: "best_worse"}.get(verdict, "best")
+    key = {UNCLEAR: "no_clear_gain", WORSE: "does_harm"}.get(verdict, "preferred" if chosen > 1 else "best")
     text = WORDS["reaches" if scope.method == found.focus else key].format(
         method=method_words(found.focus),
         protocol=WORDS[f"{row['protocol']}_words"],
@@ -178,6 +185,8 @@ def _best(scope: Scope, found: Compared) -> Answer:
     theirs = found.line(SUPERVISED)
     same = theirs[theirs["fraction"] == row["fraction"]]
     detail = WORDS["baseline_has"].format(value=number(same["value"].iloc[0])) if len(same) else ""
+    if verdict in (UNCLEAR, WORSE):
+        detail = f"{detail} {other_words(found.tests, float(row['fraction']), found.focus)}".strip()
     return Answer(text, detail, verdict)
 
 

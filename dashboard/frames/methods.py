@@ -38,7 +38,9 @@ PROTOCOL_COLUMNS = [
     "method", "protocol", "fraction", "value", "low", "high", "least", "most", "seeds", "validation",
 ]  # fmt: skip
 CURVE_COLUMNS = ["x", "value", "low", "high", "series", "tone", "label", "side", "words"]
-METRICS = (*dict.fromkeys(metric for _, metric in PROTOCOLS.values()), CHOSEN_BY)
+VALIDATED = (CHOSEN_BY, "probe_inner_mcc")
+"""Agreement on validation fruit, of a training and of a readout of frozen features."""
+METRICS = (*dict.fromkeys(metric for _, metric in PROTOCOLS.values()), *VALIDATED)
 HEALTH = ("embedding_std", "effective_rank", "alignment_loss", "uniformity_loss")
 
 
@@ -55,7 +57,7 @@ def protocol_rows(runs: pd.DataFrame, metrics: pd.DataFrame, defect: str | None)
     Returns:
         method, protocol, fraction, value, low, high (mean of the seeds' intervals; where the store has none,
         the range over seeds), least, most (over seeds), seeds, validation (agreement over all defects on
-        validation fruit; NaN where a seed has none, as readouts do).
+        validation fruit; NaN where a seed has none).
     """
     return protocol_rows_of(runs, metrics, (defect,))[0]
 
@@ -65,7 +67,7 @@ def protocol_rows_of(
 ) -> list[pd.DataFrame]:
     """See ``protocol_rows``, for several defects at once."""
     chosen_by = of_defect(metrics, None)
-    chosen_by = chosen_by[(chosen_by["metric"] == CHOSEN_BY) & chosen_by["value"].notna()]
+    chosen_by = chosen_by[chosen_by["metric"].isin(VALIDATED) & chosen_by["value"].notna()]
     validation = dict(zip(chosen_by["run_id"], chosen_by["value"].astype(float), strict=True))
     runs = runs[(runs["transductive"] == 0) & (runs["kind"] != "pretrain")]
     columns = ["run_id", "kind", "method", "label_fraction", "seed"]

@@ -6,8 +6,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import matthews_corrcoef
 
-from dashboard.answers import Answer
-from dashboard.evidence.losses import borne_out
+from dashboard.answers import Answer, borne_out
 from dashboard.frames.agreement import Agreement, agreements, matthews, not_learned, with_agreement
 
 COUNTS = pd.DataFrame(
@@ -76,10 +75,11 @@ def test_what_is_found_counts_only_where_agreement_bears_it_out() -> None:
             ("recall", "rot", 0.2, 0.1, 0.3), ("mcc", "rot", 0.2, 0.1, 0.3),
             ("recall", "scar", 0.5, 0.3, 0.7), ("mcc", "scar", -0.1, -0.2, 0.1),
             ("recall", "soft", 0.1, -0.1, 0.2), ("mcc", "soft", 0.3, 0.1, 0.5),
+            ("recall", "dull", 0.1, -0.1, 0.2), ("mcc", "dull", 0.1, -0.1, 0.5),
             ("recall", None, 0.2, 0.1, 0.3),
         ],
         columns=["metric", "defect", "delta", "ci_low", "ci_high"],
     )  # fmt: skip
     kept = borne_out(tests)
-    assert kept["metric"].tolist() == ["recall", "mcc", "recall", "recall"]
-    assert kept["delta"].tolist() == [0.2, -0.1, 0.1, 0.2]
+    assert kept["metric"].tolist() == ["recall", "mcc", "mcc", "recall", "recall"]
+    assert kept["delta"].tolist() == [0.2, -0.1, 0.3, 0.1, 0.2]

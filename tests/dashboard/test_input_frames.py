@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -133,6 +135,51 @@ def test_a_wide_interval_drops_no_sensor(most: float, said: str) -> None:
     loss = Loss("nir", "Without NIR …", "not distinguishable", 0.01, None, most)
     found = losses.said(SimpleNamespace(one_defect=None, multiclass=False), [loss])
     assert found.text.startswith(said) and found.verdict == "not distinguishable"
+
+
+ANY = SimpleNamespace(one_defect=None, multiclass=False)
+UNCLEAR_WITH = partial(Loss, text="", verdict="not distinguishable", size=0.0)
+
+
+@pytest.mark.parametrize(
+    ("loss", "starts"),
+    [
+        (
+            UNCLEAR_WITH("nir", most=None),
+            "NIR could be dropped: without it, no clear difference in the agree",
+        ),
+        (
+            UNCLEAR_WITH("nir", most=None, fewer=(0.2, " (12 to 28)")),
+            "Whether NIR could be dropped depends on prices: without it, 20 fewer of 100 defects are",
+        ),
+        (
+            Loss("nir", "", "worse", -0.1, most=-0.05),
+            "NIR should be dropped: without it, more defects are found",
+        ),
+        (
+            Loss("nir", "", "worse", -0.1),
+            "NIR should be dropped: without it, the agreement with the labels is",
+        ),
+        (
+            Loss("nir", "", "worse", -0.1, fewer=(0.2, "")),
+            "Whether NIR could be dropped depends on prices: without it, 20 fewer of 100 defects are",
+        ),
+    ],
+    ids=["agreement", "found fewer", "found more", "agrees better", "agrees better, finds fewer"],
+)
+def test_no_sensor_is_dropped_for_what_its_test_does_not_say(loss: Loss, starts: str) -> None:
+    assert losses.said(ANY, [loss]).text.startswith(starts)
+
+
+def test_the_same_is_said_of_no_sensor_of_which_it_does_not_hold() -> None:
+    surely, perhaps = UNCLEAR_WITH("nir", most=0.03), UNCLEAR_WITH("rgb", most=0.45)
+    needed = Loss("pressure", "", "better", 0.3, most=0.4)
+    found = losses.said(ANY, [perhaps, surely, needed])
+    assert found.text.startswith("NIR could be dropped") and "(at most 3 fewer of 100)" in found.text
+    assert "The same holds" not in found.detail and found.detail.endswith("Needed: pressure.")
+    both = losses.said(ANY, [replace(perhaps, most=0.07), surely, needed])
+    assert "(at most 7 fewer of 100)" in both.text
+    assert both.detail == "The same holds for each of RGB and NIR, one at a time. Needed: pressure."
 
 
 def test_classes_are_not_called_defects() -> None:

@@ -60,7 +60,7 @@ def test_dots_of_one_seed_beside_differences_of_all_say_so(full_store, changed, 
 def test_the_headline_follows_the_defect(full_store: Path, open_page) -> None:
     app = open_page(full_store, "overview")
     app.selectbox(key="defect").select("body rot").run()
-    assert "fruit with body rot" in app.title[0].value and not app.exception
+    assert "on body rot" in app.title[0].value and not app.exception
 
 
 def test_what_ran_is_counted_by_sql(full_store: Path, open_page, written, ask) -> None:
