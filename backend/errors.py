@@ -44,6 +44,10 @@ class StoreError(AvocadoError):
     """A run store that cannot be opened, read or written."""
 
 
+class LostFileError(StoreError):
+    """A file of a store that is missing or damaged: what needs it cannot be done, everything else can."""
+
+
 class TrainingError(AvocadoError):
     """A run that cannot go on: diverged, collapsed, or out of memory."""
 

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from backend.errors import StoreError
+from backend.errors import LostFileError, StoreError
 from backend.store.artifacts import inside, write_artifact
 from backend.store.bundle import ArtifactData, AttributionData, EmbeddingData, MetricValue, NeighbourData
 from backend.store.rows import ComparisonRow, FindingRow, RunRow, compact_json, finite
@@ -177,11 +177,11 @@ class FindingsStore(WriteSession):
         """The content of an artifact that cannot be done without.
 
         Raises:
-            StoreError: there is none of that name, or its file is lost or damaged.
+            LostFileError: there is none of that name, or its file is lost or damaged.
         """
         data = self.load_artifact(run_id, name)
         if data is None:
-            raise StoreError(
+            raise LostFileError(
                 f"the file of artifact {name!r} of run {run_id} is missing or damaged",
                 where=str(self.path),
                 action="restore it from a copy, or start the study in a new --store",

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from backend.config import RunConfig
+from backend.errors import LostFileError, StoreError, describe_failure
 from backend.evaluation.metrics import summarise
 from backend.store.bundle import CurvePoint, MetricValue, Predictions
 from backend.store.environment import environment, git_commit
@@ -162,13 +163,30 @@ class Driver:
             by_id.setdefault(run.row.run_id, run)
         runs = list(by_id.values())
         self.progress.expect(sum(len(run.missing) for run in runs))
-        with closing(self.executor.run(self._tasks(runs, prune_floor, weights))) as outcomes:
+        with (
+            self._none_left_running(runs),
+            closing(self.executor.run(self._tasks(runs, prune_floor, weights))) as outcomes,
+        ):
             for outcome in outcomes:
                 if outcome is None:
                     self.store.heartbeat([run.row.run_id for run in runs if not run.ended], self.study_id)
                     continue
                 self._take(by_id[outcome.task.run_id], outcome)
         return [self._result(by_id[run.row.run_id]) for run in asked]
+
+    @contextmanager
+    def _none_left_running(self, runs: list[_Open]) -> Iterator[None]:
+        """Interrupt the runs that an error leaves without an end: the study may go on without them."""
+        try:
+            yield
+        except Exception as error:
+            if not isinstance(error, StoreError) or isinstance(error, LostFileError):
+                reason = describe_failure(error)
+                for run in runs:
+                    if not run.ended:
+                        self.store.end_run(run.row.run_id, INTERRUPTED, reason, {})
+                        run.ended = INTERRUPTED
+            raise
 
     def _open(self, config: RunConfig, folds: tuple[int, ...]) -> _Open:
         row = RunRow.from_config(

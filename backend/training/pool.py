@@ -179,7 +179,7 @@ class PoolExecutor:
         """What a worker sent: nothing yet where it only says that it is ready."""
         try:
             outcome: Outcome | None = worker.pipe.recv()
-        except (EOFError, ConnectionResetError):
+        except (EOFError, OSError):  # it died, perhaps while it sent its bundle
             worker.process.join()
             return self._mourn(worker, describe_death(worker.process.exitcode or 0))
         if outcome is None:

@@ -88,8 +88,10 @@ def pretrain_fold(task: FoldTask, context: WorkerContext) -> FoldBundle:
 
 
 def _selected(task: FoldTask, context: WorkerContext, parts: FoldParts) -> NDArray[np.int64]:
-    """The rows of the pool that this run sees."""
+    """The rows of the pool that this run sees: chosen among those that have a picture of every sensor."""
     pool = pretraining_pool(parts, context, task.config.data.pool)
+    for sensor in task.config.model.image_modalities:
+        pool = pool[context.cache.present[sensor][pool].any(axis=1)]
     embed = None
     if task.weights is not None:
         embed = embed_fruit(task, context, parts.fit, task.weights)

@@ -109,6 +109,7 @@ class PretrainingStage:
         """Check every field."""
         above_zero("pretraining", few_labels_rate=self.few_labels_rate, backbone_rate=self.backbone_rate)
         shares("pretraining", fractions=self.fractions)
+        each_once("pretraining", fractions=self.fractions)
         at_least(
             0,
             "pretraining",
@@ -167,7 +168,7 @@ class PretrainingSetStage:
         """Check every field."""
         at_least(1, "pretraining_sets", epochs=self.epochs)
         shares("pretraining_sets", shares=self.shares, fractions=self.fractions)
-        each_once("pretraining_sets", selections=self.selections)
+        each_once("pretraining_sets", selections=self.selections, fractions=self.fractions)
         seeds_of("pretraining_sets", self.seeds)
         for selection in self.selections:
             if selection not in SELECTIONS:

@@ -130,12 +130,23 @@ class FoldParts:
     outer_train: NDArray[np.int64]
 
 
+def _drawn_apart(dataset: FruitDataset, train: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """The parts that a share of the labels is drawn from: of a fixed split those for fitting and validation.
+
+    Together, chance could leave one of them without a positive, or without fruit.
+    """
+    if dataset.fixed_split is None:
+        return [train]
+    validates = np.asarray(dataset.fixed_split)[train] == "val"
+    return [rows for rows in (train[~validates], train[validates]) if len(rows)]
+
+
 def fold_parts(context: WorkerContext, config: RunConfig, fold: int) -> FoldParts:
     """Split the fruit for one fold.
 
     The inner split depends on the study's split seed and the fold alone, so that runs pair; the draw of a
     label fraction depends on the run's seed too. A label fraction covers fitting and validation: labels
-    that choose a threshold were paid for as well.
+    that choose a threshold were paid for as well; of a fixed split it is drawn from each.
     """
     dataset = context.dataset
     labelled = dataset.labelled
@@ -144,7 +155,12 @@ def fold_parts(context: WorkerContext, config: RunConfig, fold: int) -> FoldPart
     train = outer_train
     if config.data.label_fraction < 1:
         seed = derive_seed(config.data.split_seed, "labels", fold, config.seed)
-        train = label_fraction(dataset.labels, dataset.groups, outer_train, config.data.label_fraction, seed)
+        train = np.concatenate(
+            [
+                label_fraction(dataset.labels, dataset.groups, rows, config.data.label_fraction, seed)
+                for rows in _drawn_apart(dataset, outer_train)
+            ]
+        )
     fixed, unlabelled = None, ~labelled
     if dataset.fixed_split is not None:
         marked = np.asarray(dataset.fixed_split) == "val"

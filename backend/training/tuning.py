@@ -99,12 +99,7 @@ def tune(
     Raises:
         ConfigError: not one trial finished.
     """
-    study = optuna.create_study(
-        study_name=f"{driver.study_id}/{searched}",
-        storage=storage,
-        direction="maximize",
-        load_if_exists=True,
-    )
+    study = _opened(storage, f"{driver.study_id}/{searched}", trials)
     seed = derive_seed(driver.study_seed, "sampler", searched)
     given = [first] if second is None else [first, second]
     while (done := len(ended := _told(study))) < trials and not (done and stop(done)):
@@ -130,6 +125,20 @@ def tune(
     if at_length is None or chosen.number == 0:
         return found
     return found if _confirmed(driver, [at_length(first), at_length(found)], folds) else first
+
+
+def _opened(storage: optuna.storages.BaseStorage, name: str, trials: int) -> optuna.Study:
+    """The search of that name, begun anew where an earlier one ended without a single result.
+
+    What made every trial fail may have passed (a full GPU, workers out of memory), and failed runs are
+    trained again; told trials would not be.
+    """
+    study = optuna.create_study(study_name=name, storage=storage, direction="maximize", load_if_exists=True)
+    told = _told(study)
+    if len(told) < trials or any(trial.state == TrialState.COMPLETE for trial in told):
+        return study
+    optuna.delete_study(study_name=name, storage=storage)
+    return optuna.create_study(study_name=name, storage=storage, direction="maximize")
 
 
 def _told(study: optuna.Study) -> list[FrozenTrial]:

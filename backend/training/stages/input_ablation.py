@@ -14,7 +14,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.config import RunConfig
+from backend.config import PRESSURE, RunConfig
+from backend.errors import TrainingError
 from backend.evaluation.joint import joint_mcc
 from backend.evaluation.shapley import shapley_weights, subsets
 from backend.store.bundle import MetricValue, Predictions
@@ -68,22 +69,27 @@ def best_finetunes(stage: StageContext) -> list[RunResult]:
 
     Where pretraining had other seeds, its first one stands for them.
     """
+    complete = {
+        name: [run for run in runs if run.status == COMPLETE] for name, runs in stage.finetunes.items()
+    }
     scores = {
-        name: float(np.mean([run.inner_score for run in runs]))
-        for name, runs in stage.finetunes.items()
-        if runs and all(run.status == COMPLETE for run in runs)
+        name: float(np.mean([run.inner_score for run in runs])) for name, runs in complete.items() if runs
     }
     if not scores:
         return []
-    runs = stage.finetunes[max(scores, key=lambda name: scores[name])]
+    runs = complete[max(scores, key=lambda name: scores[name])]
     return [run for run in runs if run.config.seed in stage.plan.input_ablation.seeds] or runs[:1]
 
 
 def _ablate(stage: StageContext, full: list[RunResult]) -> None:
     """Retrain without sensors, compare, share the MCC, and take inputs from the trained models."""
-    if not all(run.status == COMPLETE for run in full):
-        log.warning("input ablation: a run with every sensor failed, so there is nothing to compare with")
-        return
+    full = [run for run in full if run.status == COMPLETE]
+    if not full:
+        raise TrainingError(
+            "no run with every sensor finished, so there is nothing to compare with",
+            where="input ablation",
+            action="see the failed runs for the reasons",
+        )
     sensors = full[0].config.model.modalities
     chosen = [subset for subset in subsets(sensors) if subset != sensors]
     configs = [subset_config(run.config, subset) for subset in chosen for run in full]
@@ -134,7 +140,10 @@ def _store_shapley(stage: StageContext, sensors: tuple[str, ...], runs: Subsets)
 def _store_changes(stage: StageContext, run: RunResult) -> None:
     """Take inputs from the trained model and keep the MCC that is left."""
     driver, settings = stage.driver, stage.plan.input_ablation
-    changes = list_changes(run.config.model.modalities, driver.context.dataset.modalities, settings.repeats)
+    model = run.config.model
+    fused = model.fusion == "early" and len(model.image_modalities) > 1  # no picture of its own to take away
+    sensors = tuple(name for name in model.modalities if name == PRESSURE or not fused)
+    changes = list_changes(sensors, driver.context.dataset.modalities, settings.repeats)
     names = list(dict.fromkeys(change.metric for change in changes))
     if not names or set(names) <= driver.store.pooled_metric_names(run.run_id):
         return

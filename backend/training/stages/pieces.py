@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from backend.errors import StoreError, describe_failure
+from backend.errors import LostFileError, StoreError, describe_failure
 from backend.training.stages.context import StageContext
 
 _PULSE_SECONDS = 5.0
@@ -18,13 +18,13 @@ def part(stage: StageContext, name: str) -> Iterator[None]:
 
     Whatever goes wrong inside is said, logged and kept with the study, and what comes after it still runs: a
     night must not end because one method cannot work on these fruit. The next start tries it again. Only a
-    store that cannot be written ends the study, for nothing could be kept.
+    store that cannot be written ends the study, for nothing could be kept; a lost file of one run does not.
     """
     try:
         yield
-    except StoreError:
-        raise
     except Exception as error:
+        if isinstance(error, StoreError) and not isinstance(error, LostFileError):
+            raise
         stage.driver.progress.expect(1)
         stage.driver.progress.failed(name, describe_failure(error))
 

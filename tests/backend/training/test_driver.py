@@ -1,7 +1,8 @@
 """How a run ends: by its lowest fold that stops, whatever the order of folds and whenever the driver dies."""
 
 import itertools
-from contextlib import suppress
+import sqlite3
+from contextlib import closing, suppress
 
 import pytest
 
@@ -104,6 +105,20 @@ def test_a_driver_that_dies_forgets_no_pruning(drive, monkeypatch, ends, order, 
     result, status, error, _ = drive(ends)
     assert (result.status, result.curve) == (whole.status, whole.curve)
     assert (status, error) == ("pruned", "behind")
+
+
+def test_an_executor_that_breaks_leaves_no_run_running(drive, tmp_path, monkeypatch):
+    def broken(self, task):
+        raise OSError(28, "no space for another worker")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Script, "outcome", broken)
+        with pytest.raises(OSError, match="no space"):
+            drive(("ends", "ends"))
+    with closing(sqlite3.connect(tmp_path / "store.db")) as connection:
+        ((status, error),) = connection.execute("SELECT status, error FROM run").fetchall()
+    assert status == "interrupted" and "no space for another worker" in error
+    assert drive(("ends", "ends"))[1] == "complete", "the next start goes on with it"
 
 
 def test_a_run_that_failed_is_tried_again_where_it_failed(drive):

@@ -70,6 +70,43 @@ def test_a_worker_that_is_still_at_it_is_reported(small_run, behave, monkeypatch
         pool.close()
 
 
+class CutShort:
+    """A pipe whose first message breaks off, as when its sender is killed while it sends."""
+
+    def __init__(self, pipe):
+        self._pipe, self._cut = pipe, False
+
+    def __getattr__(self, name):
+        return getattr(self._pipe, name)
+
+    def recv(self):
+        if not self._cut:
+            self._cut = True
+            raise OSError("got end of file during message")
+        return self._pipe.recv()
+
+
+def test_a_bundle_that_breaks_off_costs_one_more_try(small_run, behave, monkeypatch):
+    original = PoolExecutor._start
+    started = []
+
+    def start(self):
+        worker = original(self)
+        if not started:
+            worker.pipe = CutShort(worker.pipe)
+            worker.process.kill()
+        started.append(worker)
+        return worker
+
+    monkeypatch.setattr(PoolExecutor, "_start", start)
+    pool = PoolExecutor("shared", workers=1, function=behave)
+    try:
+        (outcome,) = [o for o in pool.run(tasks(small_run, "ok")) if o is not None]
+    finally:
+        pool.close()
+    assert outcome.bundle is not None and len(started) == 2
+
+
 def test_what_is_given_up_does_not_come_back(small_run, behave, monkeypatch):
     monkeypatch.setattr("backend.training.pool.TICK_SECONDS", 0.05)
     pool = PoolExecutor("shared", workers=2, function=behave)

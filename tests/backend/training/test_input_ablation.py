@@ -1,16 +1,21 @@
 """Sensors left out: which runs are made, what is stored of them, and whether a planted truth is found."""
 
+import math
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from backend.config import RunConfig
 from backend.data.synth.planted import make_planted
+from backend.training.driver import RunResult
 from backend.training.plan import Plan, load_plan
 from backend.training.settings import BaselineStage, InputAblationStage, PretrainingStage
+from backend.training.stages.input_ablation import best_finetunes
 from backend.training.study import StudyOptions, run_study
 
 pytestmark = pytest.mark.usefixtures("tiny_backbone")
@@ -40,6 +45,22 @@ def tiny(**stage: object) -> Plan:
         pretraining=PretrainingStage(methods=("simclr",), epochs=1, batch_size=16, fractions=(1.0,)),
         input_ablation=InputAblationStage(enabled=True, repeats=2, **stage),  # type: ignore[arg-type]
     )
+
+
+def result(seed: int, score: float, status: str = "complete") -> RunResult:
+    return RunResult(f"run{seed}", RunConfig(seed=seed), status, score)
+
+
+def test_a_method_with_one_seed_that_failed_is_represented_by_the_others():
+    finetunes = {
+        "simclr": [result(0, 0.5), result(1, math.nan, "failed")],
+        "byol": [result(0, 0.4), result(1, 0.4)],
+        "dino": [result(0, math.nan, "failed")],
+    }
+    stage = SimpleNamespace(finetunes=finetunes, plan=tiny(seeds=(0, 1)))
+    assert best_finetunes(stage) == [finetunes["simclr"][0]]
+    stage.finetunes = {"dino": finetunes["dino"]}
+    assert best_finetunes(stage) == []
 
 
 @pytest.fixture(scope="module")

@@ -79,6 +79,8 @@ def test_no_plan_is_made_larger_than_it_asks_for() -> None:
         ("folds = 2\n[baseline]\ntune_folds = 3", r"baseline\.tune_folds.*2 folds"),
         ("[baseline]\ntrials = 100000000000000000000", r"baseline\.trials.*4,294,967,295"),
         ("[input_ablation]\nseeds = [0, 0]", r"input_ablation\.seeds.*each once"),
+        ("[pretraining]\nfractions = [0.1, 0.10]", r"pretraining\.fractions.*each once"),
+        ("[pretraining_sets]\nfractions = [1.0, 1.0]", r"pretraining_sets\.fractions.*each once"),
         (
             "[pretraining]\npolicy = 'simclr'\noperations = ['rotation']",
             r"pretraining\.policy.*no policy beside operations",

@@ -1,15 +1,18 @@
 """Which fruit of the pool a pretraining sees."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from backend.config import CORESETS, SELECTIONS, DataConfig, RunConfig
+from backend.config import CORESETS, SELECTIONS, DataConfig, ModelConfig, RunConfig
 from backend.data.dataset import MULTICLASS
 from backend.data.manifest import read_dataset
 from backend.errors import ConfigError
+from backend.training.pretraining import _selected
 from backend.training.selecting import select_pool, sound_fruit
+from backend.training.task import FoldParts
 
 
 @pytest.fixture(scope="module")
@@ -105,3 +108,17 @@ def test_no_label_of_a_test_fruit_changes_a_selection(dataset, pool, known):
     for selection in ("healthy", "defective", "balanced"):
         a, b = (select_pool(config(selection), d, pool, train, None, seed=3) for d in (dataset, other))
         assert a.tolist() == b.tolist(), selection
+
+
+def test_only_fruit_with_a_picture_of_every_sensor_are_chosen_among(dataset):
+    rows = np.arange(len(dataset))
+    present = {"rgb": np.ones((len(rows), 2), bool), "nir": np.ones((len(rows), 1), bool)}
+    present["rgb"][0, 0] = False  # one view of two is a picture
+    present["rgb"][1] = present["nir"][2] = False
+    context = SimpleNamespace(dataset=dataset, cache=SimpleNamespace(present=present))
+    parts = FoldParts(rows[:0], rows[:0], rows[:0], rows[:0], rows)
+    run = RunConfig(
+        kind="pretrain", model=ModelConfig(modalities=("rgb", "nir")), data=DataConfig(pool="train")
+    )
+    task = SimpleNamespace(config=run, fold=0, weights=None)
+    assert _selected(task, context, parts).tolist() == [0, *range(3, len(rows))]

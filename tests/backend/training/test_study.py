@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import matthews_corrcoef
 
-from backend.errors import ConfigError, DataError, StoreError
+from backend.errors import ConfigError, DataError, LostFileError, StoreError
 from backend.training.plan import Plan
 from backend.training.settings import BaselineStage, DataReportStage, PretrainingStage
 from backend.training.stages import STAGES
@@ -241,17 +241,24 @@ def test_a_method_that_cannot_work_here_costs_no_other(multilabel_folder, tmp_pa
     assert query(tmp_path / "store.db", "SELECT COUNT(*) FROM finding")[0][0]
 
 
-def test_a_stage_that_breaks_costs_no_other(multiclass_folder, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (ZeroDivisionError("no fruit left\nat all"), "ZeroDivisionError: no fruit left at all"),
+        (LostFileError("the encoders are gone", where="store.db"), "store.db: the encoders are gone"),
+    ],
+)
+def test_a_stage_that_breaks_costs_no_other(multiclass_folder, tmp_path, monkeypatch, error, said):
     def broken(stage):
-        raise ZeroDivisionError("no fruit left\nat all")
+        raise error
 
     monkeypatch.setitem(STAGES, "input ablation", broken)
     plan = replace(ONE, data_report=DataReportStage(enabled=True))
     summary = run_study(plan, options(multiclass_folder, tmp_path))
     assert summary["status"] == "complete"
-    ((name, error),) = [(fault["name"], fault["error"]) for fault in summary["failed"]]
+    ((name, found),) = [(fault["name"], fault["error"]) for fault in summary["failed"]]
     assert name == "input ablation"
-    assert error.splitlines()[0] == "ZeroDivisionError: no fruit left at all"
+    assert found.splitlines()[0] == said
     assert query(tmp_path / "store.db", "SELECT COUNT(*) FROM finding")[0][0]
 
 
@@ -265,14 +272,19 @@ def test_a_store_that_takes_nothing_ends_the_study(multiclass_folder, tmp_path, 
     assert query(tmp_path / "store.db", "SELECT status FROM study") == [("failed",)]
 
 
-def test_no_trial_at_all_is_said_in_one_line(multiclass_folder, tmp_path, monkeypatch):
+def test_where_no_trial_finished_one_line_says_so_and_the_next_start_searches_again(
+    multiclass_folder, tmp_path, monkeypatch
+):
     def always(task, context):
         raise RuntimeError("broken")
 
-    monkeypatch.setattr("backend.training.execute.TASKS", {"baseline": always})
-    with pytest.raises(ConfigError, match="none of 3 trials finished"):
-        run_study(TINY, options(multiclass_folder, tmp_path))
+    with monkeypatch.context() as patch:
+        patch.setattr("backend.training.execute.TASKS", {"baseline": always})
+        with pytest.raises(ConfigError, match="none of 3 trials finished"):
+            run_study(TINY, options(multiclass_folder, tmp_path))
     assert query(tmp_path / "store.db", "SELECT status FROM study") == [("failed",)]
+    again = run_study(TINY, options(multiclass_folder, tmp_path))
+    assert (again["status"], again["runs"]) == ("complete", {"complete": 4}), "what broke them has passed"
 
 
 def test_sensors_can_be_narrowed_and_unknown_ones_are_named(multilabel_folder, tmp_path):

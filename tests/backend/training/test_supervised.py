@@ -242,6 +242,24 @@ def test_a_fixed_split_is_kept(multilabel_context, small_run):
     assert "test" not in {split[row] for row in parts.unlabelled}
 
 
+def test_a_share_of_a_fixed_split_leaves_both_parts_their_positives(multilabel_context, small_run):
+    dataset = multilabel_context.dataset
+    words = ("train", "train", "val")
+    split = np.array([words[int(group.removeprefix("pallet")) % 3] for group in dataset.groups])
+    context = dataclasses.replace(
+        multilabel_context,
+        dataset=dataclasses.replace(dataset, fixed_split=tuple(split)),
+        folds=np.full(len(dataset), -1),
+    )
+    for seed in range(20):
+        config = small_run(seed=seed, data=DataConfig(resolution=16, folds=2, label_fraction=0.1))
+        parts = fold_parts(context, config, 0)
+        for rows, word in ((parts.fit, "train"), (parts.validation, "val")):
+            assert set(split[rows]) == {word}
+            everyone = dataset.labels[(split == word) & dataset.labelled]
+            assert (dataset.labels[rows] == 1).any(0).tolist() == (everyone == 1).any(0).tolist()
+
+
 def test_a_fine_tune_draws_the_same_whatever_study_made_its_encoder(small_run):
     own, other, longer = (
         task(small_run(kind="finetune", parent=parent)).seed
