@@ -241,7 +241,9 @@ def _most(tests: pd.DataFrame) -> str:
 
 
 def _level(metrics: pd.DataFrame, challenger: Contender, reference: Contender, defect: str | None) -> str:
-    """Where both stand in agreement."""
+    """Where both stand in agreement: over all defects as means over seeds, as the difference is."""
+    if defect is None:
+        return SAY["level"].format(ours=number(challenger.value), theirs=number(reference.value))
     ours = _pick(metrics[metrics["run_id"] == challenger.run_id], "mcc", defect)
     theirs = _pick(metrics[metrics["run_id"] == reference.run_id], "mcc", defect)
     if ours is None or theirs is None:
@@ -283,12 +285,18 @@ def average(who: str, metrics: pd.DataFrame, counts: pd.DataFrame, *, multiclass
         "who": who,
         "Who": sentence_start(who),
         "found": per_hundred(metric["value"]),
-        "defects": plural(metrics["defect"].nunique(), SAY["defect"], SAY["defects"]),
+        "defects": plural(_defined(metrics), SAY["defect"], SAY["defects"]),
         "brackets": _brackets(_hundred_ends(metric), fruit),
     }
     if multiclass:
         return Answer(SAY["classes"].format(**values))
     return Answer(SAY["mean"].format(**values), _alarms(counts))
+
+
+def _defined(metrics: pd.DataFrame) -> int:
+    """Over how many defects the mean of what is found is."""
+    found = metrics[(metrics["metric"] == "recall") & metrics["value"].notna()]
+    return int(found["defect"].nunique())
 
 
 def _judged(counts: pd.DataFrame) -> int:

@@ -2,7 +2,7 @@
 
 The best of several configurations is picked by its mean over seeds on validation fruit, so that the fruit it
 is then judged by choose nothing: of many methods the best on the test fruit is mostly the luckiest. Its run
-with the lowest seed stands for it in figures, so that nobody picks a lucky seed.
+with the lowest seed (that the other side has too) stands for it in figures, so that nobody picks a lucky one.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Contender:
     """A configuration and the run that stands for it.
 
     Attributes:
-        run_id: of its run with the lowest seed.
+        run_id: of its run with the lowest seed, among those that both sides have.
         method: name from the registry.
         value: ``HEADLINE``, mean over seeds.
         seeds: how many.
@@ -76,7 +76,9 @@ def best_pair(runs: pd.DataFrame, metrics: pd.DataFrame) -> tuple[Contender | No
         here = known[known["label_fraction"] == share]
         pretrained = here[(here["init"] == "ssl") & (here["kind"] != "baseline")]
         tuned = pretrained[pretrained["kind"] == "finetune"]
-        pair = _best(here[here["kind"] == "baseline"]), _best(pretrained if tuned.empty else tuned)
+        sides = _best(here[here["kind"] == "baseline"]), _best(pretrained if tuned.empty else tuned)
+        both = set(sides[0]["seed"]) & set(sides[1]["seed"])
+        pair = _contender(sides[0], both), _contender(sides[1], both)
         if all(pair):
             return pair
         found = found if any(found) else pair
@@ -90,15 +92,28 @@ def best_whole(runs: pd.DataFrame, metrics: pd.DataFrame) -> Contender | None:
     return challenger or reference
 
 
-def _best(runs: pd.DataFrame) -> Contender | None:
+def _best(runs: pd.DataFrame) -> pd.DataFrame:
+    """The runs of the best configuration, one a seed."""
     if runs.empty:
-        return None
+        return runs
     same = ["kind", "method", "backbone", "init", "modalities"]
     chosen_by = CHOSEN_BY if runs[CHOSEN_BY].notna().all() else HEADLINE
     groups = runs.groupby(same, sort=False)[chosen_by]
     best = runs[groups.transform("mean") == groups.transform("mean").max()]
-    best = best[best[same[1]] == best.iloc[0][same[1]]]
-    first = best.sort_values("seed", kind="stable").iloc[0]
+    return best[best[same[1]] == best.iloc[0][same[1]]]
+
+
+def _contender(best: pd.DataFrame, both: set[int]) -> Contender | None:
+    """Who the runs of a configuration are.
+
+    Args:
+        best: see ``_best``.
+        both: seeds that the other side has too, of which a test is; where there are none, any stands.
+    """
+    if best.empty:
+        return None
+    shared = best[best["seed"].isin(both)]
+    first = (best if shared.empty else shared).sort_values("seed", kind="stable").iloc[0]
     return Contender(
         run_id=str(first["run_id"]),
         method=str(first["method"]),

@@ -45,11 +45,14 @@ def said(scope: Scope, findings: pd.DataFrame) -> Answer:
     n = counts(scope, findings)
     capped = most_kept(scope, findings)
     parts = [_part(kind, k, full=(findings["kind"] == kind).sum() >= capped) for kind, k in n.items()]
-    if not parts:
-        return Answer(WORDS["clean"].format(n=count(dataset.n_fruits)))
-    text = WORDS["answer"].format(what=listing(parts), n=count(dataset.n_labelled))
     drift = frames.drift_rows(findings)
     moved = WORDS["drifts"].format(name=drift["name"].iloc[0]) if len(drift) else ""
+    if not parts:
+        chosen = scope.one_defect or scope.family
+        return Answer(
+            WORDS["no_finding"] if chosen else WORDS["clean"].format(n=count(dataset.n_fruits)), moved
+        )
+    text = WORDS["answer"].format(what=listing(parts), n=count(dataset.n_labelled))
     return Answer(text, moved)
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from backend.store.queries import ablations as queries
 from dashboard import contenders, texts
-from dashboard.answers import UNCLEAR, WORSE, Answer
+from dashboard.answers import UNCLEAR, UNTESTED, WORSE, Answer
 from dashboard.charts.grid import value_grid
 from dashboard.charts.lines import bands, flat_domain, shared_domain
 from dashboard.figure import Figure
@@ -122,7 +122,7 @@ def said(scope: Scope, found: Compared) -> Answer:
         )
     if verdict == UNCLEAR:
         level = f"{level} {other_words(found.tests, float(first['fraction']), found.focus)}".strip()
-    return Answer(text, level, verdict)
+    return Answer(text, level, verdict or UNTESTED)
 
 
 def guessing(found: Compared) -> list[str]:

@@ -73,6 +73,12 @@ def argued(scope: Scope) -> Argument | None:
         said = Answer(said.text, f"{said.detail} {_too_little(sides)}".strip())
         return Argument(runs, metrics, scope.store.comparisons("", ""), {side: whole}, said)
     both = (reference.run_id, challenger.run_id) if reference and challenger else ("", "")
+    if (refused := _refused(scope, both)) and whole is not None:
+        reasons = listing([texts.INCOMPARABLE[reason] for reason in refused])
+        said = alone(scope, metrics, whole)
+        said = Answer(said.text, f"{said.detail} {texts.NOT_COMPARABLE.format(reasons=reasons)}".strip())
+        side = "reference" if whole.method == "supervised" else "challenger"
+        return Argument(runs, metrics, scope.store.comparisons("", ""), {side: whole}, said)
     tests = deciding(scope.store.comparisons(*both))
     tests = tests[tests["defect"].isna() | tests["defect"].isin(scope.defects)]
     said = _answer(scope, metrics, tests, reference, challenger)
@@ -81,6 +87,11 @@ def argued(scope: Scope) -> Argument | None:
         beside = answers.SAY["beside"].format(sentence=other[:1].lower() + other[1:])
         said = Answer(said.text, f"{said.detail} {beside}".strip(), said.verdict)
     return Argument(runs, metrics, tests, sides, said)
+
+
+def _refused(scope: Scope, both: tuple[str, str]) -> list[str]:
+    """Why the two must not be compared; inside one study nothing can be."""
+    return scope.store.comparability(*both) if all(both) and not scope.study_id else []
 
 
 def _too_little(sides: dict[str, Contender]) -> str:

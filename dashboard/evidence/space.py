@@ -24,10 +24,10 @@ BLURRED = 0.85
 """Below this trustworthiness points that lie together need not be alike."""
 STEP = 20
 """Of 100: the axis ends at a multiple of it."""
-FAINT = 2.0
-"""Below so many times chance fruit with the same defect hardly lie together."""
-TELLS = 1.5
-"""So many times better than guessing, and the features know the pallet."""
+FAINT = 0.1
+"""Below such a share of what chance leaves to gain, fruit with the same defect hardly lie together."""
+TELLS = 0.05
+"""With such a share of it, the features know the pallet."""
 
 
 def projected(scope: Scope) -> pd.DataFrame:
@@ -67,7 +67,7 @@ def said(scope: Scope, run: Run, found: pd.DataFrame, points: int) -> Answer:
         return Answer(WORDS["only_points"].format(n=count(points)))
     shared, chance = float(found["shared"].mean()), float(found["chance"].mean())
     one = scope.one_defect
-    key = "one_shared" if one else "shared" if shared >= FAINT * chance else "hardly_shared"
+    key = "one_shared" if one else "shared" if _gain(shared, chance) >= FAINT else "hardly_shared"
     text = WORDS[key].format(
         shared=per_hundred(shared),
         chance=per_hundred(chance),
@@ -76,6 +76,11 @@ def said(scope: Scope, run: Run, found: pd.DataFrame, points: int) -> Answer:
         **_same(scope),
     )
     return Answer(text, _pallets(scope, run))
+
+
+def _gain(value: float, chance: float) -> float:
+    """How much of what chance leaves to be had was had: 0 = chance, 1 = all of it."""
+    return (value - chance) / (1 - chance) if chance < 1 else 0.0
 
 
 def _pallets(scope: Scope, run: Run) -> str:
@@ -88,7 +93,7 @@ def _pallets(scope: Scope, run: Run) -> str:
     }
     if len(values) < 2:
         return ""
-    key = "tells" if values[GROUP] > TELLS * values[CHANCE] else "tells_not"
+    key = "tells" if _gain(values[GROUP], values[CHANCE]) > TELLS else "tells_not"
     return WORDS[key].format(n=per_hundred(values[GROUP]), chance=per_hundred(values[CHANCE]))
 
 

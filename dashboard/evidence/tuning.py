@@ -251,10 +251,13 @@ def time_figure(scope: Scope) -> Figure | None:
         return None
     rows = frames.time_rows(spent)
     total = float(spent["seconds"].sum())
+    largest = float(rows["value"].iloc[0]) / float(rows["value"].sum()) * total
     return Figure(
         name="time-spent",
         title=WORDS["time"],
-        sentence=WORDS["time_note"].format(total=duration(total), most=rows["name"].iloc[0]),
+        sentence=WORDS["time_note" if largest > total / 2 else "time_parts"].format(
+            total=duration(total), most=rows["name"].iloc[0]
+        ),
         chart=interval_bars,
         frame=rows,
         options={
