@@ -10,6 +10,7 @@ from pathlib import Path
 from backend.errors import StoreError
 from backend.store.connection import as_store_error, connect_readonly, require_file, stored_version
 from backend.store.integrity import integrity_faults, row_counts
+from backend.store.locking import lock_holder
 
 
 def back_up(source: Path, target: Path) -> dict[str, int]:
@@ -21,7 +22,8 @@ def back_up(source: Path, target: Path) -> dict[str, int]:
 
     Args:
         source: a run store of any schema version.
-        target: the copy; an older copy of the same store is replaced, any other file is left alone.
+        target: the copy; an older copy of the same store is replaced. Any other file is left alone, and so
+            is a store in use or with runs or folds that ``source`` lacks: the arguments may be swapped.
 
     Returns:
         Rows a table.
@@ -59,26 +61,49 @@ def back_up(source: Path, target: Path) -> dict[str, int]:
 
 
 def _require_replaceable(source: Path, target: Path) -> None:
-    """Raise where ``target`` holds anything but studies that ``source`` holds too."""
+    """Raise where ``target`` is in use, or holds anything that ``source`` lacks."""
     if not target.exists():
         return
+    expected = "a new name, or an older copy of the same store"
+    pending = target.with_name(target.name + "-wal")
+    if lock_holder(target) is not None or (pending.exists() and pending.stat().st_size):
+        raise StoreError(
+            "there is a store in use",
+            where=str(target),
+            expected=expected,
+            action="pass another name (--store is what is copied)",
+        )
     try:
         with closing(connect_readonly(target)) as old, closing(connect_readonly(source)) as store:
             stored_version(old, target)
-            here, there = (
-                {row[0] for row in connection.execute("SELECT study_id FROM study")}
-                for connection in (store, old)
-            )
-        mine = there <= here
+            (studies, folds), (old_studies, old_folds) = _contents(store), _contents(old)
+        mine = old_studies <= studies
     except (sqlite3.Error, StoreError):
         mine = False
     if not mine:
         raise StoreError(
             "there is a file that is no copy of this store",
             where=str(target),
-            expected="a new name, or an older copy of the same store",
+            expected=expected,
             action="pass another name, or remove the file",
         )
+    fuller = sum(n > folds.get(run_id, -1) for run_id, n in old_folds.items())
+    if fuller:
+        raise StoreError(
+            f"there is a store with {fuller} runs that are missing or less complete in {source}",
+            where=str(target),
+            expected=expected,
+            action="pass another name (--store is what is copied), or remove the file where gc forgot them",
+        )
+
+
+def _contents(connection: sqlite3.Connection) -> tuple[set[str], dict[str, int]]:
+    """The ids of the studies, and run id to the number of its folds."""
+    studies = {row[0] for row in connection.execute("SELECT study_id FROM study")}
+    folds = connection.execute(
+        "SELECT run_id, (SELECT COUNT(*) FROM run_fold AS f WHERE f.run_id = run.run_id) FROM run"
+    )
+    return studies, dict(folds)
 
 
 def _copy(source: Path, partial: Path) -> dict[str, int]:

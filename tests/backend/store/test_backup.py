@@ -1,5 +1,7 @@
 """A backup is verified before it replaces the old one."""
 
+import shutil
+
 import pytest
 
 from backend.errors import StoreError
@@ -53,3 +55,36 @@ def test_a_backup_that_fails_leaves_the_old_one(store, fill, store_path, tmp_pat
     with pytest.raises(StoreError, match="cannot be written"):
         back_up(store_path, tmp_path / "file" / "copy.db")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["copy.db", "file", "runs"]
+
+
+@pytest.mark.parametrize("more", ["run", "fold"])
+def test_an_older_copy_replaces_no_fuller_store(
+    store, start, fill, make_run, make_fold, dataset, store_path, tmp_path, more
+):
+    start(store)
+    run = make_run()
+    store.start_run(run)
+    copy = tmp_path / "copy.db"
+    back_up(store_path, copy)
+    if more == "run":
+        store.start_run(make_run(1))
+    else:
+        store.write_fold(run.run_id, make_fold(dataset, 0))
+    store.close()
+    live = store_path.read_bytes()
+    with pytest.raises(StoreError, match=r"1 runs that are missing or less complete in .*copy\.db"):
+        back_up(copy, store_path)
+    assert store_path.read_bytes() == live
+    assert back_up(store_path, copy)["study"] == 1
+
+
+def test_a_store_in_use_is_not_replaced(store, fill, store_path, tmp_path):
+    fill(store)
+    copy, crashed = tmp_path / "copy.db", tmp_path / "crashed.db"
+    back_up(store_path, copy)
+    with pytest.raises(StoreError, match=r"a store in use.*another name"):
+        back_up(copy, store_path)
+    for ending in ("", "-wal"):  # as a killed writer leaves them: what is pending is in the second file
+        shutil.copyfile(f"{store_path}{ending}", f"{crashed}{ending}")
+    with pytest.raises(StoreError, match=r"a store in use.*another name"):
+        back_up(copy, crashed)
