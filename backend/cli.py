@@ -7,6 +7,7 @@ traceback), 130 interrupted with everything finished so far kept.
 from __future__ import annotations
 
 import argparse
+import errno
 import json
 import os
 import signal
@@ -24,6 +25,17 @@ EXIT_SOME_FAILED = 1
 EXIT_UNUSABLE = 2
 EXIT_INTERRUPTED = 130
 _SECONDS_A_LINE = "10"
+_MENDS = {
+    errno.EACCES: "check the permissions of the file and its folder",
+    errno.EPERM: "check the permissions of the file and its folder",
+    errno.ENAMETOOLONG: "pass a shorter name",
+    errno.ENOTDIR: "a part of the path is a file: pass another path",
+    errno.EISDIR: "name a file in that folder",
+    errno.ELOOP: "its links lead in a circle: pass another path",
+    errno.ENOENT: "check the spelling and that its folder exists",
+    errno.ENOSPC: "free space and start the same command again",
+}
+"""What to do about a path that the system refuses."""
 
 
 class CommandParser(argparse.ArgumentParser):
@@ -65,6 +77,12 @@ def run_command(main: Callable[[list[str] | None], int], argv: list[str] | None 
         # The reader of our stdout went away (``| head``): not an error of ours.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_OK
+    except OSError as error:
+        action = _MENDS.get(error.errno or 0)
+        if error.filename is None or action is None:
+            raise
+        _say(f"error: {AvocadoError(str(error.strerror), where=str(error.filename), action=action)}")
+        return EXIT_UNUSABLE
 
 
 def run_program(main: Callable[[list[str] | None], int]) -> NoReturn:

@@ -1,10 +1,12 @@
+import errno
+import os
 import resource
 import subprocess
 import sys
 
 import pytest
 
-from backend.cli import run_command
+from backend.cli import _MENDS, run_command
 from backend.errors import DataError
 
 COMMANDS = ["backend.tune", "backend.data", "backend.store", "backend.augment", "backend.benchmark"]
@@ -23,6 +25,21 @@ def test_what_the_user_can_mend_is_one_line_and_exit_code_2(capsys: pytest.Captu
     captured = capsys.readouterr()
     assert captured.err == "error: manifest.csv: no fruit\n"
     assert captured.out == ""
+
+
+@pytest.mark.parametrize("code", sorted(_MENDS))
+def test_a_path_that_the_system_refuses_is_one_line(capsys: pytest.CaptureFixture[str], code: int) -> None:
+    assert run_command(_fail(OSError(code, os.strerror(code), "some/file"))) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: some/file: {os.strerror(code)}; ")
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(errno.EACCES, "no"), OSError(errno.EBADF, "no", "file"), OSError("no")]
+)
+def test_what_the_system_says_of_no_path_keeps_its_traceback(error: OSError) -> None:
+    with pytest.raises(OSError, match="no"):
+        run_command(_fail(error))
 
 
 @pytest.mark.parametrize(("module", "is_ours"), [("sqlite_utils.db", False), ("backend.nowhere", True)])
