@@ -68,6 +68,7 @@ def salvage(path: Path, out: Path) -> Salvage:
     require_file(path)
     if out.exists():
         raise StoreError("the file exists", where=str(out), action="name a new file for what is saved")
+    _require_place(out)
     result = Salvage()
     with _opened(path, out) as damaged:
         found = _readable_tables(damaged, path)
@@ -79,11 +80,30 @@ def salvage(path: Path, out: Path) -> Salvage:
                 _copy_files(path, session, result)
                 faults = integrity_faults(session.connection)
         except StoreError:
-            for side in ("", "-wal", "-shm", ".lock"):  # half a salvage is none; the name is free again
-                out.with_name(out.name + side).unlink(missing_ok=True)
+            _remove(out, "", "-wal", "-shm", ".lock")  # half a salvage is none; the name is free again
             raise
     assert not faults, f"the saved store is not sound: {faults}"
     return result
+
+
+def _require_place(out: Path) -> None:
+    """Raise where no file can be made: else the damaged store would be blamed."""
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.touch()
+        out.unlink()
+    except OSError as error:
+        raise StoreError(
+            f"nothing can be saved there ({error.strerror})",
+            where=str(error.filename or out),
+            action="free space or pass another place",
+        ) from error
+
+
+def _remove(path: Path, *endings: str) -> None:
+    for ending in endings:
+        with suppress(OSError):
+            path.with_name(path.name + ending).unlink(missing_ok=True)
 
 
 @contextmanager
@@ -92,15 +112,21 @@ def _opened(path: Path, out: Path) -> Iterator[sqlite3.Connection]:
     whole = out.with_name(out.name + ".whole")
     try:
         connection = connect_readonly(_lengthened(path, whole))
-    except (sqlite3.Error, OSError) as error:
-        whole.unlink(missing_ok=True)
+    except OSError as error:
+        _remove(whole, "", "-wal")
+        raise StoreError(
+            f"the store cannot be read or copied to {whole.parent} ({error.strerror})",
+            where=str(path),
+            action="check permissions and free space",
+        ) from error
+    except sqlite3.Error as error:
+        _remove(whole, "", "-wal", "-shm")
         raise _hopeless(path, str(error)) from error
     try:
         yield connection
     finally:
         connection.close()
-        for side in ("", "-wal", "-shm"):
-            whole.with_name(whole.name + side).unlink(missing_ok=True)
+        _remove(whole, "", "-wal", "-shm")
 
 
 def _lengthened(path: Path, whole: Path) -> Path:

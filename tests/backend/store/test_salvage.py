@@ -1,5 +1,6 @@
 """Salvage saves what can be read of a damaged store."""
 
+import errno
 import sqlite3
 from contextlib import closing
 
@@ -114,6 +115,25 @@ def test_what_is_left_of_a_store_that_was_cut_off_is_saved(large, tmp_path, cont
     assert result.rows["run"] > 0
     assert not [p for p in examine(tmp_path / "saved.db") if p.kind in ("corrupt", "reference")]
     assert not list(tmp_path.glob("*.whole*"))
+
+
+@pytest.mark.parametrize("cut", [False, True])
+def test_a_place_that_takes_nothing_is_said_to_be_so(large, tmp_path, monkeypatch, cut):
+    if cut:
+        with large.open("r+b") as file:
+            file.truncate(large.stat().st_size * 2 // 3)
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match=r"file: nothing can be saved there"):
+        salvage(large, tmp_path / "file" / "saved.db")
+    assert salvage(large, tmp_path / "new" / "folder" / "saved.db").rows["run"] > 0
+
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    if cut:
+        monkeypatch.setattr("shutil.copyfile", full)
+        with pytest.raises(StoreError, match=r"cannot be read or copied to .*No space left"):
+            salvage(large, tmp_path / "small.db")
 
 
 def test_half_a_salvage_leaves_the_name_free(sound, tmp_path, monkeypatch):
