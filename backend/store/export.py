@@ -65,7 +65,10 @@ def _export_table(connection: sqlite3.Connection, table: str, out: Path, formats
 
     types = {"INTEGER": pa.int64(), "REAL": pa.float64(), "TEXT": pa.string()}
     schema = pa.schema(
-        [(row["name"], types[row["type"]]) for row in connection.execute(f"PRAGMA table_info({table})")]
+        [
+            (row["name"], types.get(row["type"], pa.string()))
+            for row in connection.execute(f"PRAGMA table_info({table})")
+        ]
     )
     makers = {"parquet": parquet.ParquetWriter, "csv": csv.CSVWriter}
     rows = 0
@@ -89,7 +92,8 @@ def _export_table(connection: sqlite3.Connection, table: str, out: Path, formats
 def _batches(connection: sqlite3.Connection, table: str, schema: pa.Schema) -> Iterator[pa.Table]:
     import pyarrow as pa
 
-    cursor = connection.execute(f"SELECT {', '.join(schema.names)} FROM {table}")  # noqa: S608 - our own names
+    selected = ", ".join(_selected(field.name, text=field.type == pa.string()) for field in schema)
+    cursor = connection.execute(f"SELECT {selected} FROM {table}")  # noqa: S608 - quoted and our own names
     while True:
         rows: list[Any] = cursor.fetchmany(CHUNK)
         if not rows:
@@ -99,3 +103,11 @@ def _batches(connection: sqlite3.Connection, table: str, schema: pa.Schema) -> I
             [pa.array(column, type=kind) for column, kind in zip(columns, schema.types, strict=True)],
             schema=schema,
         )
+
+
+def _selected(column: str, *, text: bool) -> str:
+    """An expression for a column; one that an analyst added may hold anything, which is then told as text."""
+    quoted = '"' + column.replace('"', '""') + '"'
+    if not text:
+        return quoted
+    return f"CASE typeof({quoted}) WHEN 'blob' THEN hex({quoted}) ELSE CAST({quoted} AS TEXT) END"

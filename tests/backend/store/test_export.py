@@ -32,6 +32,17 @@ def test_every_table_is_exported_with_its_types(store, fill, store_path, tmp_pat
     assert pyarrow.parquet.read_schema(out / "comparison.parquet").names[:2] == ["run_id_a", "run_id_b"]
 
 
+def test_columns_of_other_types_that_an_analyst_added_are_text(store, fill, store_path, tmp_path, plant):
+    fill(store)
+    for column in ('"my ""note""" VARCHAR(20)', "good BOOLEAN", "free", "raw BLOB"):
+        plant(store_path, f"ALTER TABLE run ADD COLUMN {column}")
+    plant(store_path, 'UPDATE run SET "my ""note""" = \'ok\', good = TRUE, free = 1.5, raw = x\'ff00\'')
+    export(store_path, tmp_path, tables=("run",))
+    (row,) = pyarrow.parquet.read_table(tmp_path / "run.parquet").to_pylist()
+    assert [row[name] for name in ('my "note"', "good", "free", "raw")] == ["ok", "1", "1.5", "FF00"]
+    assert (row["seed"], row["error"]) == (0, None)
+
+
 def test_large_tables_are_exported_in_pieces(store, fill, store_path, tmp_path, monkeypatch):
     fill(store)
     monkeypatch.setattr("backend.store.export.CHUNK", 3)
