@@ -180,23 +180,26 @@ def _gc(options: argparse.Namespace) -> int:
     from contextlib import closing
 
     from backend.store.connection import open_readonly
-    from backend.store.retention import Policy, collect, expendable
+    from backend.store.retention import Policy, collect, expendable, own_files
 
     policy = Policy(options.keep_days, not options.finals, options.artifacts_only)
     if options.yes:
-        runs = collect(options.store, policy)
+        runs, kept = collect(options.store, policy)
     else:
         with closing(open_readonly(options.store)) as connection:
             runs = expendable(connection, policy)
+            _, kept = own_files(connection, options.store, runs)
     if options.json:
-        print_json({"done": options.yes, "runs": [asdict(run) for run in runs]})
+        print_json({"done": options.yes, "runs": [asdict(run) for run in runs], "kept": kept})
         return EXIT_OK
     for run in runs:
         about = f"{run.status:11s}  {run.purpose:22s}  {_size(run.bytes):>9s}  {run.name}"
         print(f"{run.run_id}  {run.ended[:10]}  {about}")
-    total = (
-        f"{len(runs)} runs, {sum(run.files for run in runs)} files, {_size(sum(run.bytes for run in runs))}"
-    )
+    total = f"{len(runs)} runs"
+    if kept:
+        print(kept)
+    else:
+        total += f", {sum(run.files for run in runs)} files, {_size(sum(run.bytes for run in runs))}"
     print(f"forgot {total}" if options.yes else f"would forget {total}; --yes does it")
     return EXIT_OK
 

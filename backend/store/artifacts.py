@@ -22,6 +22,7 @@ RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 TRASH = ".trash"
 """Folder inside a store's artifact folder where ``doctor --fix`` puts what it takes away."""
 
+_SQLITE = b"SQLite format 3\0"
 _FORBIDDEN = re.compile(r'[\x00-\x1f\\:*?"<>|]')
 
 
@@ -33,6 +34,23 @@ def artifact_root(store: Path) -> Path:
 def checkpoint_root(store: Path) -> Path:
     """The folder of what unfinished folds of ``store`` go on from, ``<run id>-fold<number>.safetensors``."""
     return store.parent.resolve() / "checkpoints" / store.stem
+
+
+def stores_sharing(store: Path) -> list[str]:
+    """Names of other stores beside ``store`` that differ in the suffix only, and so share both folders.
+
+    What no row of ``store`` names may be theirs. A copy of a store names the same files, too.
+    """
+    return sorted(
+        file.name
+        for file in store.parent.iterdir()
+        if file.stem == store.stem and file.is_file() and not file.samefile(store) and _is_sqlite(file)
+    )
+
+
+def _is_sqlite(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(_SQLITE)) == _SQLITE
 
 
 def safe_relative(name: str) -> PurePosixPath:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -140,6 +140,21 @@ def require_file(path: Path) -> None:
         raise StoreError(
             "this is not a file", where=str(path), expected="a run store", action="pass another --store"
         )
+
+
+def require_store(path: Path) -> None:
+    """Check that ``path`` is a run store of any version: opened for writing, an empty file would become one.
+
+    Raises:
+        StoreMissing: it does not exist, or holds nothing yet.
+        StoreError: it is something else, or cannot be read.
+    """
+    require_file(path)
+    try:
+        with closing(connect_readonly(path)) as connection:
+            stored_version(connection, path)
+    except sqlite3.Error as error:
+        raise as_store_error(error, path) from error
 
 
 def stored_version(connection: sqlite3.Connection, path: Path) -> int:

@@ -25,9 +25,10 @@ from backend.store.artifacts import (
     files_below,
     inside,
     remove_empty_folders,
+    stores_sharing,
 )
 from backend.store.audit import audit_run
-from backend.store.connection import open_readonly, require_file, utc_now
+from backend.store.connection import open_readonly, require_store, utc_now
 from backend.store.integrity import integrity_faults, json_faults
 from backend.store.locking import lock_holder
 from backend.store.problems import Problem
@@ -83,9 +84,9 @@ def treat(path: Path) -> tuple[list[Problem], list[Problem]]:
         What was repaired, and what is still wrong.
 
     Raises:
-        StoreError: another writer has the store, or it cannot be opened for writing.
+        StoreError: it is no store, another writer has it, or it cannot be opened for writing.
     """
-    require_file(path)
+    require_store(path)
     with RunStore(path, "doctor --fix") as store:
         before = _examine(path, alone=True)
         for kind, repair in REPAIRS.items():
@@ -128,7 +129,16 @@ def _artifacts(patient: Patient) -> Iterator[Problem]:
 def _orphans(patient: Patient) -> Iterator[Problem]:
     if not patient.alone:
         return  # a writer puts files down before it names them
-    for file in _orphaned_files(patient.connection, patient.path):
+    orphans = _orphaned_files(patient.connection, patient.path)
+    if orphans and (sharing := stores_sharing(patient.path)):
+        where = artifact_root(patient.path).relative_to(patient.path.parent).as_posix()
+        detail = (
+            f"{len(orphans)} files stay that no run names: {', '.join(sharing)} beside {patient.path.name} "
+            "may need them; move the copy elsewhere and run this again"
+        )
+        yield Problem("orphan", where, detail)
+        return
+    for file in orphans:
         where = file.relative_to(patient.path.parent).as_posix()
         yield Problem("orphan", where, "no run names this file", "move it to the trash")
 

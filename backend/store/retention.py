@@ -14,8 +14,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from backend.errors import ConfigError, StoreError
-from backend.store.artifacts import TRASH, artifact_root, checkpoint_root, inside, remove_empty_folders
-from backend.store.connection import require_file
+from backend.store.artifacts import (
+    TRASH,
+    artifact_root,
+    checkpoint_root,
+    inside,
+    remove_empty_folders,
+    stores_sharing,
+)
+from backend.store.connection import require_store
 from backend.store.session import WriteSession
 
 MOST_DAYS = 36_500
@@ -82,10 +89,48 @@ def expendable(
     return [run for run in found if run.files] if policy.artifacts_only else found
 
 
-def collect(path: Path, policy: Policy, now: datetime | None = None) -> list[Expendable]:
+def own_files(connection: sqlite3.Connection, path: Path, runs: list[Expendable]) -> tuple[list[Path], str]:
+    """Which files of runs are this store's alone; only reads.
+
+    A copy of a store names the files of the store that it was made from.
+
+    Args:
+        connection: the open store.
+        path: the store.
+        runs: whose files.
+
+    Returns:
+        The files that may go with their runs, and why others stay; empty = all may go.
+    """
+    root = artifact_root(path)
+    if sharing := stores_sharing(path):
+        return [], (
+            f"files, checkpoints and trash stay: {', '.join(sharing)} beside {path.name} may need them, for "
+            f"artifacts/{root.name} belongs to both; move the copy elsewhere, then run `doctor --fix` and gc"
+        )
+    named = [
+        row["path"]
+        for run in runs
+        for row in connection.execute("SELECT path FROM artifact WHERE run_id = ?", (run.run_id,))
+    ]
+    own = []
+    for relative in named:
+        with suppress(StoreError):  # a path that leads outside is not ours to delete
+            file = inside(path.parent, relative)
+            own += [file] if file.is_relative_to(root.resolve()) else []
+    if len(own) == len(named):
+        return own, ""
+    return own, (
+        f"{len(named) - len(own)} files stay: they are not in artifacts/{root.name}, the folder of "
+        f"{path.name}; run gc on the store that they belong to"
+    )
+
+
+def collect(path: Path, policy: Policy, now: datetime | None = None) -> tuple[list[Expendable], str]:
     """Forget what the policy lets go: rows in one transaction, then files, and unused pages.
 
-    With them go old trash and checkpoints that nobody goes on from.
+    With them go old trash and checkpoints that nobody goes on from. Where another store shares the folders
+    of files, only rows go.
 
     Args:
         path: the store.
@@ -93,21 +138,17 @@ def collect(path: Path, policy: Policy, now: datetime | None = None) -> list[Exp
         now: the time to count back from; None = now.
 
     Returns:
-        What was forgotten.
+        What was forgotten, and why files of it stay; empty = none does.
 
     Raises:
-        StoreError: another writer has the store.
+        StoreError: it is no store, or another writer has it.
     """
-    require_file(path)
+    require_store(path)
     now = now or datetime.now(UTC)
     with WriteSession(path, "gc") as session:
         with session.transaction() as connection:
             runs = expendable(connection, policy, now)
-            files = [
-                row["path"]
-                for run in runs
-                for row in connection.execute("SELECT path FROM artifact WHERE run_id = ?", (run.run_id,))
-            ]
+            files, kept = own_files(connection, path, runs)
             connection.execute("PRAGMA defer_foreign_keys = ON")
             tables = ("artifact", "attribution") if policy.artifacts_only else ("run",)
             for table in tables:
@@ -115,15 +156,15 @@ def collect(path: Path, policy: Policy, now: datetime | None = None) -> list[Exp
                     f"DELETE FROM {table} WHERE run_id = ?",  # noqa: S608 - our own names
                     [(run.run_id,) for run in runs],
                 )
-        for relative in files:
-            with suppress(StoreError):  # a path that leads outside is not ours to delete
-                inside(path.parent, relative).unlink(missing_ok=True)
-        _empty_trash(artifact_root(path), now - timedelta(days=policy.keep_days))
-        _forget_checkpoints(session)
-        remove_empty_folders(artifact_root(path))
+        for file in files:
+            file.unlink(missing_ok=True)
+        if not stores_sharing(path):
+            _empty_trash(artifact_root(path), now - timedelta(days=policy.keep_days))
+            _forget_checkpoints(session)
+            remove_empty_folders(artifact_root(path))
         with suppress(sqlite3.Error):  # compacting needs room; without it the store only stays large
             session.connection.execute("VACUUM")
-    return runs
+    return runs, kept
 
 
 def _forget_checkpoints(session: WriteSession) -> None:

@@ -93,6 +93,9 @@ def test_backup_export_merge_and_gc_from_the_command_line(store, fill, run, tmp_
     assert json.loads(run("gc", "--json", "--keep-days", "0")[1])["done"] is False
     assert run("gc", "--keep-days", "0", "--yes")[1].splitlines()[-1] == "forgot 1 runs, 2 files, 128 B"
     assert run("gc")[1] == "would forget 0 runs, 0 files, 0 B; --yes does it\n"
+    note, total = run("gc", "--keep-days", "0", store=copy)[1].splitlines()[-2:]
+    assert (note[:14], total) == ("2 files stay: ", "would forget 1 runs; --yes does it")
+    assert run("gc", "--json", "--yes", "--keep-days", "0", store=copy)[1].count("2 files stay: ") == 1
 
 
 def test_what_is_refused_in_a_merge_shows_in_the_exit_code(store, fill, run, tmp_path, store_path):
@@ -108,10 +111,12 @@ def test_what_is_refused_in_a_merge_shows_in_the_exit_code(store, fill, run, tmp
     "arguments",
     [("info",), ("doctor",), ("doctor", "--fix"), ("export", "out"), ("backup",), ("gc",), ("gc", "--yes")],
 )
-@pytest.mark.parametrize("kind", ["missing", "text", "foreign"])
+@pytest.mark.parametrize("kind", ["missing", "empty", "text", "foreign"])
 def test_unusable_stores_are_one_line_and_exit_2(run, tmp_path, monkeypatch, plant, arguments, kind):
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "some.db"
+    if kind == "empty":
+        path.touch()
     if kind == "text":
         path.write_text("not a store, not at all" * 50)
     if kind == "foreign":
@@ -121,6 +126,13 @@ def test_unusable_stores_are_one_line_and_exit_2(run, tmp_path, monkeypatch, pla
     assert err.startswith("error: ")
     assert len(err.splitlines()) == 1
     assert path.exists() == (kind != "missing")
+    assert kind != "empty" or path.stat().st_size == 0
+
+
+def test_a_path_that_the_system_refuses_is_one_line_and_exit_2(run, tmp_path):
+    code, out, err = run("info", store=tmp_path / ("long" * 100))
+    assert (code, out) == (2, "")
+    assert err.endswith("longlong: File name too long; pass a shorter name\n")
 
 
 def test_help_lists_every_command(capsys):

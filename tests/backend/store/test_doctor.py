@@ -1,6 +1,7 @@
 """The doctor finds every planted fault and repairs what has one right answer."""
 
 import dataclasses
+import shutil
 import sqlite3
 from contextlib import closing
 
@@ -113,6 +114,23 @@ def test_files_are_checked_and_orphans_go_to_the_trash(sound, plant):
     assert not orphan.parent.exists()
     assert [file.read_bytes() for file in (root / ".trash").rglob("*") if file.is_file()] == [b"precious"]
     assert (path.parent / "artifacts" / "other store" / "file").exists()
+
+
+def test_files_of_a_store_that_shares_the_folder_are_left_alone(sound, plant):
+    path, (first, _) = sound
+    copy = path.with_suffix(".bak")
+    shutil.copyfile(path, copy)
+    (path.parent / "store.log").write_text("no store")
+    plant(copy, "DELETE FROM artifact WHERE run_id = ?", first)
+    files = sorted(path.parent.rglob("*.png"))
+    _, (left,) = treat(copy)
+    assert (left.kind, left.where) == ("orphan", "artifacts/store")
+    assert left.detail.startswith("2 files stay that no run names: store.db beside store.bak may need them")
+    assert sorted(path.parent.rglob("*.png")) == files
+    assert examine(path) == []
+    shutil.move(path, path.parent.parent)
+    repaired, _ = treat(copy)
+    assert kinds(repaired) == ["orphan"]
 
 
 def test_what_nothing_runs_is_marked_interrupted_but_a_live_driver_is_left_alone(

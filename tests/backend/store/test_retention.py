@@ -1,5 +1,7 @@
 """What a policy lets go, and that the rest stays."""
 
+import re
+import shutil
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
@@ -60,7 +62,8 @@ def test_what_goes_goes_with_its_files_and_the_rest_stays(aged):
     root = path.parent / "artifacts" / "store"
     (root / ".trash" / "then").mkdir(parents=True)
     (root / ".trash" / "then" / "junk").write_bytes(b"x" * 1000)
-    (gone,) = collect(path, Policy(), NOW)
+    (gone,), kept = collect(path, Policy(), NOW)
+    assert kept == ""
     assert (gone.run_id, gone.files, gone.bytes) == (run_of["old"], 2, 128)
     assert not (root / run_of["old"]).exists()
     assert (root / run_of["final"] / "fold0" / "heat.png").exists()
@@ -69,12 +72,12 @@ def test_what_goes_goes_with_its_files_and_the_rest_stays(aged):
         assert store.run_status(run_of["old"]) is None
         assert store.value("SELECT COUNT(*) FROM prediction WHERE run_id = ?", run_of["old"]) == 0
         assert store.value("SELECT COUNT(*) FROM run") == 5
-    assert collect(path, Policy(), NOW) == []
+    assert collect(path, Policy(), NOW) == ([], "")
 
 
 def test_files_go_and_numbers_stay(aged):
     path, names = aged
-    runs = collect(path, Policy(artifacts_only=True), NOW)
+    runs, _ = collect(path, Policy(artifacts_only=True), NOW)
     assert [names[run.run_id] for run in runs] == ["old"]
     with RunStore(path) as store:
         assert store.load_predictions(runs[0].run_id).score.shape == (10, 2)
@@ -92,6 +95,32 @@ def test_checkpoints_that_nobody_goes_on_from_go_too(aged):
         (folder / f"{run_id}-fold0.safetensors").touch()
     collect(path, Policy(), NOW)
     assert [file.name for file in folder.iterdir()] == [f"{run_of['child']}-fold0.safetensors"]
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("store.sqlite", r"store\.db beside store\.sqlite may need them.*move the copy"),
+        (
+            "store.db.then.bak",
+            r"\d files stay: they are not in artifacts/store\.db\.then.*run gc on the store",
+        ),
+    ],
+)
+def test_a_copy_beside_the_store_takes_no_file_from_it(aged, name, reason):
+    path, names = aged
+    copy = path.with_name(name)
+    shutil.copyfile(path, copy)
+    root = path.parent / "artifacts" / "store"
+    (root / ".trash" / "1970").mkdir(parents=True)
+    (root / ".trash" / "1970" / "file").touch()
+    checkpoint_root(path).mkdir(parents=True)
+    (checkpoint_root(path) / "later-fold0.safetensors").touch()
+    files = sorted(path.parent.rglob("*.*"))
+    runs, kept = collect(copy, Policy(), NOW + timedelta(days=36_000))
+    assert "old" in {names[run.run_id] for run in runs}
+    assert re.search(reason, kept)
+    assert [file for file in files if not file.exists()] == []
 
 
 def test_a_policy_has_a_range():
