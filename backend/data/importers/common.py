@@ -17,6 +17,8 @@ from backend.data.writing import SOURCE_STATE, already_made, new_folder, note, w
 from backend.errors import DataError
 
 IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+_ADDED = ("__MACOSX", "@eaDir")
+"""Folders that a Mac adds to archives, and a file server to folders: copies and thumbnails, not fruit."""
 _FOLDER_SIZE = 1000
 _LONGEST_ID = 64
 _HASH_DIGITS = 8
@@ -111,6 +113,11 @@ def existing_folder(source: Path, expected: str) -> Path:
             action="correct the path",
         )
     return source
+
+
+def is_part(path: Path) -> bool:
+    """Whether a path below the source is part of the collection: not hidden, not added by a program."""
+    return not any(part.startswith(".") or part in _ADDED for part in path.parts)
 
 
 def make(

@@ -17,6 +17,7 @@ from backend.data.importers.common import (
     Picture,
     existing_folder,
     has_fixed_split,
+    is_part,
     multiclass_spec,
 )
 from backend.data.writing import note
@@ -107,15 +108,14 @@ def pictures(source: Path, found: Found, splits: bool) -> Iterator[Picture]:
 
 
 def subfolders(folder: Path) -> list[Path]:
-    """The folders directly in ``folder``, sorted, without hidden ones and what a Mac leaves in archives."""
-    hidden = (".", "__MACOSX")
-    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(hidden))
+    """The folders directly in ``folder``, sorted, without those that are no part of a collection."""
+    return sorted(path for path in folder.iterdir() if path.is_dir() and is_part(path.relative_to(folder)))
 
 
 def _images(folder: Path) -> list[Path]:
-    """Pictures in ``folder`` and below, without the ``._name`` files that a Mac leaves in archives."""
+    """Pictures in ``folder`` and below, sorted, without editors' copies and thumbnails."""
     files = (path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
-    return sorted(path for path in files if path.is_file() and not path.name.startswith("."))
+    return sorted(path for path in files if path.is_file() and is_part(path.relative_to(folder)))
 
 
 def _healthy(counts: Counter[str], healthy: str | None) -> str:

@@ -14,7 +14,14 @@ from functools import partial
 from pathlib import Path
 
 from backend.data.dataset import EXTERNAL
-from backend.data.importers.common import Collection, IdMaker, Picture, existing_folder, multiclass_spec
+from backend.data.importers.common import (
+    Collection,
+    IdMaker,
+    Picture,
+    existing_folder,
+    is_part,
+    multiclass_spec,
+)
 from backend.data.writing import note
 from backend.errors import DataError
 
@@ -47,7 +54,8 @@ def collect(source: Path) -> Collection:
     files: dict[str, list[Path]] = {}
     for label, name in CLASSES.items():
         folder = existing_folder(source / name, _EXPECTED)
-        files[label] = sorted(folder.glob("*.png"), key=lambda file: (len(file.stem), file.stem))
+        own = (file for file in folder.glob("*.png") if is_part(file.relative_to(folder)))
+        files[label] = sorted(own, key=lambda file: (len(file.stem), file.stem))
         if not files[label]:
             raise DataError("no .png files", where=str(folder), expected=_EXPECTED)
     spec = multiclass_spec(

@@ -45,6 +45,16 @@ def test_classes_nested_files_and_any_suffix(source, tmp_path):
     assert copied.read_bytes() == (source / "Good/deep/er/a.png").read_bytes()
 
 
+@pytest.mark.parametrize(
+    "name", [".thumbnails/a.png", "deep/.cache/a.png", "__MACOSX/a.png", "deep/@eaDir/a.jpg"]
+)
+def test_thumbnails_and_hidden_copies_are_no_fruit(tmp_path, save_picture, name):
+    source = tmp_path / ".cache" / "src"  # a hidden folder above the source hides nothing
+    for number, file in enumerate(["good/a.png", "bad/a.png", f"bad/{name}", "@eaDir/a.png"]):
+        save_picture(source / file, number)
+    assert run(source, tmp_path / "out").fruit_ids == ("bad-a", "good-a")
+
+
 def test_split_folders_become_the_split_column(tmp_path, save_picture):
     for number, part in enumerate(["train", "Validation", "test"]):
         save_picture(tmp_path / "src" / part / "ok" / "1.png", number)

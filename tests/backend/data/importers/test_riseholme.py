@@ -72,6 +72,11 @@ def test_without_lists_there_is_a_note_and_no_file(source, tmp_path, capsys):
     assert "no split lists" in capsys.readouterr().err
 
 
+def test_what_a_mac_leaves_beside_a_crop_is_no_fruit(source, tmp_path):
+    (source / "Data" / "Anomalous" / "._6.png").write_bytes(b"left by a Mac")
+    assert run(source, tmp_path / "out")[0].fruit_ids[-1] == "strawberry-6"
+
+
 def test_a_list_that_names_a_missing_crop_says_which(source, tmp_path):
     (source / "Splits" / "Split1" / "Split1-U-Val.txt").write_text("Unripe/4.png\nUnripe/99.png")
     with pytest.raises(DataError, match=r"Split1-U-Val.txt, line 2: crop 'Unripe/99.png' is not"):
