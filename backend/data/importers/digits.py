@@ -62,7 +62,7 @@ def _collect(
     raw = root / reader.__name__ / "raw"
     if not (raw / "train-images-idx3-ubyte").is_file():
         note(f"no raw files in {raw}: downloading {title} there")
-    parts = [_read(reader, root, title, split) for split in ("train", "test")]
+    parts = [_read(reader, root, title, split, len(names)) for split in ("train", "test")]
     chosen = choose(parts, limit)
     spec = multiclass_spec(
         title,
@@ -83,16 +83,33 @@ def _root(source: Path, name: str) -> Path:
     return source.parent if source.name == name else source
 
 
-def _read(reader: Any, root: Path, title: str, split: str) -> Part:
+def _read(reader: Any, root: Path, title: str, split: str, classes: int) -> Part:
+    raw = root / reader.__name__ / "raw"
     try:
-        with tidy(root / reader.__name__ / "raw"):
+        with tidy(raw):
             data = reader(str(root), train=split == "train", download=True)
     except _FAILURES as error:
         reason = " ".join(str(error).split())[:160] or type(error).__name__
         raise DataError(
             f"cannot read or download {title} ({reason})",
-            where=str(root / reader.__name__ / "raw"),
+            where=str(raw),
             expected="the four raw IDX files, e.g. train-images-idx3-ubyte",
             action="copy them there, or go online",
         ) from error
-    return Part(split, data.data.numpy(), np.asarray(data.targets, dtype=np.intp))
+    part = Part(split, data.data.numpy(), np.asarray(data.targets, dtype=np.intp))
+    if fault := _fault(part, classes):
+        raise DataError(
+            f"{fault} in the {split} part",
+            where=str(raw),
+            expected=f"a label from 0 to {classes - 1} for each image",
+            action=f"copy the files of {title} there again",
+        )
+    return part
+
+
+def _fault(part: Part, classes: int) -> str:
+    """Why the labels are not those of the pictures, or of a relative such as EMNIST; "" = all is well."""
+    if len(part.pixels) != len(part.classes):
+        return f"{len(part.pixels)} images and {len(part.classes)} labels"
+    highest = part.classes.max(initial=0)
+    return f"label {highest}" if highest >= classes else ""

@@ -107,6 +107,25 @@ def test_a_truncated_file_is_one_clear_line(tmp_path, write_idx):
         run("mnist", tmp_path / "src", tmp_path / "out")
 
 
+@pytest.mark.parametrize(
+    ("labels", "words"),
+    [
+        (range(10), "60 images and 10 labels in the train part"),
+        ([*range(10)] * 7, "60 images and 70 labels in the train part"),
+        ([61, *range(1, 60)], "label 61 in the train part"),
+    ],
+)
+@pytest.mark.parametrize("limit", [None, 20])
+def test_labels_of_other_pictures_or_classes_are_refused(tmp_path, write_idx, labels, words, limit):
+    raw = tmp_path / "src" / "MNIST" / "raw"
+    write_idx(raw)
+    header = struct.pack(">II", 2049, len(labels))
+    (raw / "train-labels-idx1-ubyte").write_bytes(header + bytes(labels))
+    with pytest.raises(DataError, match=rf"raw: {words}; expected a label from 0 to 9 for each image; copy"):
+        run("mnist", tmp_path / "src", tmp_path / "out", limit=limit)
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.real_data
 def test_the_real_digits(real_data, tmp_path):
     data = run("mnist", real_data("mnist"), tmp_path / "out", limit=700)
