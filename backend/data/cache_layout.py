@@ -7,7 +7,7 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
-FORMAT = 1
+FORMAT = 2
 """Part of a cache's name: raise it when decoding changes, and old caches are no longer found."""
 
 META_FILE = "cache.json"

@@ -1,8 +1,8 @@
 """One image file to one square uint8 array.
 
 Registered views stay registered: every image is stretched to the square as it is, never cropped. 8 and
-16 bit, grey, colour, palette and transparent (laid on black) files are read; of a file with several
-pages the first. 16-bit sensors rarely use 16 bits, so values are scaled by the bits in use.
+16 bit, grey, colour, palette and cut-out (laid on black) files are read; of a file with several pages
+the first. 16-bit sensors rarely use 16 bits, so values are scaled by the bits in use.
 """
 
 from __future__ import annotations
@@ -169,8 +169,10 @@ def _deep_levels(image: ImageFile.ImageFile, path: str) -> Levels:
     if pixels is None or pixels.dtype != np.uint16:
         raise DataError("16-bit colour that cannot be decoded", expected="PNG or TIFF", action="convert it")
     if pixels.ndim == 3 and pixels.shape[2] == 4:
-        opacity = pixels[:, :, 3:].astype(np.float32) / np.iinfo(np.uint16).max
-        pixels = (pixels[:, :, :3] * opacity).astype(np.uint16)
+        opacity = pixels[:, :, 3:]
+        if not np.isin(opacity, (0, np.iinfo(np.uint16).max)).all():
+            raise _no_cut_out(image)
+        pixels = np.where(opacity, pixels[:, :, :3], np.uint16(0))
     if pixels.ndim == 3 and image.mode in _GREY_MODES:
         return np.asarray(pixels[:, :, 0])
     return np.asarray(pixels[:, :, ::-1] if pixels.ndim == 3 else pixels)
@@ -198,7 +200,19 @@ def _on_black(image: Image.Image) -> Image.Image:
     if image.mode not in ("LA", "La", "PA", "RGBA", "RGBa") and "transparency" not in image.info:
         return image
     whole = image.convert("RGBA")
+    if image.mode not in ("PA", "P") and any(whole.getchannel("A").histogram()[1:-1]):
+        raise _no_cut_out(image)
     return Image.alpha_composite(Image.new("RGBA", whole.size, (0, 0, 0, 255)), whole)
+
+
+def _no_cut_out(image: Image.Image) -> DataError:
+    """A last channel between all and nothing is rarely transparency: cameras save their NIR band in it."""
+    channels = len(image.getbands())
+    return DataError(
+        f"{channels} channels, and the last is no cut-out",
+        expected=f"{channels - 1}, or transparency that is all or nothing",
+        action="make the last a sensor of its own, image:<sensor>:<view>, or save without transparency",
+    )
 
 
 def _resized(image: Image.Image, resolution: int) -> Image.Image:

@@ -69,6 +69,36 @@ def test_transparent_pixels_are_black(tmp_path, colour):
 
 
 @pytest.mark.parametrize("suffix", ["png", "tif"])
+@pytest.mark.parametrize("depth", [np.uint8, np.uint16])
+def test_transparency_is_all_or_nothing_and_another_band_is_refused(tmp_path, colour, suffix, depth):
+    """A fourth band would be multiplied into the other three, where a plain cut-out is meant to be."""
+    path, highest = str(tmp_path / f"a.{suffix}"), np.iinfo(depth).max
+    bands = np.concatenate([colour, colour[:, :, :1]], axis=2).astype(depth) * (highest // 255)
+    bands[:, :, 3] = np.where(bands[:, :, 3] > highest // 2, highest, 0)
+    cv2.imwrite(path, bands)
+    cut = np.where(bands[:, :, 3:], colour[:, :, ::-1], 0)
+    np.testing.assert_array_equal(decode_image(path, 16, 16), cut)
+    bands[0, 0, 3] = highest // 3
+    cv2.imwrite(path, bands)
+    with pytest.raises(
+        DataError, match=r"4 channels, .*no cut-out; expected 3, .*sensor of its own"
+    ) as caught:
+        decode_image(path, 16)
+    assert "\n" not in str(caught.value)
+
+
+def test_soft_grey_transparency_is_refused_and_soft_palettes_are_laid_on_black(tmp_path, colour):
+    Image.fromarray(colour).convert("LA").save(tmp_path / "opaque.png")
+    decode_image(str(tmp_path / "opaque.png"), 16)
+    grey = Image.fromarray(colour).convert("L")
+    Image.merge("LA", (grey, grey)).save(tmp_path / "soft.png")
+    with pytest.raises(DataError, match="2 channels, and the last is no cut-out; expected 1"):
+        decode_image(str(tmp_path / "soft.png"), 16)
+    Image.fromarray(colour).convert("P").save(tmp_path / "p.png", transparency=bytes([128] * 256))
+    assert 0 < decode_image(str(tmp_path / "p.png"), 16).max() <= 128
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
 @pytest.mark.parametrize("bits", [10, 12, 16])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_16_bit_is_scaled_by_the_bits_in_use(tmp_path, colour, suffix, bits, channels):
