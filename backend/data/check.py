@@ -35,7 +35,7 @@ def check_dataset(
     Args:
         root: the data set folder.
         folds: outer folds that are meant to be used; without effect where the manifest fixes a split.
-        images: decode every image and look for near-duplicates; False = look at the text files only.
+        images: decode every image and mask and look for near-duplicates; False = look at the text files only.
         cache_dir: where it is remembered which images were fine, so that a second check of the same
             images is instant; None = nowhere.
         workers: most processes that decode; None = one a core.
@@ -52,9 +52,10 @@ def check_dataset(
     if manifest is not None:
         _check_labels(manifest, folds, problems)
         _check_missing(manifest, problems)
-        check_masks(manifest, root, problems)
-        if images:
-            check_images(manifest, problems, Looking(root, cache_dir, workers, progress))
+        looking = Looking(root, cache_dir, workers, progress) if images else None
+        check_masks(manifest, root, problems, looking)
+        if looking is not None:
+            check_images(manifest, problems, looking)
     return problems
 
 

@@ -87,7 +87,7 @@ def check_images(manifest: Manifest, problems: Problems, looking: Looking) -> No
     places = [
         place for place in _places(manifest.paths) if (place.fruit + FIRST_ROW, place.column) not in reported
     ]
-    findings = _look([place.path for place in places], looking)
+    findings = look([place.path for place in places], looking)
     _note_faults(places, findings, problems)
     for modality in dict.fromkeys(place.modality for place in places):
         seen = [
@@ -113,7 +113,7 @@ def hashed_images(dataset: FruitDataset, looking: Looking) -> tuple[list[Place],
         m images in the order of the manifest's columns, and (m, 4) hashes.
     """
     places = _places(dataset.paths)
-    findings = _look([place.path for place in places], looking)
+    findings = look([place.path for place in places], looking)
     seen = [(place, f.hash) for place, f in zip(places, findings, strict=True) if f.hash is not None]
     hashes = np.array([bits for _, bits in seen], dtype=np.uint64).reshape(len(seen), HASH_WORDS)
     return [place for place, _ in seen], hashes
@@ -128,8 +128,8 @@ def _places(paths: dict[tuple[str, str], tuple[str, ...]]) -> list[Place]:
     ]
 
 
-def _look(paths: list[str], looking: Looking) -> list[Finding]:
-    """A finding per path; remembered where all of these images were fine before."""
+def look(paths: list[str], looking: Looking) -> list[Finding]:
+    """A finding for each of ``paths`` below the folder; remembered where all of them were fine before."""
     memo = _memo_file(paths, looking)
     known = None if memo is None else read_memo(memo)
     if known is not None:

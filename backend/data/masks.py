@@ -1,8 +1,8 @@
-"""Where a defect truly is: the masks beside a synthetic data set, for judging explanations.
+"""Where a defect truly is: masks of synthetic fruit, or drawn by somebody, for judging explanations.
 
 ``masks.csv`` has the columns fruit_id, defect, view and path; each path is a picture below the data set
 folder, white where the defect is. Sensors are registered, so one mask stands for every sensor of its view. A
-fruit with the defect has a row for each view that shows it; no real data set has such a file.
+fruit with the defect has a row for each view that shows it. A data set need not have such a file.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.data.cells import FIRST_ROW, Rows
+from backend.data.check_images import Looking, look
 from backend.data.dataset import FruitDataset
 from backend.data.images import decode_image
 from backend.data.manifest import Manifest
@@ -59,7 +60,10 @@ class Masks:
                 pixels = decode_image(str(self._root / path), side)
             except DataError as error:
                 raise DataError(
-                    error.found, where=str(self._root / path), action="make the data set again"
+                    error.found,
+                    where=str(self._root / path),
+                    expected=error.expected,
+                    action=f"replace the file or remove its row of {MASKS_FILE}",
                 ) from error
             found[view] = pixels[:, :, 0] >= 255 * _COVERED
         return found
@@ -82,27 +86,66 @@ def read_masks(dataset: FruitDataset) -> Masks:
     return Masks(dataset.root, paths)
 
 
-def check_masks(manifest: Manifest, root: Path, problems: Problems) -> None:
-    """Note everything that is wrong with ``masks.csv`` in the folder ``root``; it need not be there."""
+def check_masks(manifest: Manifest, root: Path, problems: Problems, looking: Looking | None = None) -> None:
+    """Note everything that is wrong with ``masks.csv`` in the folder ``root``; it need not be there.
+
+    Args:
+        manifest: what the text files say.
+        root: the data set folder.
+        problems: takes the problems.
+        looking: how to look at the pictures; None = look at the table only.
+    """
     try:
         rows = _rows(root)
     except DataError as error:
         problems.error(MASKS_FILE, f"{error.found}; expected {error.expected}")
         return
+    guard = FolderGuard(root)
+    whole: dict[int, list[str]] = {}
+    for number, row in enumerate(rows, start=FIRST_ROW):
+        if fault := _fault(row, guard):
+            problems.error(MASKS_FILE, fault, row=number)
+        else:
+            whole[number] = row
+    _check_names(whole, manifest, problems)
+    _check_labels(whole, manifest, problems)
+    if whole and looking is not None:
+        findings = look([path for *_, path in whole.values()], looking)
+        for (number, row), finding in zip(whole.items(), findings, strict=True):
+            if finding.fault:
+                problems.error(MASKS_FILE, f"{shown(row[3])}: {finding.fault}", row=number, column="path")
+
+
+def _check_names(rows: dict[int, list[str]], manifest: Manifest, problems: Problems) -> None:
+    """Each row is of a fruit, defect and view that there is, and no other row is of the same."""
     known = {
         "fruit_id": set(manifest.fruit_ids),
         "defect": {defect.name for defect in manifest.spec.defects},
         "view": {view for _, view in manifest.paths},
     }
-    guard = FolderGuard(root)
-    for number, row in enumerate(rows, start=FIRST_ROW):
-        if fault := _fault(row, guard):
-            problems.error(MASKS_FILE, fault, row=number)
-            continue
+    seen: dict[tuple[str, ...], int] = {}
+    for number, row in rows.items():
         for (column, names), word in zip(known.items(), row, strict=False):
             if word not in names:
                 message = f"{shown(word)} is not in the manifest; correct it or remove the row"
                 problems.error(MASKS_FILE, message, row=number, column=column)
+        first = seen.setdefault(tuple(row[: len(known)]), number)
+        if first != number:
+            message = f"fruit, defect and view are those of row {first}; keep one mask, of all their spots"
+            problems.error(MASKS_FILE, message, row=number)
+
+
+def _check_labels(rows: dict[int, list[str]], manifest: Manifest, problems: Problems) -> None:
+    """Whose mask shows a defect has it, except that an inspector of synthetic fruit errs on purpose."""
+    if manifest.spec.synthetic:
+        return
+    names = [defect.name for defect in manifest.spec.defects]
+    pairs = {(manifest.fruit_ids[row], names[d]) for row, d in np.argwhere(manifest.labels == 1)}
+    odd = [number for number, (fruit_id, defect, *_) in rows.items() if (fruit_id, defect) not in pairs]
+    if odd:
+        message = f"{len(odd)} masks of fruit that are not labelled with the defect, the first in row"
+        message += f" {odd[0]}; correct the labels or remove the rows"
+        problems.warning(MASKS_FILE, message)
 
 
 def _rows(root: Path) -> Rows:

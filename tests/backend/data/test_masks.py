@@ -65,16 +65,43 @@ def test_a_damaged_table_is_refused(planted, text, words):
         ("f0,rot,7,m.png", "error: masks.csv row 2, view: '7' is not in the manifest"),
         ("f0,rot,1,no.png", "error: masks.csv row 2: missing image 'no.png'"),
         ("f0,rot", "error: masks.csv row 2: 2 cells; expected 4"),
+        ("f0,rot,1,no.txt", "error: masks.csv row 2, path: 'no.txt': not an image"),
+        (
+            "f0,rot,1,m.png\nf0,rot,2,m.png\nf0,rot,1,m.png",
+            "error: masks.csv row 4: fruit, defect and view are",
+        ),
     ],
 )
 def test_the_check_names_masks_of_nothing(folder, row, words):
     Image.new("L", (8, 8)).save(folder.root / "m.png")
+    (folder.root / "no.txt").write_text("no picture")
     table = folder.root / "masks.csv"
     table.write_text("\ufefffruit_id,defect,view,path\nf0,rot,2,m.png\n", encoding="utf-8")
     assert check_dataset(folder.write(), folds=5) == []
     table.write_text(f"fruit_id,defect,view,path\n{row}\n", encoding="utf-8")
     (problem,) = check_dataset(folder.root, folds=5)
     assert str(problem).startswith(words)
+
+
+def test_masks_of_fruit_that_are_not_labelled_with_the_defect_are_pointed_out(folder):
+    """Of synthetic fruit, as ``folder`` says its are, labels err on purpose."""
+    Image.new("L", (8, 8)).save(folder.root / "m.png")
+    rows = "\n".join(f"{fruit},rot,1,m.png" for fruit in ("f1", "f2", "f3", "f12"))
+    (folder.root / "masks.csv").write_text(f"fruit_id,defect,view,path\n{rows}\n")
+    assert check_dataset(folder.write(), folds=5) == []
+    folder.toml = folder.toml.replace("synthetic = true", "synthetic = false")
+    (problem,) = check_dataset(folder.write(), folds=5)
+    assert str(problem) == (
+        "warning: masks.csv: 2 masks of fruit that are not labelled with the defect, the first in row 3; "
+        "correct the labels or remove the rows"
+    )
+
+
+def test_masks_are_not_opened_where_only_the_text_files_are_looked_at(folder):
+    (folder.root / "m.png").write_text("no picture")
+    (folder.root / "masks.csv").write_text("fruit_id,defect,view,path\nf1,rot,1,m.png\n")
+    assert len(check_dataset(folder.write())) == 1
+    assert check_dataset(folder.root, images=False) == []
 
 
 def test_the_check_refuses_another_table(folder):
@@ -87,5 +114,7 @@ def test_a_damaged_mask_says_which_file(planted):
     masks = read_masks(read_dataset(planted))
     file = next((planted / "masks/c").rglob("*.png"))
     file.write_bytes(b"no picture")
-    with pytest.raises(DataError, match=file.name):
+    with pytest.raises(
+        DataError, match=rf"{file.name}: not an image; .*; replace the file or remove its row"
+    ):
         masks.load(file.name.split("-")[0], "c", 32)
