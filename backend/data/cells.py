@@ -20,6 +20,8 @@ SPLIT_WORDS = ("train", "val", "test")
 FRUIT_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 FIRST_ROW = 2
+_NO_GROUPS = ("nan", "na", "null", "none")
+"""What programs write into cells that they leave empty, in small letters."""
 
 Rows = list[list[str]]
 
@@ -55,7 +57,30 @@ def read_groups(
             message = f"found {shown(group)}; expected 1 to {LONGEST_NAME} printable characters or nothing"
             problems.cell(number, "group", message)
         groups.append(group or fruit_id)
+    _check_spellings([cells[columns.group] for cells in rows], problems)
     return tuple(groups)
+
+
+def _check_spellings(groups: list[str], problems: Problems) -> None:
+    """Point out names that people take for one group, or for none; a split takes them as they are."""
+    seen: dict[str, dict[str, int]] = {}
+    for number, group in enumerate(groups, start=FIRST_ROW):
+        spellings = seen.setdefault(group.casefold(), {})
+        if not group or group in spellings:
+            continue
+        if spellings:
+            first, row = next(iter(spellings.items()))
+            message = (
+                f"{shown(group)} here and {shown(first)} in row {row} are two groups, and one pallet could"
+            )
+            message += " sit on both sides of a split; spell them alike"
+            problems.warning(MANIFEST_FILE, message, row=number, column="group")
+        elif group.casefold() in _NO_GROUPS:
+            message = (
+                f"{shown(group)} names a group like any other word; leave the cell empty if there is none"
+            )
+            problems.warning(MANIFEST_FILE, message, row=number, column="group")
+        spellings[group] = number
 
 
 def read_splits(

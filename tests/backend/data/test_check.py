@@ -200,6 +200,29 @@ def test_flat_images_are_counted(folder):
     assert "column image:nir:1: 2 images are a single flat colour, the first in row 5" in warning
 
 
+def test_groups_that_differ_in_case_are_pointed_out(folder):
+    for row, group in ((4, "Pallet-7"), (6, "pallet-7"), (7, "pallet-7"), (8, "PALLET-7"), (9, "Pallet-7")):
+        folder.set(row, "group", group)
+    first, second = found(folder, severity="warning")
+    assert first == (
+        "warning: manifest.csv row 6, column group: 'pallet-7' here and 'Pallet-7' in row 4 are two groups, "
+        "and one pallet could sit on both sides of a split; spell them alike"
+    )
+    assert "row 8, column group: 'PALLET-7' here and 'Pallet-7' in row 4" in second
+
+
+@pytest.mark.parametrize("group", ["nan", "NA", "null", "None"])
+def test_a_group_that_may_stand_for_an_empty_cell_is_pointed_out(folder, group):
+    for row in (4, 6):
+        folder.set(row, "group", group)
+    folder.set(8, "group", "")
+    folder.set(9, "group", "")
+    (warning,) = found(folder, severity="warning")
+    assert (
+        f"row 4, column group: '{group}' names a group like any other word; leave the cell empty" in warning
+    )
+
+
 # --- near-duplicates ---------------------------------------------------------------------------------
 
 

@@ -68,7 +68,8 @@ def read_or_refuse(root: Path):
         assert len(line) < 2000
         assert any(problem.severity == "error" for problem in check_dataset(root, images=False))
         return None
-    assert all(problem.row is None for problem in check_dataset(root, images=False))
+    errors = [problem for problem in check_dataset(root, images=False) if problem.severity == "error"]
+    assert all(problem.row is None for problem in errors)
     return dataset
 
 
