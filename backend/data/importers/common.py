@@ -120,6 +120,19 @@ def is_part(path: Path) -> bool:
     return not any(part.startswith(".") or part in _ADDED for part in path.parts)
 
 
+def is_picture(file: Path) -> bool:
+    """Whether the name of a file says that it is an image."""
+    return file.suffix.lower() in IMAGE_SUFFIXES
+
+
+def note_left_out(files: Sequence[Path], source: Path) -> None:
+    """Tell which ``files`` below ``source`` are not imported, if any: a camera may save what nobody reads."""
+    if files:
+        kinds = ", ".join(IMAGE_SUFFIXES)
+        first = shown(str(files[0].relative_to(source)))
+        note(f"left out {len(files)} files that do not end in {kinds}, the first {first}")
+
+
 def make(
     out: Path, recipe: dict[str, Any], source: Path, collect: Callable[[], Collection], progress: bool
 ) -> None:

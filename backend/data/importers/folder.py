@@ -18,7 +18,9 @@ from backend.data.importers.common import (
     existing_folder,
     has_fixed_split,
     is_part,
+    is_picture,
     multiclass_spec,
+    note_left_out,
 )
 from backend.data.writing import note
 from backend.errors import DataError, unknown_name
@@ -70,7 +72,7 @@ def find(source: Path) -> Found:
     """Every picture below ``source`` with its split and class, sorted."""
     folders = subfolders(existing_folder(source, _EXPECTED))
     parts = [folder for folder in folders if folder.name.lower() in SPLITS]
-    others = [folder for folder in folders if folder not in parts and _images(folder)]
+    others = [folder for folder in folders if folder not in parts and any(map(is_picture, _files(folder)))]
     if parts and others:
         raise DataError(
             f"both {parts[0].name}/ and {others[0].name}/",
@@ -79,21 +81,25 @@ def find(source: Path) -> Found:
             action="move one kind elsewhere",
         )
     found: Found = []
+    left: list[Path] = []
     for part in parts or [source]:
         split = SPLITS[part.name.lower()] if parts else ""
         classes = subfolders(part)
         if not classes:
             raise DataError("no class folders", where=str(part), expected=_EXPECTED)
         for folder in classes:
-            files = _images(folder)
-            if not files:
+            files = _files(folder)
+            images = list(filter(is_picture, files))
+            if not images:
                 raise DataError(
                     "class folder without images",
                     where=str(folder),
                     expected=f"files ending in {', '.join(IMAGE_SUFFIXES)}",
                     action="add some or remove the folder",
                 )
-            found.extend((split, folder.name, file) for file in files)
+            found.extend((split, folder.name, file) for file in images)
+            left.extend(file for file in files if not is_picture(file))
+    note_left_out(left, source)
     return found
 
 
@@ -112,10 +118,9 @@ def subfolders(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.is_dir() and is_part(path.relative_to(folder)))
 
 
-def _images(folder: Path) -> list[Path]:
-    """Pictures in ``folder`` and below, sorted, without editors' copies and thumbnails."""
-    files = (path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
-    return sorted(path for path in files if path.is_file() and is_part(path.relative_to(folder)))
+def _files(folder: Path) -> list[Path]:
+    """The files in ``folder`` and below, sorted, without editors' copies and thumbnails."""
+    return sorted(path for path in folder.rglob("*") if path.is_file() and is_part(path.relative_to(folder)))
 
 
 def _healthy(counts: Counter[str], healthy: str | None) -> str:

@@ -20,7 +20,9 @@ from backend.data.importers.common import (
     Picture,
     existing_folder,
     is_part,
+    is_picture,
     multiclass_spec,
+    note_left_out,
 )
 from backend.data.writing import note
 from backend.errors import DataError
@@ -52,12 +54,17 @@ def collect(source: Path) -> Collection:
     """
     existing_folder(source, _EXPECTED)
     files: dict[str, list[Path]] = {}
+    left: list[Path] = []
     for label, name in CLASSES.items():
         folder = existing_folder(source / name, _EXPECTED)
-        own = (file for file in folder.glob("*.png") if is_part(file.relative_to(folder)))
-        files[label] = sorted(own, key=lambda file: (len(file.stem), file.stem))
+        own = sorted(
+            file for file in folder.iterdir() if file.is_file() and is_part(file.relative_to(folder))
+        )
+        files[label] = sorted(filter(is_picture, own), key=lambda file: (len(file.stem), file.stem))
         if not files[label]:
             raise DataError("no .png files", where=str(folder), expected=_EXPECTED)
+        left.extend(file for file in own if not is_picture(file))
+    note_left_out(left, source)
     spec = multiclass_spec(
         "Riseholme-2021",
         tuple(CLASSES),
@@ -79,20 +86,25 @@ def collect(source: Path) -> Collection:
 
 def _pictures(crops: list[tuple[str, Path]], ids: dict[Path, str]) -> Iterator[Picture]:
     for label, file in crops:
-        yield Picture(ids[file], label, file.suffix, partial(shutil.copyfile, file))
+        yield Picture(ids[file], label, file.suffix.lower(), partial(shutil.copyfile, file))
 
 
 def _split_rows(source: Path, ids: dict[Path, str]) -> list[tuple[str, str, str, str]]:
     rows = []
+    parts: dict[tuple[str, str], set[str]] = {}
+    # lists name the crops as published, also where somebody has saved them as JPEG since
+    any_suffix = {(file.parent, file.stem): fruit_id for file, fruit_id in ids.items()}
     for file in sorted((source / "Splits").glob("*/*.txt")):
         match = _LIST.fullmatch(file.name)
         if match is None:
             continue
         number, subset, part = match.groups()
+        parts.setdefault((number, subset), set()).add(part)
         for line, name in enumerate(_read_list(file).split("\n"), start=1):
             if not name.strip():
                 continue
-            fruit_id = ids.get(source / "Data" / "Normal" / name.strip())
+            crop = source / "Data" / "Normal" / name.strip()
+            fruit_id = ids.get(crop) or any_suffix.get((crop.parent, crop.stem))
             if fruit_id is None:
                 raise DataError(
                     f"crop {name.strip()!r} is not in Data/Normal",
@@ -100,6 +112,9 @@ def _split_rows(source: Path, ids: dict[Path, str]) -> list[tuple[str, str, str,
                     action="get the whole data set",
                 )
             rows.append((number, subset, part.lower(), fruit_id))
+    for (number, subset), present in parts.items():
+        if absent := [part for part in ("Train", "Val", "Test") if part not in present]:
+            note(f"split {number} of {subset} has no list for {', '.join(absent)} in {source / 'Splits'}")
     if not rows:
         note(f"no split lists in {source / 'Splits'}: {SPLITS_FILE} is not written")
     return rows

@@ -55,6 +55,14 @@ def test_thumbnails_and_hidden_copies_are_no_fruit(tmp_path, save_picture, name)
     assert run(source, tmp_path / "out").fruit_ids == ("bad-a", "good-a")
 
 
+def test_files_of_other_kinds_are_left_out_with_a_note(source, tmp_path, capsys):
+    (source / "scar" / "b.HEIC").write_text("from a telephone")
+    assert len(run(source, tmp_path / "out")) == 6
+    note = capsys.readouterr().err
+    assert "left out 2 files that do not end in .bmp, .jpeg, " in note
+    assert note.endswith(", the first 'rot/notes.txt'\n")
+
+
 def test_split_folders_become_the_split_column(tmp_path, save_picture):
     for number, part in enumerate(["train", "Validation", "test"]):
         save_picture(tmp_path / "src" / part / "ok" / "1.png", number)

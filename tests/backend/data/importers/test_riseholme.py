@@ -72,6 +72,27 @@ def test_without_lists_there_is_a_note_and_no_file(source, tmp_path, capsys):
     assert "no split lists" in capsys.readouterr().err
 
 
+def test_crops_of_any_suffix_are_taken_and_other_files_told(source, tmp_path, save_picture, capsys):
+    (source / "Data/Normal/Ripe/20.png").unlink()
+    (source / "Data/Normal/Ripe/1.png").rename(source / "Data/Normal/Ripe/1.PNG")
+    save_picture(source / "Data/Normal/Ripe/20.jpg", 1)
+    (source / "Data/Anomalous/7.heic").write_text("from a telephone")
+    data, splits = run(source, tmp_path / "out")
+    assert data.fruit_ids[:3] == ("strawberry-1", "strawberry-3", "strawberry-20")
+    assert [row["fruit_id"] for row in splits if row["part"] == "train"] == ["strawberry-1", "strawberry-20"]
+    assert "left out 1 files" in (err := capsys.readouterr().err)
+    assert "the first 'Data/Anomalous/7.heic'" in err
+
+
+def test_a_split_that_lacks_a_list_is_told(source, tmp_path, capsys):
+    run(source, tmp_path / "out")
+    lines = [line for line in capsys.readouterr().err.splitlines() if "no list" in line]
+    assert lines == [
+        f"note: split 1 of R has no list for Val in {source / 'Splits'}",
+        f"note: split 1 of RUO has no list for Train, Test in {source / 'Splits'}",
+    ]
+
+
 def test_what_a_mac_leaves_beside_a_crop_is_no_fruit(source, tmp_path):
     (source / "Data" / "Anomalous" / "._6.png").write_bytes(b"left by a Mac")
     assert run(source, tmp_path / "out")[0].fruit_ids[-1] == "strawberry-6"
