@@ -52,11 +52,17 @@ def read_columns(header: list[str], spec: Spec | None, problems: Problems) -> Co
         problems: takes every column that is unknown, double, misnamed or missing.
     """
     columns = Columns(header)
+    spaced = [name for name in header if name and name != name.strip()]
     for position, name in enumerate(header):
         if name in header[:position]:
             problems.error(MANIFEST_FILE, "this column appears twice; keep one", row=1, column=name)
+        elif name in spaced:
+            message = "spaces around the name; remove the spaces, around the words below it too"
+            problems.error(MANIFEST_FILE, message, row=1, column=name)
         else:
             _place(columns, position, name, spec, problems)
+    if spaced:  # what seems to be missing is there under such a name
+        return columns
     if columns.fruit_id is None:
         problems.error(MANIFEST_FILE, "no column fruit_id; add one", row=1, column="fruit_id")
     if not columns.images and not columns.pressures:

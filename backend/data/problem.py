@@ -49,7 +49,8 @@ class Problem:
         """File, row and column as words."""
         row = "" if self.row is None else f" row {self.row}"
         word = "column " if self.file == MANIFEST_FILE else ""
-        readable = self.column.isprintable() and len(self.column) <= _LONGEST_SHOWN
+        plain = self.column.isprintable() and self.column == self.column.strip()
+        readable = plain and len(self.column) <= _LONGEST_SHOWN
         column = f", {word}{self.column if readable else shown(self.column)}" if self.column else ""
         return f"{self.file}{row}{column}"
 

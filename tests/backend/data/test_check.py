@@ -59,6 +59,17 @@ def test_everything_is_reported_at_once(folder, png_header):
     assert all(line.isprintable() for line in lines)
 
 
+def test_names_with_spaces_around_them_are_all_that_is_wrong_with_their_columns(folder):
+    """As where somebody typed ``fruit_id, group``; that columns seem to be missing follows from it."""
+    folder.header[1:] = [f" {name}" for name in folder.header[1:-1]] + ["image:nir:1\u00a0"]
+    lines = [line for line in found(folder) if "manifest.csv row 1" in line]
+    assert len(lines) == len(folder.header) - 1
+    ending = "spaces around the name; remove the spaces, around the words below it too"
+    assert lines[0] == f"error: manifest.csv row 1, column ' group': {ending}"
+    assert lines[-1] == f"error: manifest.csv row 1, column 'image:nir:1\\xa0': {ending}"
+    assert all(ending in line for line in lines)
+
+
 def test_pixels_can_be_left_out(folder):
     (folder.root / "images/rgb-1-1.png").write_bytes(b"")
     assert found(folder, images=False) == []
