@@ -1,7 +1,7 @@
 """One image file to one square uint8 array.
 
 Registered views stay registered: every image is stretched to the square as it is, never cropped. 8 and
-16 bit, grey, colour, palette and cut-out (laid on black) files are read; of a file with several pages
+16 bit, grey, colour, palette and transparent (laid on black) files are read; of a file with several pages
 the first. 16-bit sensors rarely use 16 bits, so values are scaled by the bits in use.
 """
 
@@ -28,6 +28,8 @@ MOST_PIXELS = 64_000_000
 
 BIT_DEPTHS = (8, 10, 12, 14, 16)
 
+SOFT_EDGES = 0.5
+"""Where more of a picture than this is neither hidden nor shown, its last channel is no transparency."""
 _READ_BYTES = 1 << 15  # most working images in one read, where Pillow would make ten small ones
 _FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP", "PPM", "JPEG2000", "GIF")  # none that runs a program
 _GREY_MODES = ("1", "L", "LA", "La", "I", "I;16", "I;16L", "I;16B", "I;16N")
@@ -169,10 +171,10 @@ def _deep_levels(image: ImageFile.ImageFile, path: str) -> Levels:
     if pixels is None or pixels.dtype != np.uint16:
         raise DataError("16-bit colour that cannot be decoded", expected="PNG or TIFF", action="convert it")
     if pixels.ndim == 3 and pixels.shape[2] == 4:
-        opacity = pixels[:, :, 3:]
-        if not np.isin(opacity, (0, np.iinfo(np.uint16).max)).all():
+        opacity = pixels[:, :, 3:].astype(np.float32) / np.iinfo(np.uint16).max
+        if ((opacity > 0) & (opacity < 1)).mean() > SOFT_EDGES:
             raise _no_cut_out(image)
-        pixels = np.where(opacity, pixels[:, :, :3], np.uint16(0))
+        pixels = (pixels[:, :, :3] * opacity).astype(np.uint16)
     if pixels.ndim == 3 and image.mode in _GREY_MODES:
         return np.asarray(pixels[:, :, 0])
     return np.asarray(pixels[:, :, ::-1] if pixels.ndim == 3 else pixels)
@@ -200,17 +202,18 @@ def _on_black(image: Image.Image) -> Image.Image:
     if image.mode not in ("LA", "La", "PA", "RGBA", "RGBa") and "transparency" not in image.info:
         return image
     whole = image.convert("RGBA")
-    if image.mode not in ("PA", "P") and any(whole.getchannel("A").histogram()[1:-1]):
+    between = sum(whole.getchannel("A").histogram()[1:-1])
+    if image.mode not in ("PA", "P") and between > SOFT_EDGES * whole.width * whole.height:
         raise _no_cut_out(image)
     return Image.alpha_composite(Image.new("RGBA", whole.size, (0, 0, 0, 255)), whole)
 
 
 def _no_cut_out(image: Image.Image) -> DataError:
-    """A last channel between all and nothing is rarely transparency: cameras save their NIR band in it."""
+    """A last channel between all and nothing is no transparency: cameras save their NIR band in it."""
     channels = len(image.getbands())
     return DataError(
         f"{channels} channels, and the last is no cut-out",
-        expected=f"{channels - 1}, or transparency that is all or nothing",
+        expected=f"{channels - 1}, or transparency that is all or nothing but for its edges",
         action="make the last a sensor of its own, image:<sensor>:<view>, or save without transparency",
     )
 

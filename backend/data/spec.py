@@ -142,10 +142,6 @@ def _with_healthy(
         message = f"the healthy class {healthy!r} is no defect; remove its [[defect]] table"
         problems.error(SPEC_FILE, message, column="defect")
     if task == MULTICLASS and healthy and not named:
-        names = ", ".join(defect.name for defect in defects) or "none"
-        message = f"found {shown(healthy)}; expected one of the [[defect]] names ({names})"
-        problems.error(SPEC_FILE, f"{message}; correct it or add its [[defect]] table", column="healthy")
-        # as meant most likely: its fruit are no further errors
         return (Defect(healthy), *defects)
     return defects
 

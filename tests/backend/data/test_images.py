@@ -70,7 +70,7 @@ def test_transparent_pixels_are_black(tmp_path, colour):
 
 @pytest.mark.parametrize("suffix", ["png", "tif"])
 @pytest.mark.parametrize("depth", [np.uint8, np.uint16])
-def test_transparency_is_all_or_nothing_and_another_band_is_refused(tmp_path, colour, suffix, depth):
+def test_a_cut_out_with_soft_edges_is_laid_on_black_and_another_band_refused(tmp_path, colour, suffix, depth):
     """A fourth band would be multiplied into the other three, where a plain cut-out is meant to be."""
     path, highest = str(tmp_path / f"a.{suffix}"), np.iinfo(depth).max
     bands = np.concatenate([colour, colour[:, :, :1]], axis=2).astype(depth) * (highest // 255)
@@ -78,7 +78,12 @@ def test_transparency_is_all_or_nothing_and_another_band_is_refused(tmp_path, co
     cv2.imwrite(path, bands)
     cut = np.where(bands[:, :, 3:], colour[:, :, ::-1], 0)
     np.testing.assert_array_equal(decode_image(path, 16, 16), cut)
-    bands[0, 0, 3] = highest // 3
+    bands[:4, :, 3] = highest // 3
+    cv2.imwrite(path, bands)
+    soft = decode_image(path, 16, 16)
+    np.testing.assert_array_equal(soft[4:], cut[4:])
+    np.testing.assert_allclose(soft[:4], colour[:4, :, ::-1] / 3, atol=1)
+    bands[:, :, 3] = np.maximum(bands[:, :, 0] // 2, 1)
     cv2.imwrite(path, bands)
     with pytest.raises(
         DataError, match=r"4 channels, .*no cut-out; expected 3, .*sensor of its own"
