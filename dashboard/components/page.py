@@ -18,13 +18,22 @@ def look() -> Look:
     return LOOKS.get(st.context.theme.type or "", LIGHT)
 
 
-def heading(scope: Scope, question: str, *, by_pallet: bool = False) -> None:
+def heading(
+    scope: Scope,
+    question: str,
+    *,
+    by_pallet: bool = False,
+    unfollowed: str = "any_group",
+    over_all: bool = False,
+) -> None:
     """Data set, study and the question that the page answers.
 
     Args:
         scope: what is looked at.
         question: of the page.
         by_pallet: whether the page follows the filter of pallets; one that does not says so.
+        unfollowed: the sentence that says so.
+        over_all: whether its headline is over all defects, also where a group of them is chosen.
     """
     parts = [scope.dataset.name, scope.study]
     if scope.group and by_pallet:
@@ -34,7 +43,9 @@ def heading(scope: Scope, question: str, *, by_pallet: bool = False) -> None:
     st.markdown(place + badge, help=texts.GLOSSARY["synthetic"] if scope.dataset.synthetic else None)
     st.markdown(f":gray[{plain(question)}]")
     if scope.group and not by_pallet:
-        quiet(texts.FILTERS["any_group"].format(group=scope.group))
+        quiet(texts.FILTERS[unfollowed].format(group=scope.group))
+    if scope.family and over_all:
+        quiet(texts.FILTERS["over_all"].format(family=scope.family))
 
 
 def answer(said: Answer, words: tuple[str, ...] = ("interval",)) -> None:

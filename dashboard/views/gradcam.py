@@ -47,7 +47,7 @@ class Shown:
 
 def show(scope: Scope) -> None:
     """Draw the page."""
-    page.heading(scope, WORDS["question"], by_pallet=True)
+    page.heading(scope, WORDS["question"], unfollowed="pictures_of_group")
     runs = evidence.explained(scope)
     if runs.empty:
         nothing_yet(scope, WORDS)

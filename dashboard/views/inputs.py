@@ -30,7 +30,7 @@ BADGES = {BETTER: ("needed", "red"), WORSE: ("harmful", "blue"), UNTESTED: ("not
 
 def show(scope: Scope) -> None:
     """Draw the page."""
-    page.heading(scope, WORDS["question"])
+    page.heading(scope, WORDS["question"], over_all=True)
     found = evidence.found(scope)
     if not found and len(scope.dataset.modalities) + bool(scope.dataset.pressures) < 2:
         page.answer(Answer(WORDS["one_sensor"]), ())

@@ -26,7 +26,7 @@ CURVES = {WORDS["fine_tuned"]: "tuned", WORDS["linear_readout"]: "readout"}
 
 def show(scope: Scope) -> None:
     """Draw the page."""
-    page.heading(scope, WORDS["question"])
+    page.heading(scope, WORDS["question"], over_all=True)
     found = evidence.compared(scope)
     if found.rows.empty:
         nothing_yet(scope, WORDS)

@@ -25,7 +25,7 @@ def show(scope: Scope) -> None:
     """Draw the page."""
     argument = argued(scope)
     pretrained = argument is not None and "challenger" in argument.sides
-    page.heading(scope, WORDS["question"] if pretrained else WORDS["question_baseline"])
+    page.heading(scope, WORDS["question" if pretrained else "question_baseline"], over_all=True)
     if argument is None:
         states.no_runs(scope)
     else:

@@ -15,7 +15,7 @@ BARLOW = (
 )
 RUN = "barlow_twins · rgb+nir (seed 0)"
 OLD = "UPDATE run SET started = '2020-01-01T00:00:00.000000+00:00' WHERE "
-FOLLOWS = ("defects", "changes", "gradcam", "space")
+FOLLOWS = ("defects", "changes", "space")
 ANY = ("overview", "inputs", "augmentations", "methods", "tuning", "data", "runs", "report")
 
 
@@ -87,6 +87,19 @@ def test_a_page_that_does_not_follow_the_pallet_says_so(full_store, open_page, w
 @pytest.mark.parametrize("page", FOLLOWS)
 def test_a_page_that_follows_the_pallet_names_it(full_store, open_page, written, page, pallet) -> None:
     assert f"fruit of {pallet} only" in written(open_page(full_store, page, group=pallet))
+
+
+def test_where_the_model_looks_shows_the_pallet_and_counts_them_all(full_store, open_page, written, pallet):
+    text = written(open_page(full_store, "gradcam", group=pallet))
+    assert f"Numbers are of the fruit of all pallets; the pictures are of {pallet} only." in text
+
+
+@pytest.mark.parametrize("page", ["overview", "methods", "inputs"])
+def test_a_headline_over_all_defects_says_so_beside_a_group_of_them(full_store, open_page, written, page):
+    app = open_page(full_store, page)
+    assert "Headline and means are over all defects" not in written(app)
+    app.selectbox(key="defect").select("Internal defects").run()
+    assert "what is told defect by defect is of the internal defects only" in written(app)
 
 
 def test_fruit_that_are_groups_of_their_own_have_no_pallet_filter(changed, open_page) -> None:
