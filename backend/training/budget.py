@@ -311,9 +311,12 @@ class Budget:
         Searches go on whatever the time, for they have a limit of their own, and so does the first final run
         of the baseline.
         """
-        if self.limit is None or self.forecast is None or config.purpose == "tune":
-            return True
-        if config.kind == "baseline" and config.purpose == "final" and config.seed == self.plan.seeds[0]:
+        first = config.kind == "baseline" and config.purpose == "final" and config.seed == self.plan.seeds[0]
+        return first or config.purpose == "tune" or self.ends_in_time(config)
+
+    def ends_in_time(self, config: RunConfig) -> bool:
+        """Whether a fold of ``config`` that starts now leaves the stages that always keep it their time."""
+        if self.limit is None or self.forecast is None:
             return True
         end = self.spent + self.forecast.fold_seconds(config)
         return end <= self.limit - self.forecast.seconds(self.plan, LAST)

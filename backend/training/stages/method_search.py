@@ -59,6 +59,8 @@ def search_method(stage: StageContext, name: str, configure_base: RunConfig) -> 
         trials=plan.trials,
         generation=plan.generation,
         folds=stage.driver.outer_folds[: plan.tune_folds],
+        # What is searched for has to be trained as well: without time for that, more trials serve nothing.
+        stop=lambda done: not stage.budget.ends_in_time(full),
         at_length=None
         if plan.tune_epochs == plan.epochs
         else lambda values: with_parameters(full, plan, values),

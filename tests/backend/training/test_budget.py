@@ -277,6 +277,7 @@ def test_no_fold_starts_that_would_take_the_time_of_the_explanations(clock):
     assert not budget.may_start(replace(final, seed=1))
     assert budget.may_start(final), "the first final run always has its share"
     assert budget.may_start(replace(ablation, purpose="tune")), "searches have limits of their own"
+    assert not budget.ends_in_time(replace(ablation, purpose="tune"))
     assert Budget(PLAN).may_start(ablation)
 
 

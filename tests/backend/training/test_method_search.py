@@ -185,6 +185,21 @@ def test_a_method_is_confirmed_by_pretrainings_of_full_length_on_one_device(aske
         assert (long.optim.epochs, long.devices, long.augment) == (60, 1, trial.augment)
 
 
+def test_a_search_ends_where_what_it_searches_for_has_no_time_left(asked_of):
+    settings = PretrainingStage(methods=("simclr",), trials=4, epochs=60, tune_epochs=2)
+    base = replace(pretraining("simclr"), optim=replace(pretraining("simclr").optim, epochs=60))
+    stage, asked_about = stage_of(pretraining=settings), []
+
+    def ends_in_time(config):
+        asked_about.append(config.optim.epochs)
+        return len(asked_about) == 1
+
+    stage.budget.ends_in_time = ends_in_time
+    asked = asked_of(method_search, lambda: method_search.search_method(stage, "simclr", base))
+    assert [asked["stop"](done) for done in (2, 4)] == [False, True]
+    assert asked_about == [60, 60], "not the short trials"
+
+
 @pytest.fixture(scope="module")
 def store(multilabel_folder, tmp_path_factory):
     out = tmp_path_factory.mktemp("method-search")
