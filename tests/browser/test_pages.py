@@ -34,10 +34,10 @@ def test_a_defect_changes_the_headline_to_what_sql_says(visit: Visit, ask) -> No
     expect(page.locator("h1")).to_contain_text("body rot")
     delta = ask(
         "SELECT delta FROM comparison JOIN run ON run_id = run_id_b"
-        " WHERE family LIKE 'pretraining%' AND comparison.metric = 'recall'"
+        " WHERE family LIKE 'pretraining%' AND comparison.metric = 'mcc'"
         " AND defect = 'body-rot' AND seed = 0",
     )[0][0]
-    assert f"{100 * delta:.0f} more of 100 fruit with body rot" in headline(page)
+    assert f"raises the agreement with the labels on body rot by {delta:.2f}" in headline(page)
     settle(page)
     assert "defect=body+rot" in page.url or "defect=body%20rot" in page.url
 
