@@ -87,8 +87,9 @@ def scores(runs: pd.DataFrame, metrics: pd.DataFrame, metric: str) -> dict[Polic
     """
     ranked = runs[runs["kind"] != "finetune"]
     policies = ranked.groupby("seed")["augment"].nunique()
-    # The ranking is the seed under which most policies were tried; confirmations have seeds of their own.
-    ranked = ranked[ranked["seed"] == (policies.idxmax() if len(policies) else None)]
+    # The ranking is the seed under which most policies were tried, and of those the last: confirmations have
+    # seeds of their own below it, under which few policies may all have been tried too.
+    ranked = ranked[ranked["seed"] == policies[policies == policies.max()].index.max()]
     own = metrics[(metrics["metric"] == metric) & metrics["defect"].isna() & metrics["value"].notna()]
     known = ranked.merge(own[["run_id", "value"]], on="run_id")
     found: dict[Policy, list[float]] = {}

@@ -63,6 +63,27 @@ def test_scores_are_those_of_the_ranking_seed(run_rows, metric_rows) -> None:
     assert augmentations.scores(table, values, "inner_mcc") == {Policy("fruit"): 0.5, Policy("none"): 0.3}
 
 
+def test_where_all_policies_were_confirmed_the_ranking_is_still_the_ranking(run_rows, metric_rows) -> None:
+    """Its seed is above those of the confirmations, under which as many policies were tried."""
+    kinds = [("pretrain", 0), ("pretrain", 1), ("probe", 2)]
+    table = run_rows(
+        *(
+            {"kind": kind, "seed": seed, "augment": json.dumps({"policy": policy})}
+            for kind, seed in kinds
+            for policy in ("none", "fruit")
+        )
+    )
+    values = metric_rows(
+        *((f"r{i}", "inner_mcc", None, 0.1 * i, None, None) for i in range(4)),
+        ("r4", "probe_inner_mcc", None, 0.2, None, None),
+        ("r5", "probe_inner_mcc", None, 0.3, None, None),
+    )
+    assert augmentations.scores(table, values, "inner_mcc") == {}
+    ranked = augmentations.scores(table, values, "probe_inner_mcc")
+    assert ranked == {Policy("none"): 0.2, Policy("fruit"): 0.3}
+    assert augmentations.scores(table.head(0), values, "inner_mcc") == {}
+
+
 def test_the_matrix_is_mirrored_and_signed() -> None:
     frame = augmentations.composition(FOUND).set_index(["first", "second"])
     assert augmentations.operations_of(FOUND) == ("crop", "colour_jitter")
