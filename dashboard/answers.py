@@ -9,6 +9,7 @@ import pandas as pd
 
 from dashboard import texts
 from dashboard.contenders import Contender
+from dashboard.figure import records
 from dashboard.format import (
     count,
     interval,
@@ -22,7 +23,7 @@ from dashboard.format import (
     signed,
 )
 from dashboard.names import defect_words
-from dashboard.rows import each_row, of_defect
+from dashboard.rows import of_defect
 
 SAY = texts.SENTENCES
 BETTER, WORSE, UNCLEAR, UNTESTED = "better", "worse", "not distinguishable", "not tested"
@@ -151,9 +152,9 @@ def borne_out(tests: pd.DataFrame) -> pd.DataFrame:
         tests: see ``frames.tests.deciding``; of one pair of runs.
     """
     found, agreement = (tests[tests["metric"] == metric] for metric in ("recall", "mcc"))
-    of = {str(row["defect"]): row for row in each_row(agreement)}
+    of = {str(row["defect"]): row for row in records(agreement)}
     kept = []
-    for row in each_row(found):
+    for row in records(found):
         other = of.get(str(row["defect"]))
         kept.append(other if other and agreement_decides(row, other) else row)
     return pd.DataFrame(kept, columns=tests.columns)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pandas as pd
 
 
@@ -15,8 +13,3 @@ def of_defect(rows: pd.DataFrame, defect: str | None) -> pd.DataFrame:
         defect: its name; None = all together.
     """
     return rows[rows["defect"].isna() if defect is None else rows["defect"] == defect]
-
-
-def each_row(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Each row as a dictionary from column to value."""
-    return [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]

@@ -30,7 +30,7 @@ from dashboard.frames import augmentations as frames
 from dashboard.frames.augmentations import Policy
 from dashboard.frames.tests import deciding
 from dashboard.names import method_words
-from dashboard.rows import each_row, of_defect
+from dashboard.rows import of_defect
 from dashboard.scope import Scope
 
 WORDS = texts.AUGMENTATIONS
@@ -110,7 +110,7 @@ def confirmed(scope: Scope, ablation: Found) -> list[Confirmed]:
         _confirmed(scope, ablation, Policy.read(policies[str(run_id)]), row)
         for run_id, of_run in about.groupby("run_id_b", sort=False)
         if str(run_id) in policies
-        for row in each_row(borne_out(of_run))
+        for row in records(borne_out(of_run))
     ]
     return sorted(rows, key=lambda row: -row.delta)
 

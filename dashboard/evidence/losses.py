@@ -21,6 +21,7 @@ from dashboard.answers import (
     test_verdict,
 )
 from dashboard.evidence.prices import dearer
+from dashboard.figure import records
 from dashboard.format import (
     listing,
     missing,
@@ -32,7 +33,7 @@ from dashboard.frames.agreement import agreements, not_learned
 from dashboard.frames.costs import same_prices
 from dashboard.frames.inputs import Ablation, sensor_words
 from dashboard.frames.tests import deciding
-from dashboard.rows import each_row, of_defect
+from dashboard.rows import of_defect
 from dashboard.scope import Scope
 
 WORDS = texts.INPUTS
@@ -119,10 +120,10 @@ def _loss(scope: Scope, ablation: Ablation, sensor: str) -> Loss:
     overall = by_defect if scope.one_defect else tests[tests["defect"].isna()]
     if overall.empty:
         return Loss(sensor, WORDS["no_test"].format(sensor=name), UNTESTED, 0.0)
-    row = each_row(overall)[0]
+    row = records(overall)[0]
     clear = [
         (str(test["defect"]), float(test["delta"]), certainty(test))
-        for test in each_row(by_defect)
+        for test in records(by_defect)
         if test["metric"] == "recall" and test_verdict(test) == BETTER
     ]
     worst = max(clear, key=lambda one: one[1]) if clear else None
@@ -142,7 +143,7 @@ def _loss(scope: Scope, ablation: Ablation, sensor: str) -> Loss:
 
 def _clearly_fewer(tests: pd.DataFrame) -> tuple[float, str] | None:
     """How many fewer are found, where that is clear; None where it is not."""
-    row = next((row for row in each_row(tests) if row["metric"] == "recall"), None)
+    row = next((row for row in records(tests) if row["metric"] == "recall"), None)
     return (float(row["delta"]), certainty(row)) if row and test_verdict(row) == BETTER else None
 
 

@@ -68,17 +68,11 @@ def argued(scope: Scope) -> Argument | None:
     whole = contenders.best_whole(runs, metrics)
     best = max(side.value for side in sides.values())
     if whole is not None and whole.value >= contenders.GUESSING > best:
-        side = "reference" if whole.method == "supervised" else "challenger"
-        said = alone(scope, metrics, whole)
-        said = Answer(said.text, f"{said.detail} {_too_little(sides)}".strip())
-        return Argument(runs, metrics, scope.store.comparisons("", ""), {side: whole}, said)
+        return _instead(scope, runs, metrics, whole, _too_little(sides))
     both = (reference.run_id, challenger.run_id) if reference and challenger else ("", "")
     if (refused := _refused(scope, both)) and whole is not None:
         reasons = listing([texts.INCOMPARABLE[reason] for reason in refused])
-        said = alone(scope, metrics, whole)
-        said = Answer(said.text, f"{said.detail} {texts.NOT_COMPARABLE.format(reasons=reasons)}".strip())
-        side = "reference" if whole.method == "supervised" else "challenger"
-        return Argument(runs, metrics, scope.store.comparisons("", ""), {side: whole}, said)
+        return _instead(scope, runs, metrics, whole, texts.NOT_COMPARABLE.format(reasons=reasons))
     tests = deciding(scope.store.comparisons(*both))
     tests = tests[tests["defect"].isna() | tests["defect"].isin(scope.defects)]
     said = _answer(scope, metrics, tests, reference, challenger)
@@ -87,6 +81,14 @@ def argued(scope: Scope) -> Argument | None:
         beside = answers.SAY["beside"].format(sentence=other[:1].lower() + other[1:])
         said = Answer(said.text, f"{said.detail} {beside}".strip(), said.verdict)
     return Argument(runs, metrics, tests, sides, said)
+
+
+def _instead(scope: Scope, runs: pd.DataFrame, metrics: pd.DataFrame, whole: Contender, why: str) -> Argument:
+    """The best result alone, and why no two are compared."""
+    side = "reference" if whole.method == "supervised" else "challenger"
+    said = alone(scope, metrics, whole)
+    said = Answer(said.text, f"{said.detail} {why}".strip())
+    return Argument(runs, metrics, scope.store.comparisons("", ""), {side: whole}, said)
 
 
 def _refused(scope: Scope, both: tuple[str, str]) -> list[str]:

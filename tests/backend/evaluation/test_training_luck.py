@@ -110,7 +110,7 @@ def alarms(folds, seeds, together, luck, *, pairs=1500, borrow=False):
 @pytest.mark.parametrize("luck", [1.0, 2.0, 3.0])
 @pytest.mark.parametrize(("folds", "seeds"), [(2, 1), (3, 1), (5, 1), (2, 2), (3, 2), (3, 3), (1, 3)])
 def test_chance_alone_gets_a_verdict_once_in_twenty_at_most(folds, seeds, luck):
-    """Of luck, between a fifth and half is common to all defects; on avocados it was a fifth at most.
+    """Of luck, between a fifth and half is common to all defects; on avocados it was three tenths at most.
 
     At a true rate of 5 % a count of 1,500 is above 6 % once in thirty series.
     """
