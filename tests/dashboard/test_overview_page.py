@@ -110,6 +110,16 @@ def test_models_that_only_guess_are_not_argued_about(changed, open_page, headlin
     assert "hardly better than guessing" not in written(app)
 
 
+def test_runs_of_two_studies_with_other_folds_are_not_compared(changed, open_page, headline, written) -> None:
+    store = changed("UPDATE study SET fold_version = 'other' WHERE study_id = 'study-sensors'")
+    with sqlite3.connect(store) as connection:
+        connection.execute("UPDATE run SET status = 'failed' WHERE study_id = 'study-sensors'")
+        connection.execute("UPDATE run SET study_id = 'study-sensors' WHERE init = 'ssl'")
+    app = open_page(store, "overview", study="All studies")
+    assert headline(app).startswith("On average over 10 defects, ")
+    assert "These two runs cannot be compared: " in written(app)
+
+
 def test_what_was_lost_without_a_run_is_told(changed, open_page, written) -> None:
     failed = [
         {"run_id": None, "name": "barlow_twins", "error": "none of 6 trials finished"},
